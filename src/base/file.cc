@@ -1,0 +1,152 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+
+#include "base/error.h"
+#include "base/id.h"
+
+namespace berth {
+namespace {
+
+struct CloseDir {
+    void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+// Directories that the owner cannot enter (mode 000 in an image) are opened up and tried again.
+UniqueFd open_directory_at(int parent, const char* name) {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = ::openat(parent, name, kFlags);
+    if (fd < 0 && errno == EACCES && ::fchmodat(parent, name, 0700, 0) == 0)
+        fd = ::openat(parent, name, kFlags);
+    return UniqueFd{fd};
+}
+
+void remove_entry_at(int parent, const char* name) {
+    if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return;
+    const int unlink_errno = errno;
+    if (unlink_errno != EISDIR && unlink_errno != EPERM && unlink_errno != EACCES)
+        throw_errno("removing {}", name);
+    if (::unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
+    UniqueFd fd = open_directory_at(parent, name);
+    if (!fd) throw Error::from_errno(unlink_errno, fmt::format("removing {}", name));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) == 0 && (status.st_mode & 0700) != 0700)
+        ::fchmod(fd.get(), 0700);
+    const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(duplicate(fd).release()));
+    if (!dir) throw_errno("listing {}", name);
+    while (const dirent* entry = ::readdir(dir.get())) {
+        if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
+        remove_entry_at(fd.get(), entry->d_name);
+    }
+    if (::unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        throw_errno("removing {}", name);
+}
+
+}  // namespace
+
+UniqueFd open_file(const std::string& path, int flags, mode_t mode) {
+    const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+    if (fd < 0) {
+        const int saved = errno;
+        const auto kind = saved == ENOENT ? ErrorKind::not_found : ErrorKind::internal;
+        throw Error::with_text(kind, Error::from_errno(saved, "opening " + path).message(), saved);
+    }
+    return UniqueFd{fd};
+}
+
+std::string read_all(BorrowedFd fd, std::size_t limit) {
+    std::string content;
+    struct stat status {};
+    if (::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode))
+        content.reserve(static_cast<std::size_t>(status.st_size) + 1);
+    char buffer[16384];
+    for (;;) {
+        const ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) throw_errno("reading descriptor {}", fd.get());
+        if (count == 0) return content;
+        content.append(buffer, static_cast<std::size_t>(count));
+        if (content.size() > limit)
+            throw Error(ErrorKind::invalid, "file is larger than the limit of {} bytes", limit);
+    }
+}
+
+std::string read_file(const std::string& path, std::size_t limit) {
+    const UniqueFd fd = open_file(path, O_RDONLY);
+    try {
+        return read_all(fd, limit);
+    } catch (Error& error) {
+        throw error.while_("reading {}", path);
+    }
+}
+
+std::optional<std::string> read_file_if_exists(const std::string& path, std::size_t limit) {
+    try {
+        return read_file(path, limit);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::not_found) return std::nullopt;
+        throw;
+    }
+}
+
+void write_all(BorrowedFd fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(fd.get(), bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) throw_errno("writing {} bytes", bytes.size());
+        bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
+}
+
+void replace_file(const std::string& path, std::string_view content, mode_t mode,
+                  Durability durability) {
+    const std::string temporary = path + ".tmp-" + random_hex_id().substr(0, 8);
+    UniqueFd fd = open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    try {
+        ::fchmod(fd.get(), mode);
+        write_all(fd, content);
+        if (durability == Durability::power && ::fdatasync(fd.get()) < 0)
+            throw_errno("syncing {}", temporary);
+        fd.reset();
+        if (::rename(temporary.c_str(), path.c_str()) < 0) throw_errno("renaming to {}", path);
+    } catch (Error& error) {
+        ::unlink(temporary.c_str());
+        throw error.while_("writing {}", path);
+    }
+    if (durability == Durability::power) {
+        const auto slash = path.rfind('/');
+        const UniqueFd dir = open_file(slash == std::string::npos ? "." : path.substr(0, slash + 1),
+                                       O_RDONLY | O_DIRECTORY);
+        if (::fsync(dir.get()) < 0) throw_errno("syncing the directory of {}", path);
+    }
+}
+
+void make_directories(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
+    if (errno != ENOENT) throw_errno("making directory {}", path);
+    const auto slash = path.find_last_of('/');
+    if (slash == std::string::npos || slash == 0) throw_errno("making directory {}", path);
+    make_directories(path.substr(0, slash), mode);
+    if (::mkdir(path.c_str(), mode) < 0 && errno != EEXIST)
+        throw_errno("making directory {}", path);
+}
+
+bool exists(const std::string& path) {
+    return ::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void remove_tree(const std::string& path) {
+    try {
+        remove_entry_at(AT_FDCWD, path.c_str());
+    } catch (Error& error) {
+        throw error.while_("removing {}", path);
+    }
+}
+
+}  // namespace berth

@@ -1,0 +1,92 @@
+#include "linux/rooted_path.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "base/error.h"
+
+namespace berth::linux_os {
+namespace {
+
+std::vector<std::string> components_of(std::string_view path) {
+    std::vector<std::string> parts;
+    while (!path.empty()) {
+        const auto slash = path.find('/');
+        const std::string_view part = path.substr(0, slash);
+        path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+        if (part.empty() || part == ".") continue;
+        if (part == "..") {
+            if (!parts.empty()) parts.pop_back();
+            continue;
+        }
+        parts.emplace_back(part);
+    }
+    return parts;
+}
+
+int call_openat2(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
+                 mode_t mode) {
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
+    if (flags & (O_CREAT | O_TMPFILE)) how.mode = mode;
+    how.resolve = resolve == Resolve::in_root
+                      ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+                      : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    const auto start = path.find_first_not_of('/');
+    const std::string relative = start == std::string::npos ? "." : path.substr(start);
+    // EAGAIN: a rename raced with the walk; the kernel asks to try again.
+    constexpr int kAttempts = 64;
+    for (int attempt = 0;; ++attempt) {
+        const auto fd = static_cast<int>(
+            ::syscall(SYS_openat2, root.get(), relative.c_str(), &how, sizeof how));
+        if (fd >= 0 || errno != EAGAIN || attempt == kAttempts) return fd;
+    }
+}
+
+}  // namespace
+
+UniqueFd open_in_root(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
+                      mode_t mode) {
+    UniqueFd fd{call_openat2(root, path, flags, resolve, mode)};
+    if (!fd) throw_errno("opening {} in the root", path);
+    return fd;
+}
+
+UniqueFd try_open_in_root(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
+                          mode_t mode) {
+    UniqueFd fd{call_openat2(root, path, flags, resolve, mode)};
+    if (!fd && errno != ENOENT && errno != ENOTDIR) throw_errno("opening {} in the root", path);
+    return fd;
+}
+
+UniqueFd make_directories_in_root(BorrowedFd root, const std::string& path, mode_t mode) {
+    constexpr int kDirectory = O_PATH | O_DIRECTORY;
+    std::string walked;
+    UniqueFd current = open_in_root(root, "/", kDirectory, Resolve::in_root);
+    for (const std::string& part : components_of(path)) {
+        const std::string next_path = walked + "/" + part;
+        UniqueFd next = try_open_in_root(root, next_path, kDirectory, Resolve::in_root);
+        if (!next) {
+            if (::mkdirat(current.get(), part.c_str(), mode) < 0 && errno != EEXIST)
+                throw_errno("making directory {} in the root", next_path);
+            next.reset(::openat(current.get(), part.c_str(), kDirectory | O_NOFOLLOW | O_CLOEXEC));
+            if (!next) throw_errno("opening directory {} in the root", next_path);
+        }
+        walked = next_path;
+        current = std::move(next);
+    }
+    return current;
+}
+
+std::string clean_path(std::string_view path) {
+    std::string clean;
+    for (const std::string& part : components_of(path)) clean += "/" + part;
+    return clean.empty() ? "/" : clean;
+}
+
+}  // namespace berth::linux_os

@@ -1,0 +1,34 @@
+// Names below a container's root: a directory descriptor and a relative path, resolved by openat2
+// so that nothing leads outside (CVE-2021-30465, CVE-2024-45310). Nothing below a rootfs is ever
+// reached by a string path from the host's root.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/unique_fd.h"
+
+namespace berth::linux_os {
+
+/// How openat2 treats symbolic links on the way.
+enum class Resolve {
+    in_root,      // RESOLVE_IN_ROOT: links are followed as in a chroot
+    no_symlinks,  // RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS: any link is an error
+};
+
+/// openat2(2) below `root`; `path` may begin with '/'. Throws Error naming the path.
+UniqueFd open_in_root(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
+                      mode_t mode = 0);
+/// As open_in_root, but an absent path gives an empty descriptor.
+UniqueFd try_open_in_root(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
+                          mode_t mode = 0);
+/// Opens the directory `path`, making absent components one at a time below the root (O_NOFOLLOW
+/// for each that is made, so that a racing symbolic link cannot lead outside).
+UniqueFd make_directories_in_root(BorrowedFd root, const std::string& path, mode_t mode);
+/// Lexically clean absolute form: "a//b/../c" -> "/a/c". Never climbs above "/".
+std::string clean_path(std::string_view path);
+
+}  // namespace berth::linux_os
