@@ -38,7 +38,8 @@ TEST(Clock, reads_offsets_and_go_zero_time) {
 
 TEST(Error, adds_context_in_front_and_errno_text_behind) {
     Error error = Error::from_errno(EACCES, "mount /data");
-    EXPECT_EQ(error.while_("create {}", "web").message(), "create web: mount /data: permission denied");
+    EXPECT_EQ(error.while_("create {}", "web").message(),
+              "create web: mount /data: permission denied");
     EXPECT_EQ(error.errno_value(), EACCES);
 }
 
@@ -59,7 +60,8 @@ TEST(Id, a_name_follows_dockers_rule) {
 TEST(Digest, refuses_what_is_not_sha256) {
     const std::string hex(64, 'a');
     EXPECT_EQ(Digest::parse("sha256:" + hex).hex(), hex);
-    for (const std::string& bad : {hex, "sha256:abc", "sha512:" + hex, "sha256:" + std::string(64, 'A')})
+    for (const std::string& bad :
+         {hex, std::string("sha256:abc"), "sha512:" + hex, "sha256:" + std::string(64, 'A')})
         EXPECT_THROW(Digest::parse(bad), Error) << bad;
 }
 
