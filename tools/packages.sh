@@ -1,0 +1,75 @@
+# Debian packages by purpose, and how to get those that are missing. Sourced by quickstart and check.
+
+build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev libseccomp-dev nlohmann-json3-dev
+  libssl-dev libcurl4-openssl-dev libzstd-dev libisal-dev zlib1g-dev liblzma-dev libbz2-dev libmnl-dev libnftables-dev libfmt-dev"
+run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
+test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
+  docker-registry skopeo attr libcap2-bin procps apache2-utils"
+
+# Debian 13 has a newer Boost only.
+apt-cache show libboost1.81-dev >/dev/null 2>&1 || build_packages=${build_packages/libboost1.81-dev/libboost-dev}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else echo "$0: '$*' needs root and there is no sudo: run it as root, then run $0 again" >&2; return 1; fi
+}
+
+# need_packages NAME...: installs those that are missing; nothing is started, nothing is asked.
+need_packages() {
+    local missing=() name
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null)" = "ii " ] || missing+=("$name")
+    done
+    [ ${#missing[@]} = 0 ] && return 0
+    echo "installing: ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null' sh "${missing[@]}"
+}
+
+# need_services_off: packages that bring a system service (docker-registry) must not start it here.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy" && made=1
+    fi
+    "$@"; local status=$?
+    [ -n "$made" ] && as_root rm -f "$policy"
+    return $status
+}
+
+# docker_cli DIR: the path of a docker client: the machine's own, else Debian's program unpacked into DIR
+# (Debian 12 ships it only inside docker.io, whose root daemon nobody asked for).
+docker_cli() {
+    if command -v docker >/dev/null; then command -v docker; return; fi
+    if [ ! -x "$1/usr/bin/docker" ]; then
+        mkdir -p "$1"
+        local package=docker.io
+        apt-cache show docker-cli >/dev/null 2>&1 && package=docker-cli
+        (cd "$1" && apt-get download -qq "$package" >&2 && dpkg-deb -x ./"$package"_*.deb . && rm -f ./*.deb) || return 1
+    fi
+    echo "$1/usr/bin/docker"
+}
+
+# plain_user NAME: makes an unprivileged user with subordinate ids where there is none. Needs root.
+plain_user() {
+    if ! id "$1" >/dev/null 2>&1; then
+        echo "making the unprivileged user '$1'"
+        useradd --create-home --shell /bin/bash "$1"
+    fi
+    local file
+    for file in subuid subgid; do
+        grep -q "^$1:" "/etc/$file" 2>/dev/null && continue
+        # After the highest range that is taken.
+        awk -F: -v user="$1" 'BEGIN {next_id = 100000} {end = $2 + $3; if (end > next_id) next_id = end}
+            END {print user ":" next_id ":65536"}' "/etc/$file" 2>/dev/null > "/tmp/berth-$file" || echo "$1:100000:65536" > "/tmp/berth-$file"
+        cat "/tmp/berth-$file" >> "/etc/$file"; rm -f "/tmp/berth-$file"
+    done
+}
+
+# devices_for_users: what udev does on an ordinary machine.
+devices_for_users() {
+    local device
+    for device in /dev/net/tun /dev/fuse; do
+        if [ -c "$device" ] && ! [ "$(stat -c %a "$device")" = 666 ]; then as_root chmod 666 "$device" || true; fi
+    done
+}
