@@ -1,0 +1,143 @@
+// Containers: create, run, stop, remove, attach, logs, list and inspect. Engine thread only; every
+// call that names a container takes an id, a name or a unique prefix of an id and throws
+// Error{not_found} "No such container: X". Errors carry Docker's texts; not_modified means
+// "already".
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "async/task.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "engine/filters.h"
+#include "engine/model/container_config.h"
+
+namespace berth::engine {
+
+struct ContainerCreated final {
+    std::string id;
+    std::vector<std::string> warnings;
+};
+
+struct CreateOptions final {
+    std::string name;      // empty: one is made up
+    std::string platform;  // "os[/arch[/variant]]"; a difference is a warning
+};
+
+struct StopOptions final {
+    std::optional<std::string> signal;
+    std::optional<int> timeout_s;  // -1: no limit
+};
+
+struct RemoveOptions final {
+    bool force = false;
+    bool volumes = false;
+    bool link = false;
+};
+
+struct AttachRequest final {
+    bool logs = false, stream = false;
+    bool stdin_ = false, stdout_ = false, stderr_ = false;
+    std::string detach_keys;  // as the client wrote them: "ctrl-p,ctrl-q"; empty: the default
+};
+
+enum class StreamKind { raw, multiplexed };  // raw with a terminal, else frames
+
+enum class WaitCondition { not_running, next_exit, removed };
+/// Throws Error{invalid} `invalid condition: "x"`; empty is not_running.
+WaitCondition wait_condition_from(const std::string& text);
+
+struct WaitOutcome final {
+    int exit_code = 0;
+    std::string error;  // not empty: the container could not be started
+};
+
+/// One waiting client. It is registered from birth, so send headers, then await. Destroying it
+/// (client gone) forgets the wait.
+class Wait final {
+  public:
+    struct State;
+    explicit Wait(std::shared_ptr<State> state) : state_(std::move(state)) {}
+    async::Task<WaitOutcome> outcome();
+
+  private:
+    std::shared_ptr<State> state_;
+};
+
+struct LogRequest final {
+    bool follow = false;
+    bool stdout_ = false, stderr_ = false;
+    bool timestamps = false, details = false;
+    std::string since, until;  // unix seconds with fraction, RFC 3339 or a Go duration
+    std::string tail;          // "all" or a number
+};
+
+/// A container's log as a client sees it, framed already.
+class LogStream {
+  public:
+    virtual ~LogStream() = default;
+    virtual StreamKind kind() const = 0;
+    /// The next bytes; nothing at the end. With follow it waits; cancel the coroutine to stop.
+    virtual async::Task<std::optional<std::string>> next() = 0;
+};
+
+enum class ListScope { running, all };
+enum class WithSize { no, yes };
+
+struct ListRequest final {
+    ListScope scope = ListScope::running;
+    int limit = 0;  // 0: none
+    WithSize size = WithSize::no;
+    Filters filters;
+};
+
+struct ContainerDependencies;
+struct ContainerState;
+
+class Containers final {
+  public:
+    explicit Containers(ContainerDependencies dependencies);
+    ~Containers();
+    Containers(const Containers&) = delete;
+    Containers& operator=(const Containers&) = delete;
+
+    async::Task<ContainerCreated> create(model::CreateRequest request, CreateOptions options);
+    async::Task<void> start(std::string ref, std::string detach_keys);
+    async::Task<void> stop(std::string ref, StopOptions options);
+    async::Task<void> restart(std::string ref, StopOptions options);
+    async::Task<void> kill(std::string ref, std::string signal);
+    async::Task<void> remove(std::string ref, RemoveOptions options);
+    async::Task<void> rename(std::string ref, std::string name);
+    async::Task<void> resize(std::string ref, std::uint32_t height, std::uint32_t width);
+
+    /// Registers the wait at once: send the headers after this returned.
+    Wait wait(const std::string& ref, WaitCondition condition);
+
+    /// Everything that can be refused before the connection is taken over (404, 409, 400).
+    StreamKind check_attach(const std::string& ref, const AttachRequest& request) const;
+    /// Takes the client's connection after the hijack; `early` is what the client sent already.
+    /// Returns when the stream ended.
+    async::Task<void> attach(std::string ref, AttachRequest request, UniqueFd client,
+                             std::string early);
+
+    /// Throws what is refused before the first byte (400, 404, 409, 501).
+    std::unique_ptr<LogStream> logs(const std::string& ref, const LogRequest& request);
+
+    async::Task<nlohmann::json> list(ListRequest request);
+    async::Task<nlohmann::json> inspect(std::string ref, WithSize size);
+
+    // For the engine itself.
+    async::Task<void> load();       // records, living shims, restart policies
+    async::Task<void> shut_down();  // stops all, unless live-restore
+    ContainerState& state() { return *state_; }
+
+  private:
+    std::unique_ptr<ContainerState> state_;
+};
+
+}  // namespace berth::engine

@@ -1,0 +1,85 @@
+// Images: pull, load, import, list, inspect, history, tag, remove. Engine thread only; the work
+// itself is done on worker threads, progress objects are posted back to the engine thread.
+// Errors: "No such image: X:tag" (not_found), conflicts as Docker words them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "async/task.h"
+#include "base/unique_fd.h"
+#include "engine/containers.h"
+#include "engine/filters.h"
+
+namespace berth::engine {
+
+/// Takes one object of an NDJSON stream, on the engine's thread.
+using ProgressSink = std::function<void(const nlohmann::json&)>;
+
+struct RegistryCredentials final {
+    std::string username, password, identity_token, registry_token;
+};
+
+struct PullRequest final {
+    std::string from_image;
+    std::string tag;  // a tag or a digest; empty: of from_image, else latest
+    std::string platform;
+    RegistryCredentials credentials;
+};
+
+struct ImportRequest final {
+    std::string repository, tag, message, platform;
+    std::vector<std::string> changes;
+};
+
+struct ImageRemoveOptions final {
+    bool force = false;
+    bool no_prune = false;
+};
+
+enum class LoadOutput { quiet, progress };
+
+struct ImageListRequest final {
+    ListScope scope = ListScope::running;  // all: intermediate ones too
+    bool shared_size = false;
+    Filters filters;
+};
+
+struct ImageDependencies;
+struct ImageState;
+
+class Images final {
+  public:
+    explicit Images(ImageDependencies dependencies);
+    ~Images();
+    Images(const Images&) = delete;
+    Images& operator=(const Images&) = delete;
+
+    /// Errors before the first progress object are thrown; once `sink` was called, the caller has
+    /// begun its reply and writes a later error into the stream. `stop` cancels.
+    async::Task<void> pull(PullRequest request, ProgressSink sink, std::stop_token stop);
+    /// Reads a docker or OCI archive from `tar` (a pipe or file, blocking) to its end.
+    async::Task<void> load(UniqueFd tar, LoadOutput output, ProgressSink sink,
+                           std::stop_token stop);
+    /// A flat file system as one layer; the new image's digest.
+    async::Task<std::string> import(UniqueFd tar, ImportRequest request, std::stop_token stop);
+
+    nlohmann::json list(const ImageListRequest& request) const;
+    nlohmann::json inspect(const std::string& name) const;
+    nlohmann::json history(const std::string& name) const;
+    async::Task<void> tag(std::string name, std::string repository, std::string tag);
+    /// The list of {"Untagged"} and {"Deleted"} objects.
+    async::Task<nlohmann::json> remove(std::string name, ImageRemoveOptions options);
+
+    ImageState& state() { return *state_; }
+
+  private:
+    std::unique_ptr<ImageState> state_;
+};
+
+}  // namespace berth::engine
