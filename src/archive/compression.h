@@ -1,0 +1,53 @@
+// Compressed streams. Reading sniffs the format from the first bytes: gzip (also of several
+// members), zstd (several frames), xz, bzip2, or none of these, which passes through as it is.
+// Truncated or corrupt input throws Error{invalid}.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "archive/stream.h"
+
+namespace berth::archive {
+
+enum class Compression { none, gzip, zstd, xz, bzip2 };
+
+std::string_view to_string(Compression compression);
+/// How many first bytes sniff() wants to see.
+constexpr std::size_t kSniffSize = 6;
+Compression sniff(std::string_view first_bytes);
+
+/// A decompressing reader; borrows the source below.
+class DecompressSource final : public Source {
+  public:
+    /// Reads the first bytes of `below` at once, in order to sniff.
+    explicit DecompressSource(Source& below);
+    ~DecompressSource() override;
+    Compression compression() const { return compression_; }
+    std::size_t read(std::span<char> buffer) override;
+
+  private:
+    std::string head_;
+    std::unique_ptr<Source> joined_;   // the head, then the source below
+    std::unique_ptr<Source> decoder_;  // null for Compression::none
+    Compression compression_ = Compression::none;
+};
+
+/// The same on the heap.
+std::unique_ptr<Source> decompress(Source& below);
+
+/// Compresses into the sink below; one gzip member. finish() writes the trailer.
+class GzipSink final : public Sink {
+  public:
+    explicit GzipSink(Sink& below);
+    ~GzipSink() override;
+    void write(std::string_view bytes) override;
+    void finish() override;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace berth::archive

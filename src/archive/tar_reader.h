@@ -1,0 +1,83 @@
+// Streaming reader of tar archives: ustar, pax (x, g), GNU long names and base-256 numbers, GNU
+// sparse files (old form and pax 0.0, 0.1, 1.0). Every size is limited; anything truncated or
+// corrupt throws Error{invalid} naming the entry. Sockets and unknown types are an error.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "archive/stream.h"
+#include "archive/tar_entry.h"
+
+namespace berth::archive {
+
+struct TarLimits final {
+    std::uint64_t max_entries = 8'000'000;
+    std::uint64_t max_total_size = 1ULL << 42;  // content of all entries, holes included
+    std::size_t max_path = 4095;
+    std::size_t max_pax_size = 1U << 20;
+    std::size_t max_sparse_chunks = 1U << 20;
+};
+
+/// As a Source it reads the content of the current entry, holes as zeros.
+class TarReader final : public Source {
+  public:
+    explicit TarReader(Source& below, const TarLimits& limits = {});
+    /// Skips what is left of the current entry and reads the next one; nothing at the end marker.
+    /// The bytes behind the marker stay unread in the source below or in the reader's buffer.
+    std::optional<TarEntry> next();
+    std::size_t read(std::span<char> buffer) override;
+    /// The next piece of the content without a copy; empty at its end. Valid until the next call.
+    std::string_view read_view();
+    /// Reads the rest of the stream below, as a digest over the whole stream needs.
+    void drain_archive();
+
+  private:
+    using Records = std::map<std::string, std::string, std::less<>>;
+    struct Chunk final {
+        std::int64_t offset = 0;
+        std::int64_t size = 0;
+    };
+
+    bool fill(std::size_t need);
+    std::string take(std::size_t size, std::string_view what);
+    void skip(std::uint64_t size);
+    std::optional<TarEntry> read_member();
+    std::string read_extension(std::int64_t size, std::string_view kind);
+    void merge_pax(std::string_view text, Records& into);
+    void apply_pax(TarEntry& entry, const Records& records);
+    void read_old_sparse(const TarEntry& entry, std::string_view header);
+    void read_pax_sparse(TarEntry& entry, const Records& records);
+    void read_sparse_map_1_0();
+    void start_content(TarEntry& entry);
+    void check_sparse(const TarEntry& entry) const;
+    std::string_view view_data(std::uint64_t limit);
+    std::string name() const { return current_.empty() ? "the first entry" : current_; }
+
+    Source& below_;
+    TarLimits limits_;
+    std::string buffer_;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    bool source_ended_ = false;
+    bool archive_ended_ = false;
+    std::uint64_t entries_ = 0;
+    std::uint64_t total_ = 0;
+
+    std::string current_;        // path of the current entry, for messages
+    Records global_;             // pax `g` records
+    std::uint64_t stored_ = 0;   // content bytes in the archive that are unread
+    std::uint64_t padding_ = 0;  // after them
+    std::int64_t logical_ = 0;   // position in the content, holes included
+    std::int64_t size_ = 0;      // of the content, holes included
+    std::vector<Chunk> chunks_;  // of a sparse entry
+    std::size_t chunk_ = 0;
+    bool sparse_ = false;
+};
+
+}  // namespace berth::archive

@@ -1,0 +1,64 @@
+// Image layers below DIR/layers, one directory a chain id: `<hex>/fs` holds the files in overlay's
+// own form (whiteouts as devices 0:0, opaque directories by user.overlay.opaque) and
+// `<hex>/layer.json` the record. Layers are immutable once they are there; they appear whole, by
+// rename. Synchronous and stateless between calls: any thread, several at a time. Runs as root of
+// the user namespace. Throws Error.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "archive/stream.h"
+#include "archive/tar_reader.h"
+#include "base/digest.h"
+
+namespace berth::storage {
+
+struct Layer final {
+    Digest chain_id;
+    Digest diff_id;  // of the uncompressed tar
+    std::optional<Digest> parent;
+    std::int64_t size = 0;  // content of all regular files, in bytes
+};
+
+/// sha256("PARENT DIFF"), or the diff id itself for a lowest layer.
+Digest chain_id_of(const std::optional<Digest>& parent, const Digest& diff_id);
+
+struct ApplyRequest final {
+    std::optional<Digest> parent;            // chain id; must be there
+    std::optional<Digest> expected_diff_id;  // another one is Error{invalid}
+    archive::TarLimits limits;
+};
+
+class LayerStore final {
+  public:
+    /// Makes DIR/layers when absent and removes what a crash left half-made: nothing else may be
+    /// applying at that time, in any process.
+    static LayerStore open(const std::string& directory);
+
+    std::optional<Layer> find(const Digest& chain_id) const;
+    /// Every layer there is; a record that cannot be read is left out.
+    std::vector<Layer> list() const;
+    /// Unpacks a tar (compressed in any known way, or not) on top of `request.parent` and puts the
+    /// layer in place, synced to disk. A layer that is there already is not replaced. Nothing of a
+    /// failed or stopped one stays. Throws Error{invalid} for a bad archive, {cancelled} on stop.
+    Layer apply(const ApplyRequest& request, archive::Source& tar, std::stop_token stop = {}) const;
+    /// The caller has made sure that nothing uses it. An absent layer is fine.
+    void remove(const Digest& chain_id) const;
+    /// The file directories of a layer and all below it, top first. Throws Error{not_found}.
+    std::vector<std::string> directories(const Digest& top) const;
+    /// Sum of the sizes of all layers.
+    std::int64_t usage() const;
+
+  private:
+    explicit LayerStore(std::string directory) : directory_(std::move(directory)) {}
+    std::string path_of(const Digest& chain_id) const;
+    void write_record(const std::string& path, const Layer& layer) const;
+
+    std::string directory_;  // DIR/layers
+};
+
+}  // namespace berth::storage
