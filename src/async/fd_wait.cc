@@ -1,0 +1,31 @@
+#include "async/fd_wait.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace berth::async {
+namespace asio = boost::asio;
+
+namespace {
+Task<> wait_for(UniqueFd fd, asio::posix::descriptor_base::wait_type what) {
+    asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor, fd.get());
+    fd.release();  // NOLINT: the descriptor closes it
+    const auto [error] = co_await descriptor.async_wait(what, asio::as_tuple(asio::use_awaitable));
+    if (error == asio::error::operation_aborted)
+        throw Error(ErrorKind::cancelled, "the operation was cancelled");
+    if (error) throw Error::from_errno(error.value(), "waiting for a descriptor");
+}
+}  // namespace
+
+Task<> wait_readable(BorrowedFd fd) {
+    return wait_for(duplicate(fd), asio::posix::descriptor_base::wait_read);
+}
+
+Task<> wait_writable(BorrowedFd fd) {
+    return wait_for(duplicate(fd), asio::posix::descriptor_base::wait_write);
+}
+
+Task<> wait_exit(const linux_os::PidFd& process) { return wait_readable(process.fd()); }
+
+}  // namespace berth::async

@@ -1,0 +1,16 @@
+// Waiting for descriptors on the io_context thread. The descriptor is duplicated for the wait, so
+// several coroutines may wait for one, and it may be closed meanwhile.
+#pragma once
+
+#include "async/task.h"
+#include "base/unique_fd.h"
+#include "linux/pid_fd.h"
+
+namespace berth::async {
+
+Task<> wait_readable(BorrowedFd fd);
+Task<> wait_writable(BorrowedFd fd);
+/// Until the process has ended; it is not reaped.
+Task<> wait_exit(const linux_os::PidFd& process);
+
+}  // namespace berth::async
