@@ -1,0 +1,67 @@
+"""Black-box tests: a real berthd of the plain user who runs pytest, driven by the stock docker CLI.
+
+One engine a pytest-xdist worker, with run-time, data and configuration directories of its own. Environment:
+BERTH_BUILD (directory with the built programs), BERTH_DOCKER (docker client), BERTH_KEEP (keep the directories)."""
+import shutil
+
+import pytest
+
+from engine import Engine
+from images import busybox_rootfs_tar
+from registry import Registry
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory):
+    """An engine that all tests of a worker share; the image `busybox` is in it."""
+    instance = Engine()
+    instance.start()
+    instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
+    yield instance
+    instance.stop()
+    instance.remove()
+
+
+@pytest.fixture
+def own_engine():
+    """An engine for one test, which may kill it."""
+    instance = Engine()
+    instance.start()
+    instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
+    yield instance
+    instance.stop()
+    instance.remove()
+
+
+@pytest.fixture
+def bare_engine():
+    """Directories and environment of an engine that is not started."""
+    instance = Engine()
+    yield instance
+    instance.stop()
+    instance.remove()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """Debian's docker-registry on a free loopback port."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed")
+    instance = Registry(tmp_path_factory.mktemp("registry"))
+    instance.start()
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+def container(engine):
+    """Runs a detached container and removes it after the test; returns a function."""
+    made = []
+
+    def run(*arguments):
+        made.append(engine.docker("run", "-d", *arguments).stdout.strip())
+        return made[-1]
+
+    yield run
+    if made:
+        engine.docker("rm", "-f", *made, check=False)

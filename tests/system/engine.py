@@ -1,0 +1,142 @@
+"""Starts and stops a berthd in directories of its own."""
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+BUILD = pathlib.Path(os.environ.get("BERTH_BUILD") or pathlib.Path(__file__).resolve().parents[2] / "build")
+DOCKER = os.environ.get("BERTH_DOCKER") or shutil.which("docker")
+
+
+def wait_until(condition, what, seconds=20):
+    """Polls an outside fact that offers no event (a file, a process list) until a deadline."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain for: {what}")
+        time.sleep(0.02)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout=60):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    def __init__(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="bt-"))
+        for name in ("run", "data", "config", "home"):
+            (self.root / name).mkdir(mode=0o700)
+        self.socket = str(self.root / "run/docker.sock")
+        self.log_path = self.root / "berthd.log"
+        self.process = None
+        self.environment = {
+            "HOME": str(self.root / "home"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
+            "XDG_RUNTIME_DIR": str(self.root / "run"), "XDG_DATA_HOME": str(self.root / "data"),
+            "XDG_CONFIG_HOME": str(self.root / "config"),
+        }
+
+    def start(self, *arguments, wait=True):
+        log = open(self.log_path, "ab")
+        self.process = subprocess.Popen([str(BUILD / "berthd"), *arguments], env=self.environment, stdin=subprocess.DEVNULL,
+                                        stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        if wait:
+            wait_until(self.answers, f"the engine answers; its log: {self.log()[-3000:]}", 30)
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"berthd ended with {self.process.returncode}: {self.log()[-4000:]}")
+        try:
+            return self.api("GET", "/_ping")[0] == 200
+        except OSError:
+            return False
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+
+    def processes(self):
+        """Command lines by pid of everything of this engine that still lives."""
+        found = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                variables = (entry / "environ").read_bytes() if os.access(entry / "environ", os.R_OK) else b""
+            except OSError:
+                continue
+            if str(self.root) in line or str(self.root).encode() in variables:
+                found[int(entry.name)] = line.strip()
+        return found
+
+    def pids(self, program):
+        return [pid for pid, line in self.processes().items() if os.path.basename(line.split(" ")[0]) == program]
+
+    def remove(self):
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        if os.environ.get("BERTH_KEEP"):
+            return
+        # Files of subordinate ids can be removed only from inside a user namespace that maps them.
+        subprocess.run(["unshare", "--user", "--map-root-user", "--map-auto", "rm", "-rf", str(self.root)], check=False,
+                       stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def docker(self, *arguments, input=None, check=True, timeout=120, **options):
+        """Runs the docker CLI; text in and out unless `input` is bytes and text=False is given."""
+        environment = dict(self.environment, DOCKER_HOST="unix://" + self.socket)
+        text = options.pop("text", not isinstance(input, bytes))
+        done = subprocess.run([DOCKER, *arguments], env=environment, input=input, timeout=timeout, text=text,
+                              stdin=None if input is not None else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, **options)
+        if check and done.returncode != 0:
+            raise AssertionError(f"docker {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n"
+                                 f"engine log: {self.log()[-3000:]}")
+        return done
+
+    def popen(self, *arguments, **options):
+        environment = dict(self.environment, DOCKER_HOST="unix://" + self.socket)
+        return subprocess.Popen([DOCKER, *arguments], env=environment, **options)
+
+    def api(self, method, path, body=None, headers=None, timeout=60):
+        """(status, headers, body): body parsed when it is JSON."""
+        connection = UnixConnection(self.socket, timeout)
+        headers = dict(headers or {})
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        connection.request(method, path, body=body, headers=headers)
+        reply = connection.getresponse()
+        data = reply.read()
+        connection.close()
+        if reply.headers.get("Content-Type") == "application/json" and data.count(b"\n") <= 1 and data.strip():
+            data = json.loads(data)
+        return reply.status, reply.headers, data
+
+    def inspect(self, name):
+        return json.loads(self.docker("inspect", name).stdout)[0]

@@ -1,0 +1,69 @@
+"""Binds, volumes, and who owns what is written."""
+import os
+
+
+def test_a_file_made_by_container_root_belongs_to_the_user(engine):
+    directory = engine.root / "shared"
+    directory.mkdir()
+    engine.docker("run", "--rm", "-v", f"{directory}:/data", "busybox", "sh", "-c", "echo made > /data/file")
+    status = (directory / "file").stat()
+    assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid())
+    assert (directory / "file").read_text() == "made\n"
+
+
+def test_another_user_of_the_container_is_a_subordinate_id_outside(engine):
+    directory = engine.root / "shared2"
+    directory.mkdir(mode=0o777)
+    directory.chmod(0o777)
+    engine.docker("run", "--rm", "-u", "1000", "-v", f"{directory}:/data", "busybox", "touch", "/data/file")
+    assert (directory / "file").stat().st_uid > 65536
+
+
+def test_a_read_only_bind_refuses_writes(engine):
+    directory = engine.root / "ro"
+    directory.mkdir()
+    done = engine.docker("run", "--rm", "-v", f"{directory}:/data:ro", "busybox", "touch", "/data/x", check=False)
+    assert done.returncode == 1 and "Read-only file system" in done.stderr
+
+
+def test_a_single_file_can_be_bound(engine):
+    path = engine.root / "one-file"
+    path.write_text("content\n")
+    assert engine.docker("run", "--rm", "-v", f"{path}:/etc/one:ro", "busybox", "cat", "/etc/one").stdout == "content\n"
+
+
+def test_a_bind_makes_its_source_and_mount_refuses_a_missing_one(engine):
+    missing = engine.root / "not-there"
+    done = engine.docker("run", "--rm", "--mount", f"type=bind,src={missing},dst=/x", "busybox", "true", check=False)
+    assert done.returncode == 125 and "bind source path does not exist" in done.stderr
+    engine.docker("run", "--rm", "-v", f"{missing}:/x", "busybox", "true")
+    assert missing.is_dir()
+
+
+def test_a_named_volume_keeps_data_and_is_protected_while_used(engine):
+    engine.docker("run", "--rm", "-v", "kept:/data", "busybox", "sh", "-c", "echo 1 > /data/f")
+    assert engine.docker("run", "--rm", "-v", "kept:/data", "busybox", "cat", "/data/f").stdout == "1\n"
+    identity = engine.docker("create", "-v", "kept:/data", "busybox", "true").stdout.strip()
+    done = engine.docker("volume", "rm", "kept", check=False)
+    assert "volume is in use" in done.stderr
+    engine.docker("rm", identity)
+    engine.docker("volume", "rm", "kept")
+    assert "kept" not in engine.docker("volume", "ls", "-q").stdout.split()
+
+
+def test_an_empty_volume_takes_the_images_content(engine):
+    out = engine.docker("run", "--rm", "-v", "copied:/etc", "busybox", "ls", "/etc").stdout.split()
+    assert "passwd" in out
+    engine.docker("volume", "rm", "copied")
+
+
+def test_an_anonymous_volume_goes_with_its_container(engine):
+    before = engine.docker("volume", "ls", "-q").stdout.split()
+    engine.docker("run", "--rm", "-v", "/data", "busybox", "touch", "/data/x")
+    assert engine.docker("volume", "ls", "-q").stdout.split() == before
+
+
+def test_the_engines_socket_can_be_bound(engine):
+    out = engine.docker("run", "--rm", "-v", f"{engine.socket}:/var/run/docker.sock", "busybox", "sh", "-c",
+                        "test -S /var/run/docker.sock && echo socket").stdout
+    assert out == "socket\n"

@@ -1,0 +1,138 @@
+"""Containers outlive the processes of the engine."""
+import os
+import signal
+import subprocess
+
+from engine import wait_until
+
+
+def kill_and_wait_for_another(engine, program):
+    (old,) = engine.pids(program)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: [pid for pid in engine.pids(program) if pid != old], f"a new {program}")
+    wait_until(engine.answers, "the engine answers again")
+
+
+def counting_container(engine):
+    engine.docker("run", "-d", "-i", "--name", "survivor", "busybox", "sh", "-c",
+                  "i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); echo count $i; sleep 0.02; done; exit 42")
+    wait_until(lambda: "count 3" in engine.docker("logs", "survivor").stdout, "the container counts")
+    return engine.inspect("survivor")["State"]["Pid"]
+
+
+def lines_are_whole(engine):
+    lines = engine.docker("logs", "survivor").stdout.splitlines()
+    assert lines == [f"count {number}" for number in range(1, len(lines) + 1)]
+    return len(lines)
+
+
+def check_survivor(engine, pid):
+    state = engine.inspect("survivor")["State"]
+    assert state["Running"] and state["Pid"] == pid
+    before = lines_are_whole(engine)
+    wait_until(lambda: lines_are_whole(engine) > before, "the log grows")
+    attached = engine.popen("attach", "--no-stdin", "survivor", stdout=subprocess.PIPE, text=True)
+    assert attached.stdout.readline().startswith("count ")
+    waiter = engine.popen("wait", "survivor", stdout=subprocess.PIPE, text=True)
+    assert engine.docker("exec", "survivor", "touch", "/tmp/stop", check=False).returncode in (0, 137)
+    assert waiter.communicate(timeout=20)[0] == "42\n"
+    attached.communicate(timeout=20)
+    assert engine.inspect("survivor")["State"]["ExitCode"] == 42
+    lines_are_whole(engine)
+
+
+def test_kill_9_of_the_engine_process(own_engine):
+    pid = counting_container(own_engine)
+    kill_and_wait_for_another(own_engine, "berth-engine")
+    check_survivor(own_engine, pid)
+
+
+def test_kill_9_of_the_supervisor_and_start_again(own_engine):
+    pid = counting_container(own_engine)
+    own_engine.process.kill()
+    own_engine.process.wait()
+    own_engine.start()
+    check_survivor(own_engine, pid)
+
+
+def test_kill_9_of_everything_but_the_shims_and_start_again(own_engine):
+    pid = counting_container(own_engine)
+    for program in ("berthd", "berth-engine", "berth-network"):
+        for process in own_engine.pids(program):
+            os.kill(process, signal.SIGKILL)
+    own_engine.process.wait()
+    own_engine.start()
+    check_survivor(own_engine, pid)
+
+
+def test_stop_works_after_kill_9(own_engine):
+    counting_container(own_engine)
+    kill_and_wait_for_another(own_engine, "berth-engine")
+    own_engine.docker("stop", "-t", "1", "survivor")
+    assert own_engine.inspect("survivor")["State"]["ExitCode"] in (137, 143)
+
+
+def test_an_exit_while_the_engine_is_away_is_known_after_its_return(own_engine):
+    own_engine.docker("run", "-d", "--name", "brief", "busybox", "sh", "-c", "sleep 0.5; echo done; exit 9")
+    own_engine.process.kill()
+    own_engine.process.wait()
+    wait_until(lambda: not own_engine.pids("berth-engine"), "the engine ends with its supervisor")
+    wait_until(lambda: not own_engine.pids("berth-shim"), "the container ends")
+    own_engine.start()
+    state = own_engine.inspect("brief")["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 9)
+    assert own_engine.docker("logs", "brief").stdout == "done\n"
+
+
+def test_an_exec_session_survives_kill_9_of_the_engine(own_engine):
+    own_engine.docker("run", "-d", "--name", "base", "busybox", "sleep", "1000")
+    session = own_engine.popen("exec", "-i", "base", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    session.stdin.write(b"before\n")
+    session.stdin.flush()
+    assert session.stdout.readline() == b"before\n"
+    kill_and_wait_for_another(own_engine, "berth-engine")
+    session.stdin.write(b"after\n")
+    session.stdin.flush()
+    assert session.stdout.readline() == b"after\n"
+    session.stdin.close()
+    session.wait(20)
+
+
+def test_the_network_process_is_replaced(own_engine):
+    own_engine.docker("run", "-d", "--name", "on-bridge", "busybox", "sleep", "1000")
+    (old,) = own_engine.pids("berth-network")
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: [pid for pid in own_engine.pids("berth-network") if pid != old], "a new network process")
+    assert own_engine.inspect("on-bridge")["State"]["Running"]
+    wait_until(lambda: own_engine.docker("run", "--rm", "busybox", "true", check=False).returncode == 0, "a new container on the bridge")
+
+
+def test_sigterm_stops_containers_and_leaves_nothing(own_engine):
+    own_engine.docker("run", "-d", "--name", "stopped", "busybox", "sleep", "1000")
+    own_engine.stop()
+    assert own_engine.process.returncode == 0
+    wait_until(lambda: not own_engine.processes(), f"no process is left: {own_engine.processes()}")
+    left = [str(path.relative_to(own_engine.root)) for path in (own_engine.root / "run").rglob("*") if path.is_socket()]
+    assert left == []
+    own_engine.start()
+    assert own_engine.inspect("stopped")["State"]["Status"] == "exited"
+
+
+def test_live_restore_leaves_containers_running(bare_engine):
+    from images import busybox_rootfs_tar
+    bare_engine.start("--live-restore")
+    bare_engine.docker("import", "-", "busybox", input=busybox_rootfs_tar())
+    bare_engine.docker("run", "-d", "--name", "kept", "busybox", "sleep", "1000")
+    pid = bare_engine.inspect("kept")["State"]["Pid"]
+    bare_engine.stop()
+    bare_engine.start("--live-restore")
+    state = bare_engine.inspect("kept")["State"]
+    assert state["Running"] and state["Pid"] == pid
+    bare_engine.docker("rm", "-f", "kept")
+
+
+def test_restart_policy_brings_a_container_back(own_engine):
+    own_engine.docker("run", "-d", "--restart", "always", "--name", "again", "busybox", "sh", "-c", "echo started; sleep 0.1")
+    wait_until(lambda: own_engine.docker("logs", "again").stdout.count("started") >= 3, "it was restarted")
+    assert own_engine.inspect("again")["RestartCount"] >= 2
+    own_engine.docker("rm", "-f", "again")
