@@ -1,0 +1,80 @@
+#include "async/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "tests/unit/async/run.h"
+
+namespace berth::async {
+namespace {
+
+TEST(WorkerPool, gives_back_the_result_from_another_thread) {
+    boost::asio::io_context context;
+    WorkerPool pool(2);
+    auto scene = [&]() -> Task<> {
+        const auto here = std::this_thread::get_id();
+        auto job = [] { return std::make_unique<std::thread::id>(std::this_thread::get_id()); };
+        const auto there = co_await pool.run(job);
+        EXPECT_NE(*there, here);
+        EXPECT_EQ(std::this_thread::get_id(), here);
+    };
+    run_in(context, scene());
+}
+
+TEST(WorkerPool, carries_exceptions_over) {
+    boost::asio::io_context context;
+    WorkerPool pool(1);
+    auto scene = [&]() -> Task<> {
+        auto job = [] { throw Error(ErrorKind::denied, "not here"); };
+        co_await pool.run(job);
+    };
+    try {
+        run_in(context, scene());
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_EQ(e.kind(), ErrorKind::denied);
+    }
+}
+
+TEST(WorkerPool, one_thread_runs_jobs_in_order) {
+    boost::asio::io_context context;
+    WorkerPool pool(1);
+    TaskGroup group(context.get_executor());
+    std::vector<int> order;
+    for (int i = 0; i < 20; ++i) {
+        auto task = [&](int number) -> Task<> {
+            auto job = [&order, number] { order.push_back(number); };
+            co_await pool.run(job);
+        };
+        group.spawn("job", task(i));
+    }
+    run_in(context, group.wait_empty());
+    ASSERT_EQ(order.size(), 20U);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(WorkerPool, long_job_leaves_the_pool_free) {
+    boost::asio::io_context context;
+    WorkerPool pool(1);
+    TaskGroup group(context.get_executor());
+    std::atomic<bool> release = false;
+    auto slow = [&]() -> Task<> {
+        auto job = [&] { release.wait(false); };
+        co_await pool.run_on_thread("pull", job);
+    };
+    group.spawn("slow", slow());
+    auto scene = [&]() -> Task<> {
+        auto job = [] { return 7; };
+        EXPECT_EQ(co_await pool.run(job), 7);
+        release = true;
+        release.notify_all();
+        co_await group.wait_empty();
+    };
+    run_in(context, scene());
+}
+
+}  // namespace
+}  // namespace berth::async
