@@ -1,5 +1,6 @@
 // The seccomp part of the OCI runtime specification (`linux.seccomp`) as plain structs, and its
-// JSON. Names stay those of libseccomp ("SCMP_ACT_ERRNO"); src/linux/seccomp.h compiles it.
+// JSON. Names stay those of libseccomp ("SCMP_ACT_ERRNO"); src/runtime/seccomp_program.h compiles
+// it.
 #pragma once
 
 #include <cstdint>
