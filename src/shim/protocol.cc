@@ -66,11 +66,9 @@ RootfsKind rootfs_kind_from(std::string_view name) {
 }
 
 json to_json(const RootfsMount& rootfs) {
-    return {{"kind", name_of(rootfs.kind)},  {"lowerdirs", rootfs.lowerdirs},
-            {"upperdir", rootfs.upperdir},   {"workdir", rootfs.workdir},
-            {"path", rootfs.path},           {"program", rootfs.program},
-            {"userxattr", rootfs.userxattr}, {"volatile", rootfs.volatile_writes},
-            {"options", rootfs.options}};
+    return {{"kind", name_of(rootfs.kind)}, {"lowerdirs", rootfs.lowerdirs},
+            {"upperdir", rootfs.upperdir},  {"workdir", rootfs.workdir},
+            {"path", rootfs.path},          {"program", rootfs.program}};
 }
 
 RootfsMount rootfs_from(const JsonReader& reader) {
@@ -81,9 +79,6 @@ RootfsMount rootfs_from(const JsonReader& reader) {
     rootfs.workdir = reader.string("workdir");
     rootfs.path = reader.string("path");
     rootfs.program = reader.string("program");
-    rootfs.userxattr = reader.boolean("userxattr", true);
-    rootfs.volatile_writes = reader.boolean("volatile", false);
-    rootfs.options = reader.strings("options");
     if (rootfs.kind == RootfsKind::path && rootfs.path.empty())
         throw Error(ErrorKind::invalid, "rootfs.path is missing");
     if (rootfs.kind != RootfsKind::path && rootfs.lowerdirs.empty())

@@ -33,11 +33,8 @@ struct RootfsMount final {
     std::vector<std::string> lowerdirs;  // overlay kinds: topmost first
     std::string upperdir;                // overlay kinds: empty for a read-only stack
     std::string workdir;
-    std::string path;                  // kind path only
-    std::string program;               // kind fuse_overlayfs only: absolute path
-    bool userxattr = true;             // kind overlay: needed in a user namespace
-    bool volatile_writes = false;      // overlay kinds: no sync on unmount
-    std::vector<std::string> options;  // further "key=value" or "flag" options of the overlay kinds
+    std::string path;     // kind path only
+    std::string program;  // kind fuse_overlayfs only: absolute path
 };
 
 struct LogConfig final {
