@@ -62,7 +62,7 @@ struct Config final {
     // Container defaults
     std::string log_driver = "json-file";
     std::map<std::string, std::string> log_opts;
-    std::string default_runtime = "berth";
+    std::string default_runtime = "runc";
     std::map<std::string, RuntimeProgram> runtimes;
     std::map<std::string, UlimitDefault> default_ulimits;
     std::int64_t default_shm_size = 64 << 20;
