@@ -4,15 +4,14 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "archive/stream.h"
 #include "archive/tar_entry.h"
+#include "archive/tar_format.h"
 
 namespace berth::archive {
 
@@ -38,40 +37,39 @@ class TarReader final : public Source {
     void drain_archive();
 
   private:
-    using Records = std::map<std::string, std::string, std::less<>>;
+    using Records = tar_format::Records;
     struct Chunk final {
         std::int64_t offset = 0;
         std::int64_t size = 0;
     };
 
     bool fill(std::size_t need);
-    std::string take(std::size_t size, std::string_view what);
+    std::string_view take_block();
     void skip(std::uint64_t size);
     std::optional<TarEntry> read_member();
-    std::string read_extension(std::int64_t size, std::string_view kind);
-    void merge_pax(std::string_view text, Records& into);
-    void apply_pax(TarEntry& entry, const Records& records);
-    void read_old_sparse(const TarEntry& entry, std::string_view header);
+    bool read_end_marker();
+    std::string read_extension(std::string_view header);
+    TarEntry parse_header(std::string_view header) const;
+    void finish_entry(TarEntry& entry, char type, const Records& records);
+    void read_old_sparse(TarEntry& entry, std::string_view header);
     void read_pax_sparse(TarEntry& entry, const Records& records);
-    void read_sparse_map_1_0();
+    void read_sparse_map();
+    void add_chunk(std::int64_t offset, std::int64_t size);
     void start_content(TarEntry& entry);
-    void check_sparse(const TarEntry& entry) const;
-    std::string_view view_data(std::uint64_t limit);
-    std::string name() const { return current_.empty() ? "the first entry" : current_; }
+    std::string_view view_stored(std::uint64_t limit);
 
     Source& below_;
     TarLimits limits_;
-    std::string buffer_;
+    std::string buffer_;  // [begin_, end_) is read but not used yet
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
-    bool source_ended_ = false;
     bool archive_ended_ = false;
     std::uint64_t entries_ = 0;
     std::uint64_t total_ = 0;
+    std::string current_ = "the first entry";  // for messages
+    Records global_;                           // pax `g` records
 
-    std::string current_;        // path of the current entry, for messages
-    Records global_;             // pax `g` records
-    std::uint64_t stored_ = 0;   // content bytes in the archive that are unread
+    std::uint64_t stored_ = 0;   // bytes of the current entry in the archive that are unread
     std::uint64_t padding_ = 0;  // after them
     std::int64_t logical_ = 0;   // position in the content, holes included
     std::int64_t size_ = 0;      // of the content, holes included
