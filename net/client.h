@@ -21,7 +21,7 @@ class NetworkClient final {
     void remove_network(const std::string& id);
     void attach(const Attachment& attachment, BorrowedFd network_namespace);
     void loopback(BorrowedFd network_namespace);
-    void detach(const std::string& container, const std::string& network_id);
+    void detach(const Detach& request);
     /// The ports really bound, one entry a family.
     std::vector<PortBinding> publish(const PublishedPorts& ports);
     void unpublish(const std::string& container);

@@ -100,6 +100,9 @@ struct Loopback final {};
 struct Detach final {
     std::string container;
     std::string network_id;
+    /// Take the interface out of a container that lives on. A container that ended needs it not:
+    /// its namespace takes the interface along.
+    bool remove_interface = false;
 };
 struct Publish final {
     PublishedPorts ports;

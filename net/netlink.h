@@ -1,0 +1,71 @@
+// rtnetlink requests of the container side: links, addresses, routes. A batch is built in memory,
+// sent in one system call, and each request's answer is checked. A batch's socket belongs to the
+// network namespace of the thread that calls run(). Errors name the object ("bridge docker0").
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "net/address.h"
+
+struct nlmsghdr;
+
+namespace berth::net {
+
+struct BridgeLink final {
+    std::string name;
+    std::string mac;
+    int mtu = 0;
+};
+
+/// A veth pair: `name` becomes a port of the bridge, `peer_name` is made in another namespace.
+struct VethLink final {
+    std::string name;
+    unsigned bridge_index = 0;
+    int mtu = 0;
+    std::string peer_name;
+    std::string peer_mac;  // empty: the kernel's choice
+    BorrowedFd peer_namespace;
+};
+
+enum class IfExists { fail, accept };
+
+class NetlinkBatch final {
+  public:
+    NetlinkBatch();
+
+    void add_bridge(const BridgeLink& link);
+    void add_veth(const VethLink& link);
+    void remove_link(const std::string& name);
+    void set_up(unsigned index, const std::string& name);
+    void set_mtu(unsigned index, const std::string& name, int mtu);
+    /// The port talks to the bridge itself only, not to other isolated ports (icc=false).
+    void isolate_port(const std::string& name);
+    void add_address(unsigned index, const Subnet& address, IfExists if_exists);
+    void add_default_route(unsigned index, const IpAddress& gateway, IfExists if_exists);
+
+    /// Sends what was added, in order, and throws the first failure.
+    void run();
+
+  private:
+    struct Sent final {
+        std::string what;
+        IfExists if_exists;
+    };
+    // Opens a message in the buffer; the previous one is closed by it.
+    nlmsghdr* begin(std::uint16_t type, std::uint16_t flags, Sent sent);
+    void finish();
+    void check_answer(const nlmsghdr& answer) const;
+
+    std::vector<std::uint64_t> buffer_;  // messages want four-byte alignment
+    std::size_t used_ = 0;
+    nlmsghdr* open_ = nullptr;
+    std::vector<Sent> sent_;
+};
+
+/// Index of a link in the calling thread's network namespace; 0 when there is none.
+unsigned link_index(const std::string& name);
+
+}  // namespace berth::net

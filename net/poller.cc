@@ -1,0 +1,31 @@
+#include "net/poller.h"
+
+#include <array>
+
+#include "base/error.h"
+
+namespace berth::net {
+
+Poller::Poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+    if (!epoll_) throw_errno("making an epoll descriptor");
+}
+
+void Poller::add(BorrowedFd fd, PollTarget& target, std::uint32_t events) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = &target;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) < 0)
+        throw_errno("watching a descriptor");
+}
+
+void Poller::run_once(int timeout_ms) {
+    std::array<epoll_event, 64> events;
+    const int count =
+        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
+    }
+}
+
+}  // namespace berth::net

@@ -1,0 +1,129 @@
+#include "net/port_sockets.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/error.h"
+#include "net/socket_address.h"
+
+namespace berth::net {
+namespace {
+
+constexpr int kBacklog = 4096;
+constexpr std::uint16_t kFirstUnprivileged = 1024;
+
+enum class V6 { required, optional };
+
+[[noreturn]] void throw_bind_error(int saved, const IpAddress& address, std::uint16_t port,
+                                   const PortBinding& binding) {
+    const std::string what = "failed to bind host port for " + binding_text(address, port, binding);
+    if (saved == EACCES && port < kFirstUnprivileged)
+        throw Error::with_text(
+            ErrorKind::internal,
+            fmt::format("{}: permission denied: cannot expose privileged port {} without root; "
+                        "run `sudo sysctl -w net.ipv4.ip_unprivileged_port_start={}`, or choose "
+                        "a host port of {} or above",
+                        what, port, port, kFirstUnprivileged),
+            saved);
+    throw Error::with_text(ErrorKind::internal, Error::from_errno(saved, what).message(), saved);
+}
+
+UniqueFd bind_socket(const IpAddress& address, std::uint16_t port, const PortBinding& binding) {
+    const SocketAddress host{address, port};
+    const bool stream = binding.transport == Transport::tcp;
+    UniqueFd fd{::socket(host.family(),
+                         (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!fd) throw_bind_error(errno, address, port, binding);
+    const int on = 1;
+    // Connections that linger in TIME_WAIT must not keep a restarted container from its port.
+    if (stream) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (host.family() == AF_INET6)
+        ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (::bind(fd.get(), host.get(), host.length()) < 0 ||
+        (stream && ::listen(fd.get(), kBacklog) < 0))
+        throw_bind_error(errno, address, port, binding);
+    return fd;
+}
+
+bool is_family_missing(const Error& error) {
+    return error.errno_value() == EAFNOSUPPORT || error.errno_value() == EADDRNOTAVAIL;
+}
+
+// One number on all addresses, or an error.
+std::vector<ReservedPort> try_port(const PortTable& table, const PortBinding& binding,
+                                   std::uint16_t port, V6 v6) {
+    std::vector<ReservedPort> reserved;
+    for (const IpAddress& address : host_addresses(binding)) {
+        const HostPort host{binding.transport, address, port};
+        table.check_free(host);
+        UniqueFd socket;
+        try {
+            socket = bind_socket(address, port, binding);
+        } catch (const Error& error) {
+            if (v6 == V6::optional && address.family == Family::v6 && is_family_missing(error))
+                continue;
+            throw;
+        }
+        PortBinding bound = binding;
+        bound.host_ip = address.str();
+        bound.host_port = port;
+        bound.host_port_end = 0;
+        reserved.push_back(
+            {bound, host,
+             HostSocket{binding.transport, std::move(socket),
+                        IpAddress::parse(binding.container_ip), binding.container_port}});
+    }
+    return reserved;
+}
+
+void check_binding(const PortBinding& binding) {
+    if (binding.transport == Transport::sctp)
+        throw Error(ErrorKind::unsupported,
+                    "publishing sctp port {} is not supported: a rootless engine relays tcp and "
+                    "udp only",
+                    binding.container_port);
+    if (binding.container_port == 0) throw Error(ErrorKind::invalid, "invalid container port 0");
+}
+
+std::vector<ReservedPort> reserve_one(PortTable& table, const PortBinding& binding) {
+    check_binding(binding);
+    const std::vector<std::uint16_t> candidates = table.candidates(binding);
+    const V6 v6 = binding.host_ip.empty() ? V6::optional : V6::required;
+    if (candidates.size() == 1) return try_port(table, binding, candidates.front(), v6);
+    for (const std::uint16_t port : candidates) {
+        const HostPort first{binding.transport, host_addresses(binding).front(), port};
+        if (table.is_taken(first)) continue;
+        try {
+            std::vector<ReservedPort> reserved = try_port(table, binding, port, v6);
+            if (binding.host_port == 0) table.advance_past(port);
+            return reserved;
+        } catch (const Error& error) {
+            const bool busy = error.errno_value() == EADDRINUSE || error.errno_value() == 0;
+            if (!busy) throw;
+        }
+    }
+    throw Error(ErrorKind::internal, "all ports are allocated");
+}
+
+}  // namespace
+
+std::vector<ReservedPort> reserve_ports(PortTable& table,
+                                        const std::vector<PortBinding>& bindings) {
+    std::vector<ReservedPort> all;
+    try {
+        for (const PortBinding& binding : bindings) {
+            std::vector<ReservedPort> reserved = reserve_one(table, binding);
+            for (const ReservedPort& port : reserved) table.take(port.host);
+            std::ranges::move(reserved, std::back_inserter(all));
+        }
+    } catch (...) {
+        for (const ReservedPort& port : all) table.release(port.host);
+        throw;
+    }
+    return all;
+}
+
+}  // namespace berth::net

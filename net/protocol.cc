@@ -1,0 +1,289 @@
+#include "net/protocol.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+
+namespace berth::net {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+
+std::uint16_t port_of(const JsonReader& reader, std::string_view key) {
+    const std::int64_t port = reader.integer(key);
+    if (port < 0 || port > 65535)
+        throw Error(ErrorKind::invalid, "{}: {} is not a port", reader.path_of(key), port);
+    return static_cast<std::uint16_t>(port);
+}
+
+json json_of(const NetworkSpec& n) {
+    return {{"id", n.id},
+            {"name", n.name},
+            {"bridge", n.bridge},
+            {"subnet", n.subnet},
+            {"gateway", n.gateway},
+            {"subnet_v6", n.subnet_v6},
+            {"gateway_v6", n.gateway_v6},
+            {"mtu", n.mtu},
+            {"internal", n.internal},
+            {"icc", n.icc},
+            {"masquerade", n.masquerade}};
+}
+
+NetworkSpec network_from(const JsonReader& r) {
+    return {.id = r.string("id"),
+            .name = r.string("name"),
+            .bridge = r.string("bridge"),
+            .subnet = r.string("subnet"),
+            .gateway = r.string("gateway"),
+            .subnet_v6 = r.string("subnet_v6"),
+            .gateway_v6 = r.string("gateway_v6"),
+            .mtu = static_cast<int>(r.integer("mtu")),
+            .internal = r.boolean("internal", false),
+            .icc = r.boolean("icc", true),
+            .masquerade = r.boolean("masquerade", true)};
+}
+
+json json_of(const Attachment& a) {
+    return {{"container", a.container},
+            {"network_id", a.network_id},
+            {"interface", a.interface},
+            {"address", a.address},
+            {"gateway", a.gateway},
+            {"address_v6", a.address_v6},
+            {"gateway_v6", a.gateway_v6},
+            {"mac", a.mac},
+            {"default_route", a.default_route}};
+}
+
+Attachment attachment_from(const JsonReader& r) {
+    return {.container = r.string("container"),
+            .network_id = r.string("network_id"),
+            .interface = r.string("interface", "eth0"),
+            .address = r.string("address"),
+            .gateway = r.string("gateway"),
+            .address_v6 = r.string("address_v6"),
+            .gateway_v6 = r.string("gateway_v6"),
+            .mac = r.string("mac"),
+            .default_route = r.boolean("default_route", true)};
+}
+
+json json_of(const PortBinding& b) {
+    json value{{"proto", to_string(b.transport)},
+               {"host_ip", b.host_ip},
+               {"host_port", b.host_port},
+               {"container_ip", b.container_ip},
+               {"container_port", b.container_port}};
+    if (b.host_port_end != 0) value["host_port_end"] = b.host_port_end;
+    return value;
+}
+
+PortBinding binding_from(const JsonReader& r) {
+    return {.transport = transport_from(r.string("proto", "tcp")),
+            .host_ip = r.string("host_ip"),
+            .host_port = port_of(r, "host_port"),
+            .host_port_end = port_of(r, "host_port_end"),
+            .container_ip = r.string("container_ip"),
+            .container_port = port_of(r, "container_port")};
+}
+
+json json_of(const std::vector<PortBinding>& bindings) {
+    json list = json::array();
+    for (const PortBinding& binding : bindings) list.push_back(json_of(binding));
+    return list;
+}
+
+std::vector<PortBinding> bindings_from(const JsonReader& r) {
+    std::vector<PortBinding> bindings;
+    for (const JsonReader& entry : r.objects("bindings")) bindings.push_back(binding_from(entry));
+    return bindings;
+}
+
+json json_of(const NetworkState& state) {
+    json value{
+        {"networks", json::array()}, {"attachments", json::array()}, {"bindings", json::array()}};
+    for (const NetworkSpec& network : state.networks) value["networks"].push_back(json_of(network));
+    for (const Attachment& attachment : state.attachments)
+        value["attachments"].push_back(json_of(attachment));
+    for (const PublishedPorts& ports : state.bindings)
+        value["bindings"].push_back(
+            {{"container", ports.container}, {"bindings", json_of(ports.bindings)}});
+    return value;
+}
+
+NetworkState state_from(const JsonReader& r) {
+    NetworkState state;
+    for (const JsonReader& entry : r.objects("networks"))
+        state.networks.push_back(network_from(entry));
+    for (const JsonReader& entry : r.objects("attachments"))
+        state.attachments.push_back(attachment_from(entry));
+    // The reply of publish has bindings of another shape under the same key.
+    for (const JsonReader& entry : r.objects("bindings"))
+        if (entry.has("container"))
+            state.bindings.push_back({entry.string("container"), bindings_from(entry)});
+    return state;
+}
+
+struct RequestEncoder final {
+    json operator()(const EnsureNetwork& r) const {
+        return {{"type", "ensure_network"}, {"network", json_of(r.network)}};
+    }
+    json operator()(const RemoveNetwork& r) const {
+        return {{"type", "remove_network"}, {"id", r.id}};
+    }
+    json operator()(const Attach& r) const {
+        json value = json_of(r.attachment);
+        value["type"] = "attach";
+        return value;
+    }
+    json operator()(const Loopback&) const { return {{"type", "loopback"}}; }
+    json operator()(const Detach& r) const {
+        return {{"type", "detach"},
+                {"container", r.container},
+                {"network_id", r.network_id},
+                {"remove_interface", r.remove_interface}};
+    }
+    json operator()(const Publish& r) const {
+        return {{"type", "publish"},
+                {"container", r.ports.container},
+                {"bindings", json_of(r.ports.bindings)}};
+    }
+    json operator()(const Unpublish& r) const {
+        return {{"type", "unpublish"}, {"container", r.container}};
+    }
+    json operator()(const GetState&) const { return {{"type", "state"}}; }
+};
+
+Request request_from(const JsonReader& r) {
+    const std::string type = r.string("type");
+    if (type == "ensure_network") return EnsureNetwork{network_from(r.object("network"))};
+    if (type == "remove_network") return RemoveNetwork{r.string("id")};
+    if (type == "attach") return Attach{attachment_from(r)};
+    if (type == "loopback") return Loopback{};
+    if (type == "detach")
+        return Detach{r.string("container"), r.string("network_id"),
+                      r.boolean("remove_interface", false)};
+    if (type == "publish") return Publish{{r.string("container"), bindings_from(r)}};
+    if (type == "unpublish") return Unpublish{r.string("container")};
+    if (type == "state") return GetState{};
+    throw Error(ErrorKind::unsupported, "unknown request type {}", type);
+}
+
+json reply_of(std::int64_t seq) { return {{"v", kVersion}, {"type", "reply"}, {"seq", seq}}; }
+
+}  // namespace
+
+std::string_view to_string(Transport transport) {
+    switch (transport) {
+        case Transport::tcp:
+            return "tcp";
+        case Transport::udp:
+            return "udp";
+        case Transport::sctp:
+            return "sctp";
+    }
+    return "tcp";
+}
+
+Transport transport_from(std::string_view text) {
+    if (text == "tcp") return Transport::tcp;
+    if (text == "udp") return Transport::udp;
+    if (text == "sctp") return Transport::sctp;
+    throw Error(ErrorKind::invalid, "invalid proto: {}", text);
+}
+
+std::string encode_request(const NumberedRequest& request) {
+    json value = std::visit(RequestEncoder{}, request.request);
+    value["v"] = kVersion;
+    value["seq"] = request.seq;
+    return dump_json(value);
+}
+
+NumberedRequest decode_request(std::string_view text) {
+    const json value = parse_json(text);
+    const JsonReader reader(value);
+    if (reader.integer("v") != kVersion)
+        throw Error(ErrorKind::unsupported, "unknown protocol version {}", reader.integer("v"));
+    return {reader.integer("seq"), request_from(reader)};
+}
+
+std::int64_t sequence_of(std::string_view text) {
+    try {
+        const json value = parse_json(text);
+        return JsonReader(value).integer("seq");
+    } catch (const Error&) {
+        return 0;
+    }
+}
+
+std::string encode_empty_reply(std::int64_t seq) { return dump_json(reply_of(seq)); }
+
+std::string encode_error_reply(std::int64_t seq, const Error& error) {
+    json value = reply_of(seq);
+    value["error"] = {{"kind", to_string(error.kind())}, {"message", error.message()}};
+    if (error.errno_value() != 0) value["error"]["errno"] = error.errno_value();
+    return dump_json(value);
+}
+
+std::string encode_bindings_reply(std::int64_t seq, const std::vector<PortBinding>& bindings) {
+    json value = reply_of(seq);
+    value["bindings"] = json_of(bindings);
+    return dump_json(value);
+}
+
+std::string encode_state_reply(std::int64_t seq, const NetworkState& state) {
+    json value = reply_of(seq);
+    value.update(json_of(state));
+    return dump_json(value);
+}
+
+Reply decode_reply(std::string_view text) {
+    const json value = parse_json(text);
+    const JsonReader reader(value);
+    Reply reply;
+    reply.seq = reader.integer("seq");
+    if (reader.has("error")) {
+        const JsonReader error = reader.object("error");
+        reply.error =
+            Error::with_text(error_kind_from(error.string("kind")), error.string("message"),
+                             static_cast<int>(error.integer("errno")));
+        return reply;
+    }
+    reply.state = state_from(reader);
+    if (reply.state.bindings.empty()) reply.bindings = bindings_from(reader);
+    return reply;
+}
+
+json to_json(const ProcessConfig& config) {
+    return {{"socket", config.socket},       {"state_file", config.state_file},
+            {"log_level", config.log_level}, {"mtu", config.mtu},
+            {"ipv6", config.ipv6},           {"allow_host_loopback", config.allow_host_loopback}};
+}
+
+ProcessConfig process_config_from(const json& value) {
+    const JsonReader reader(value, "config");
+    ProcessConfig config;
+    config.socket = reader.string("socket");
+    if (config.socket.empty()) throw Error(ErrorKind::invalid, "config.socket is missing");
+    config.state_file = reader.string("state_file");
+    if (config.state_file.empty()) {
+        const auto slash = config.socket.rfind('/');
+        config.state_file = config.socket.substr(0, slash + 1) + "network-state.json";
+    }
+    config.log_level = reader.string("log_level", config.log_level);
+    config.mtu = static_cast<int>(reader.integer("mtu", config.mtu));
+    config.ipv6 = reader.boolean("ipv6", config.ipv6);
+    config.allow_host_loopback = reader.boolean("allow_host_loopback", config.allow_host_loopback);
+    return config;
+}
+
+std::string encode_state(const NetworkState& state) { return dump_json(json_of(state)); }
+
+NetworkState decode_state(std::string_view text) {
+    const json value = parse_json(text);
+    return state_from(JsonReader(value));
+}
+
+}  // namespace berth::net

@@ -1,0 +1,176 @@
+#include "net/service.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace berth::net {
+namespace {
+
+PortRange ephemeral_ports() {
+    return parse_port_range(
+        read_file_if_exists("/proc/sys/net/ipv4/ip_local_port_range").value_or(""));
+}
+
+BorrowedFd only_descriptor(const std::vector<UniqueFd>& fds) {
+    if (fds.size() != 1)
+        throw Error(ErrorKind::invalid, "expected one descriptor, found {}", fds.size());
+    return fds.front();
+}
+
+std::string short_id(const std::string& id) { return id.substr(0, 12); }
+
+}  // namespace
+
+Service::Service(ContainerSide& side, RelayLoop& relays, const ProcessConfig& config)
+    : side_(side), relays_(relays), state_file_(config.state_file), ports_(ephemeral_ports()) {}
+
+void Service::restore() {
+    const std::optional<std::string> text = read_file_if_exists(state_file_);
+    if (!text) return side_.apply_firewall(networks_);
+    const NetworkState old = decode_state(*text);
+    for (const NetworkSpec& spec : old.networks) {
+        side_.ensure_bridge(spec);
+        networks_.push_back(spec);
+    }
+    side_.apply_firewall(networks_);
+    for (const Attachment& attachment : old.attachments)
+        if (side_.is_attached(attachment)) attachments_.push_back(attachment);
+    const auto is_alive = [&](const std::string& container) {
+        return std::ranges::any_of(
+            attachments_, [&](const Attachment& known) { return known.container == container; });
+    };
+    for (const PublishedPorts& ports : old.bindings) {
+        if (!is_alive(ports.container)) continue;
+        try {
+            publish(ports);
+        } catch (const Error& error) {
+            log::error("container={} its published ports are lost: {}", short_id(ports.container),
+                       error.message());
+        }
+    }
+    changed_ = true;
+    log::info("adopted {} networks, {} interfaces, ports of {} containers", networks_.size(),
+              attachments_.size(), published_.size());
+}
+
+void Service::save() {
+    if (!std::exchange(changed_, false)) return;
+    try {
+        replace_file(state_file_, encode_state(state()), 0600, Durability::process);
+    } catch (const Error& error) {
+        log::error("the network state is not saved: {}", error.message());
+    }
+}
+
+std::string Service::handle(const std::string& request, const std::vector<UniqueFd>& fds) {
+    std::int64_t seq = 0;
+    try {
+        seq = sequence_of(request);
+        return answer(decode_request(request), fds);
+    } catch (const Error& error) {
+        return encode_error_reply(seq, error);
+    } catch (const std::exception& error) {
+        return encode_error_reply(seq, Error(ErrorKind::internal, "{}", error.what()));
+    }
+}
+
+std::string Service::answer(const NumberedRequest& numbered, const std::vector<UniqueFd>& fds) {
+    const Request& request = numbered.request;
+    const std::int64_t seq = numbered.seq;
+    if (const auto* r = std::get_if<EnsureNetwork>(&request)) ensure_network(r->network);
+    if (const auto* r = std::get_if<RemoveNetwork>(&request)) remove_network(r->id);
+    if (const auto* r = std::get_if<Attach>(&request)) attach(r->attachment, only_descriptor(fds));
+    if (std::holds_alternative<Loopback>(request)) side_.set_loopback_up(only_descriptor(fds));
+    if (const auto* r = std::get_if<Detach>(&request)) detach(*r);
+    if (const auto* r = std::get_if<Unpublish>(&request)) unpublish(r->container);
+    if (const auto* r = std::get_if<Publish>(&request))
+        return encode_bindings_reply(seq, publish(r->ports));
+    if (std::holds_alternative<GetState>(request)) return encode_state_reply(seq, state());
+    return encode_empty_reply(seq);
+}
+
+const NetworkSpec& Service::network(const std::string& id) const {
+    const auto found = std::ranges::find(networks_, id, &NetworkSpec::id);
+    if (found == networks_.end()) throw Error(ErrorKind::not_found, "network {} not found", id);
+    return *found;
+}
+
+void Service::ensure_network(const NetworkSpec& spec) {
+    const auto known = std::ranges::find(networks_, spec.id, &NetworkSpec::id);
+    if (known != networks_.end() && *known == spec) return;
+    const auto clash = std::ranges::find_if(networks_, [&](const NetworkSpec& other) {
+        return other.bridge == spec.bridge && other.id != spec.id;
+    });
+    if (clash != networks_.end())
+        throw Error(ErrorKind::conflict, "bridge name {} is already used by network {}",
+                    spec.bridge, clash->name);
+    side_.ensure_bridge(spec);
+    std::vector<NetworkSpec> wanted = networks_;
+    std::erase_if(wanted, [&](const NetworkSpec& other) { return other.id == spec.id; });
+    wanted.push_back(spec);
+    side_.apply_firewall(wanted);
+    networks_ = std::move(wanted);
+    changed_ = true;
+}
+
+void Service::remove_network(const std::string& id) {
+    const auto found = std::ranges::find(networks_, id, &NetworkSpec::id);
+    if (found == networks_.end()) return;
+    side_.remove_bridge(found->bridge);
+    networks_.erase(found);
+    std::erase_if(attachments_, [&](const Attachment& known) { return known.network_id == id; });
+    side_.apply_firewall(networks_);
+    changed_ = true;
+}
+
+void Service::attach(const Attachment& attachment, BorrowedFd network_namespace) {
+    side_.attach(network(attachment.network_id), attachment, network_namespace);
+    std::erase_if(attachments_, [&](const Attachment& known) {
+        return known.container == attachment.container && known.network_id == attachment.network_id;
+    });
+    attachments_.push_back(attachment);
+    changed_ = true;
+}
+
+void Service::detach(const Detach& request) {
+    if (request.remove_interface) side_.remove_interface(request.container, request.network_id);
+    std::erase_if(attachments_, [&](const Attachment& known) {
+        return known.container == request.container && known.network_id == request.network_id;
+    });
+    changed_ = true;
+}
+
+std::vector<PortBinding> Service::publish(const PublishedPorts& ports) {
+    unpublish(ports.container);
+    if (ports.bindings.empty()) return {};
+    std::vector<ReservedPort> reserved = reserve_ports(ports_, ports.bindings);
+    Published& entry = published_[ports.container];
+    for (ReservedPort& port : reserved) {
+        entry.bindings.push_back(port.binding);
+        entry.ports.push_back(port.host);
+        relays_.add(ports.container, std::move(port.socket));
+    }
+    changed_ = true;
+    return entry.bindings;
+}
+
+void Service::unpublish(const std::string& container) {
+    const auto found = published_.find(container);
+    if (found == published_.end()) return;
+    relays_.remove(container);
+    for (const HostPort& port : found->second.ports) ports_.release(port);
+    published_.erase(found);
+    changed_ = true;
+}
+
+NetworkState Service::state() const {
+    NetworkState state{networks_, attachments_, {}};
+    for (const auto& [container, published] : published_)
+        state.bindings.push_back({container, published.bindings});
+    return state;
+}
+
+}  // namespace berth::net

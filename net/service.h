@@ -1,0 +1,55 @@
+// What the network process does for the engine: one call a request of docs/processes.md, and the
+// state that must outlive the engine (in memory) and the process itself (in a file). Used by the
+// process's main thread only. Errors are Error with texts meant for the API's client.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "net/container_side.h"
+#include "net/port_sockets.h"
+#include "net/protocol.h"
+#include "net/relay_loop.h"
+
+namespace berth::net {
+
+class Service final {
+  public:
+    Service(ContainerSide& side, RelayLoop& relays, const ProcessConfig& config);
+
+    /// Takes up what the previous process left: makes networks again, drops attachments whose
+    /// interface is gone, reserves the ports of the others. What cannot be had back is logged.
+    void restore();
+    /// The text of the reply. Never throws for a bad request.
+    std::string handle(const std::string& request, const std::vector<UniqueFd>& fds);
+    /// Writes the state file if something changed; call when the reply is on its way.
+    void save();
+
+  private:
+    std::string answer(const NumberedRequest& request, const std::vector<UniqueFd>& fds);
+    void ensure_network(const NetworkSpec& network);
+    void remove_network(const std::string& id);
+    void attach(const Attachment& attachment, BorrowedFd network_namespace);
+    void detach(const Detach& request);
+    std::vector<PortBinding> publish(const PublishedPorts& ports);
+    void unpublish(const std::string& container);
+    NetworkState state() const;
+    const NetworkSpec& network(const std::string& id) const;
+
+    struct Published final {
+        std::vector<PortBinding> bindings;
+        std::vector<HostPort> ports;
+    };
+
+    ContainerSide& side_;
+    RelayLoop& relays_;
+    std::string state_file_;
+    PortTable ports_;
+    std::vector<NetworkSpec> networks_;
+    std::vector<Attachment> attachments_;
+    std::map<std::string, Published> published_;  // by container
+    bool changed_ = false;
+};
+
+}  // namespace berth::net

@@ -1,0 +1,25 @@
+// libslirp in process, on a thread of its own in the host's network namespace: what containers
+// send to the tap becomes ordinary sockets of the user. All libslirp calls happen on that thread.
+#pragma once
+
+#include <memory>
+
+#include "base/unique_fd.h"
+#include "net/protocol.h"
+
+namespace berth::net {
+
+class UserStack final {
+  public:
+    /// Takes the tap. Throws Error.
+    UserStack(UniqueFd tap, const ProcessConfig& config);
+    ~UserStack();
+    UserStack(const UserStack&) = delete;
+    UserStack& operator=(const UserStack&) = delete;
+
+  private:
+    class Loop;
+    std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace berth::net
