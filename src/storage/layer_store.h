@@ -21,7 +21,8 @@ struct Layer final {
     Digest chain_id;
     Digest diff_id;  // of the uncompressed tar
     std::optional<Digest> parent;
-    std::int64_t size = 0;  // content of all regular files, in bytes
+    std::int64_t size = 0;             // content of all regular files, in bytes
+    std::vector<std::string> skipped;  // devices, which a user namespace cannot make
 };
 
 /// sha256("PARENT DIFF"), or the diff id itself for a lowest layer.

@@ -1,0 +1,212 @@
+#include "storage/copy_tree.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "linux/rooted_path.h"
+#include "storage/copy_file.h"
+#include "storage/inode.h"
+
+namespace berth::storage {
+namespace {
+
+using InodeKey = std::pair<dev_t, ino_t>;
+
+constexpr int kReadDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr std::string_view kWhiteoutPrefix = ".wh.";
+
+UniqueFd open_directory(const Place& place) {
+    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kReadDirectory)};
+    if (!fd) throw_errno("opening {}", place.path);
+    return fd;
+}
+
+class TreeCopy final {
+  public:
+    TreeCopy(BorrowedFd target, const CopyOptions& options) : target_(target), options_(options) {}
+
+    void copy_content(BorrowedFd source, BorrowedFd target, const std::string& path) {
+        if (options_.whiteouts == Whiteouts::applied && is_opaque(source))
+            for (const std::string& name : names_in(target, path))
+                remove_at({target, name, join(path, name)});
+        for (const std::string& name : names_in(source, path)) {
+            if (options_.stop.stop_requested())
+                throw Error(ErrorKind::cancelled, "copying {}: cancelled", join(path, name));
+            copy_one({source, name, join(path, name)}, {target, name, join(path, name)});
+        }
+    }
+
+  private:
+    static std::string join(const std::string& path, const std::string& name) {
+        return path.empty() ? name : path + "/" + name;
+    }
+
+    void copy_one(const Place& from, const Place& to) {
+        const struct stat status = status_of(from);
+        if (status.st_mode == 0) return;  // removed meanwhile
+        if (options_.whiteouts == Whiteouts::applied) {
+            if (is_whiteout(status)) return remove_at(to);
+            if (to.name.starts_with(kWhiteoutPrefix)) {
+                const std::string hidden = to.name.substr(kWhiteoutPrefix.size());
+                if (!hidden.starts_with(kWhiteoutPrefix)) remove_at({to.parent, hidden, to.path});
+                return;
+            }
+        }
+        if (S_ISDIR(status.st_mode)) return copy_directory(from, to, status);
+        remove_at(to);
+        if (status.st_nlink > 1 && link_to_earlier(to, status)) return;
+        copy_leaf(from, to, status);
+    }
+
+    void copy_directory(const Place& from, const Place& to, const struct stat& status) {
+        if (!S_ISDIR(status_of(to).st_mode)) {
+            remove_at(to);
+            if (::mkdirat(to.parent.get(), to.name.c_str(), 0700) < 0)
+                throw_errno("making directory {}", to.path);
+        }
+        const UniqueFd source = open_directory(from);
+        const UniqueFd target = open_directory(to);
+        copy_content(source, target, from.path);
+        set_attributes(target, attributes_of(from, status), to.path);
+        if (options_.whiteouts == Whiteouts::copied && is_opaque(source))
+            set_opaque(target, to.path);
+    }
+
+    bool link_to_earlier(const Place& to, const struct stat& status) {
+        const auto [earlier, is_new] =
+            first_of_inode_.try_emplace(InodeKey{status.st_dev, status.st_ino}, to.path);
+        if (is_new) return false;
+        const std::size_t slash = earlier->second.rfind('/');
+        const bool in_root = slash == std::string::npos;
+        const UniqueFd parent =
+            linux_os::open_in_root(target_, in_root ? "." : earlier->second.substr(0, slash),
+                                   O_PATH | O_DIRECTORY, linux_os::Resolve::no_symlinks);
+        const std::string name = in_root ? earlier->second : earlier->second.substr(slash + 1);
+        if (::linkat(parent.get(), name.c_str(), to.parent.get(), to.name.c_str(), 0) == 0)
+            return true;
+        if (errno != EMLINK) throw_errno("linking {} to {}", to.path, earlier->second);
+        return false;
+    }
+
+    BorrowedFd target_;
+    const CopyOptions& options_;
+    std::map<InodeKey, std::string> first_of_inode_;
+};
+
+void copy_extent(BorrowedFd source, BorrowedFd target, off_t at, off_t end,
+                 const std::string& path) {
+    while (at < end) {
+        off_t from = at;
+        off_t to = at;
+        const ssize_t count = ::copy_file_range(source.get(), &from, target.get(), &to,
+                                                static_cast<std::size_t>(end - at), 0);
+        if (count == 0) return;  // it shrank meanwhile
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) throw_errno("copying {}", path);
+        at += count;
+    }
+}
+
+// For file systems that cannot copy by themselves.
+void copy_by_hand(BorrowedFd source, BorrowedFd target, const std::string& path) {
+    std::string block(256U << 10, '\0');
+    off_t at = 0;
+    for (;;) {
+        const ssize_t count = ::pread(source.get(), block.data(), block.size(), at);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) throw_errno("copying {}", path);
+        if (count == 0) return;
+        if (::lseek(target.get(), at, SEEK_SET) < 0) throw_errno("copying {}", path);
+        write_all(target, std::string_view(block).substr(0, static_cast<std::size_t>(count)));
+        at += count;
+    }
+}
+
+void copy_bytes(BorrowedFd source, BorrowedFd target, off_t size, const std::string& path) {
+    if (size == 0 || ::ioctl(target.get(), FICLONE, source.get()) == 0) return;
+    if (::ftruncate(target.get(), size) < 0) throw_errno("copying {}", path);
+    off_t at = 0;
+    while (at < size) {
+        const off_t data = ::lseek(source.get(), at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) return;  // a hole up to the end
+        if (data < 0) return copy_by_hand(source, target, path);
+        off_t hole = ::lseek(source.get(), data, SEEK_HOLE);
+        if (hole < 0) hole = size;
+        try {
+            copy_extent(source, target, data, hole, path);
+        } catch (const Error& error) {
+            const int code = error.errno_value();
+            if (code != EXDEV && code != EINVAL && code != EOPNOTSUPP && code != ENOSYS) throw;
+            return copy_by_hand(source, target, path);
+        }
+        at = hole;
+    }
+}
+
+void copy_regular(const Place& from, const Place& to, const struct stat& status) {
+    const UniqueFd source{
+        ::openat(from.parent.get(), from.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+    if (!source) throw_errno("opening {}", from.path);
+    const UniqueFd target{::openat(to.parent.get(), to.name.c_str(),
+                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    if (!target) throw_errno("making {}", to.path);
+    copy_bytes(source, target, status.st_size, from.path);
+    set_attributes(target, attributes_of(from, status), to.path);
+}
+
+std::int64_t size_below(BorrowedFd directory, const std::string& path, std::set<InodeKey>& seen) {
+    std::int64_t total = 0;
+    for (const std::string& name : names_in(directory, path)) {
+        const Place place{directory, name, path + "/" + name};
+        const struct stat status = status_of(place);
+        if (S_ISDIR(status.st_mode))
+            total += size_below(open_directory(place), place.path, seen);
+        else if (S_ISREG(status.st_mode) &&
+                 (status.st_nlink == 1 || seen.insert({status.st_dev, status.st_ino}).second))
+            total += status.st_size;
+    }
+    return total;
+}
+
+}  // namespace
+
+void copy_leaf(const Place& from, const Place& to, const struct stat& status) {
+    if (S_ISREG(status.st_mode)) return copy_regular(from, to, status);
+    if (S_ISLNK(status.st_mode)) {
+        std::string link(static_cast<std::size_t>(status.st_size) + 1, '\0');
+        const ssize_t size =
+            ::readlinkat(from.parent.get(), from.name.c_str(), link.data(), link.size());
+        if (size < 0) throw_errno("reading link {}", from.path);
+        link.resize(static_cast<std::size_t>(size));
+        if (::symlinkat(link.c_str(), to.parent.get(), to.name.c_str()) < 0)
+            throw_errno("making link {}", to.path);
+    } else if (::mknodat(to.parent.get(), to.name.c_str(), status.st_mode, status.st_rdev) < 0) {
+        // Devices cannot be made in a user namespace, and could not be used there either.
+        const bool device = S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode);
+        if (device && errno == EPERM) return;
+        throw_errno("making {}", to.path);
+    }
+    set_attributes(to, attributes_of(from, status));
+}
+
+void copy_tree(BorrowedFd source, BorrowedFd target, const CopyOptions& options) {
+    TreeCopy(target, options).copy_content(source, target, "");
+    const Place root{source, ".", "."};
+    set_attributes(target, attributes_of(root, status_of(root)), ".");
+}
+
+std::int64_t tree_size(BorrowedFd directory) {
+    std::set<InodeKey> seen;
+    return size_below(directory, "", seen);
+}
+
+}  // namespace berth::storage

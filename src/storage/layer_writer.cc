@@ -1,0 +1,401 @@
+#include "storage/layer_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "linux/rooted_path.h"
+#include "storage/copy_file.h"
+
+namespace berth::storage {
+namespace {
+
+using archive::EntryType;
+using archive::TarEntry;
+
+constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kOpaqueName = ".wh..wh..opq";
+constexpr std::size_t kMaxParents = 128;
+constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+std::string join(const std::string& directory, const std::string& name) {
+    return directory.empty() ? name : directory + "/" + name;
+}
+
+struct SplitPath final {
+    std::string directory;
+    std::string name;
+};
+
+SplitPath split(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return {"", path};
+    return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// "./a//b/../c" -> "a/c"; the layer's root is "". A name that climbs above it is refused.
+std::string clean(const std::string& path) {
+    std::vector<std::string> kept;
+    for (std::string& part : components_of(path)) {
+        if (part != "..") {
+            kept.push_back(std::move(part));
+            continue;
+        }
+        if (kept.empty()) throw Error(ErrorKind::invalid, "the path leads outside of the layer");
+        kept.pop_back();
+    }
+    std::string text;
+    for (const std::string& part : kept) text = join(text, part);
+    return text;
+}
+
+std::vector<BorrowedFd> stack(BorrowedFd top, const std::vector<UniqueFd>& lower) {
+    std::vector<BorrowedFd> layers{top};
+    for (const UniqueFd& layer : lower) layers.push_back(layer);
+    return layers;
+}
+
+timespec to_timespec(Timestamp at) {
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    std::int64_t seconds = at.ns / kSecond;
+    std::int64_t rest = at.ns % kSecond;
+    if (rest < 0) {
+        rest += kSecond;
+        --seconds;
+    }
+    return {.tv_sec = seconds, .tv_nsec = rest};
+}
+
+std::string link_text(const LayerView::Found& found, const std::string& path) {
+    std::string text(4096, '\0');
+    const ssize_t size =
+        ::readlinkat(found.parent.get(), found.name.c_str(), text.data(), text.size());
+    if (size < 0) throw_errno("reading link {}", path);
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+bool is_zeros(std::string_view bytes) {
+    return std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == '\0'; });
+}
+
+void write_content(BorrowedFd file, bool sparse, archive::TarReader& content) {
+    off_t position = 0;
+    for (;;) {
+        const std::string_view piece = content.read_view();
+        if (piece.empty()) break;
+        position += static_cast<off_t>(piece.size());
+        if (sparse && is_zeros(piece)) {
+            if (::lseek(file.get(), position, SEEK_SET) < 0) throw_errno("seeking");
+        } else {
+            write_all(file, piece);
+        }
+    }
+    if (sparse && ::ftruncate(file.get(), position) < 0) throw_errno("setting the size");
+}
+
+}  // namespace
+
+LayerWriter::LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower)
+    : root_(root), lowest_(lower.empty()), view_(stack(root, lower)) {}
+
+void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
+    try {
+        const std::string path = clean(entry.path);
+        if (!path.empty()) return add_below(entry, path, content);
+        if (entry.type != EntryType::directory)
+            throw Error(ErrorKind::invalid, "the root of a layer must be a directory");
+        const Attributes attributes = checked_attributes(entry);
+        set_attributes(root_, attributes, "/");
+        directory_times_[""] = attributes.modified;
+    } catch (Error& error) {
+        throw error.while_("tar: {}", entry.path);
+    }
+}
+
+void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
+                            archive::TarReader& content) {
+    const SplitPath parts = split(path);
+    if (parts.name.starts_with(kWhiteoutPrefix)) return add_whiteout(parts.directory, parts.name);
+    const bool device =
+        entry.type == EntryType::char_device || entry.type == EntryType::block_device;
+    if (device) {
+        constexpr std::size_t kMaxRecorded = 1000;
+        if (skipped_.size() < kMaxRecorded) skipped_.push_back(path);
+        return;
+    }
+    const Attributes attributes = checked_attributes(entry);
+    const Parent& parent = parent_of(parts.directory);
+    const Place place{parent.fd, parts.name, join(parent.path, parts.name)};
+    switch (entry.type) {
+        case EntryType::directory:
+            return add_directory(place, attributes);
+        case EntryType::file:
+            return add_file(place, entry, attributes, content);
+        case EntryType::hard_link:
+            return add_hard_link(place, entry);
+        case EntryType::symlink:
+            return add_symlink(place, entry, attributes);
+        default:
+            return add_special(place, entry, attributes);
+    }
+}
+
+Attributes LayerWriter::checked_attributes(const TarEntry& entry) const {
+    const auto check = [](const linux_os::MappedIds& ids, std::int64_t id, const char* what,
+                          const char* file) {
+        if (ids.contains(id)) return;
+        throw Error(ErrorKind::invalid,
+                    "{} {} is not in the range {} of the user namespace (a larger range in {} "
+                    "mends it)",
+                    what, id, ids.text(), file);
+    };
+    check(users_, entry.uid, "user id", "/etc/subuid");
+    check(groups_, entry.gid, "group id", "/etc/subgid");
+    return {.mode = entry.mode,
+            .uid = static_cast<uid_t>(entry.uid),
+            .gid = static_cast<gid_t>(entry.gid),
+            .modified = to_timespec(entry.modified),
+            .xattrs = entry.xattrs};
+}
+
+void LayerWriter::add_whiteout(const std::string& parent_path, const std::string& name) {
+    if (name == kOpaqueName) {
+        if (lowest_) return;
+        const Parent& parent = parent_of(parent_path);
+        return set_opaque(parent.fd, parent.path);
+    }
+    // Other names of this form were aufs's own records.
+    if (name.starts_with(".wh..wh.")) return;
+    const std::string hidden = name.substr(kWhiteoutPrefix.size());
+    if (hidden.empty() || hidden == "." || hidden == "..")
+        throw Error(ErrorKind::invalid, "the whiteout names nothing");
+    if (lowest_) return;
+    const Parent& parent = parent_of(parent_path);
+    const Place place{parent.fd, hidden, join(parent.path, hidden)};
+    const struct stat status = status_of(place);
+    // A whiteout hides lower layers only; what this layer brought stays.
+    if (S_ISDIR(status.st_mode)) {
+        const UniqueFd directory{::openat(parent.fd.get(), hidden.c_str(), kDirectory)};
+        if (!directory) throw_errno("opening {}", place.path);
+        return set_opaque(directory, place.path);
+    }
+    if (status.st_mode == 0) make_whiteout(place);
+}
+
+// Makes room for something new: overwriting is replacing.
+void LayerWriter::clear(const Place& place) {
+    const struct stat status = status_of(place);
+    if (S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode)) forget(place.path);
+    if (S_ISREG(status.st_mode) && status.st_nlink == 1) size_ -= status.st_size;
+    remove_at(place);
+}
+
+void LayerWriter::forget(const std::string& path) {
+    parents_.clear();
+    const std::string below = path + "/";
+    std::erase_if(directory_times_, [&](const auto& item) {
+        return item.first == path || item.first.starts_with(below);
+    });
+}
+
+void LayerWriter::add_directory(const Place& place, const Attributes& attributes) {
+    bool replaces_whiteout = false;
+    if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) < 0) {
+        if (errno != EEXIST) throw_errno("making the directory");
+        const struct stat status = status_of(place);
+        if (!S_ISDIR(status.st_mode)) {
+            replaces_whiteout = is_whiteout(status);
+            clear(place);
+            if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) < 0)
+                throw_errno("making the directory");
+        }
+    }
+    const UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
+    if (!fd) throw_errno("opening the directory");
+    if (replaces_whiteout) set_opaque(fd, place.path);
+    set_attributes(fd, attributes, place.path);
+    directory_times_[place.path] = attributes.modified;
+}
+
+void LayerWriter::add_file(const Place& place, const TarEntry& entry, const Attributes& attributes,
+                           archive::TarReader& content) {
+    constexpr int kCreate = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kCreate, 0600)};
+    if (!fd && errno == EEXIST) {
+        clear(place);
+        fd.reset(::openat(place.parent.get(), place.name.c_str(), kCreate, 0600));
+    }
+    if (!fd) throw_errno("making the file");
+    write_content(fd, entry.sparse, content);
+    set_attributes(fd, attributes, place.path);
+    size_ += entry.size;
+}
+
+void LayerWriter::add_hard_link(const Place& place, const TarEntry& entry) {
+    const SplitPath target = split(clean(entry.link_target));
+    // Resolving the target's parent may drop cached directories, this entry's among them.
+    const UniqueFd here = duplicate(place.parent);
+    const Parent& found = parent_of(target.directory);
+    const std::string target_path = join(found.path, target.name);
+    const UniqueFd there = duplicate(found.fd);
+    if (target_path == place.path) return;
+    const struct stat status = status_of({there, target.name, target_path});
+    if (status.st_mode == 0) copy_up(target_path);
+    if (S_ISDIR(status.st_mode) || is_whiteout(status))
+        throw Error(ErrorKind::invalid, "the hard link's target {} is not a file",
+                    entry.link_target);
+    const auto link = [&] {
+        return ::linkat(there.get(), target.name.c_str(), here.get(), place.name.c_str(), 0);
+    };
+    if (link() == 0) return;
+    if (errno == EEXIST) {
+        clear({here, place.name, place.path});
+        if (link() == 0) return;
+    }
+    throw_errno("linking to {}", entry.link_target);
+}
+
+void LayerWriter::copy_up(const std::string& path) {
+    const auto found = view_.find(path);
+    if (!found || S_ISDIR(found->status.st_mode))
+        throw Error(ErrorKind::invalid, "the hard link's target {} does not exist", path);
+    const SplitPath parts = split(path);
+    const UniqueFd parent = open_or_make(parts.directory);
+    copy_leaf({found->parent, found->name, path}, {parent, parts.name, path}, found->status);
+    if (S_ISREG(found->status.st_mode)) size_ += found->status.st_size;
+}
+
+void LayerWriter::add_symlink(const Place& place, const TarEntry& entry,
+                              const Attributes& attributes) {
+    const auto link = [&] {
+        return ::symlinkat(entry.link_target.c_str(), place.parent.get(), place.name.c_str());
+    };
+    int result = link();
+    if (result < 0 && errno == EEXIST) {
+        clear(place);
+        result = link();
+    }
+    if (result < 0) throw_errno("making the symbolic link");
+    set_attributes(place, attributes);
+}
+
+void LayerWriter::add_special(const Place& place, const TarEntry& entry,
+                              const Attributes& attributes) {
+    if (entry.type != EntryType::fifo)
+        throw Error(ErrorKind::invalid, "a {} cannot be unpacked", to_string(entry.type));
+    clear(place);
+    if (::mkfifoat(place.parent.get(), place.name.c_str(), 0600) < 0) throw_errno("making a fifo");
+    set_attributes(place, attributes);
+}
+
+const LayerWriter::Parent& LayerWriter::parent_of(const std::string& directory) {
+    if (const auto cached = parents_.find(directory); cached != parents_.end())
+        return cached->second;
+    UniqueFd fd;
+    std::string path = directory;
+    // The usual case in one call: the tar brought the directory, and no link is on the way.
+    try {
+        fd = linux_os::try_open_in_root(root_, directory.empty() ? "." : directory,
+                                        O_RDONLY | O_DIRECTORY, linux_os::Resolve::no_symlinks);
+    } catch (const Error& error) {
+        if (error.errno_value() != ELOOP) throw;
+    }
+    if (!fd) {
+        path = resolve(directory);
+        fd = open_or_make(path);
+    }
+    if (parents_.size() >= kMaxParents) parents_.clear();
+    return parents_.insert_or_assign(directory, Parent{std::move(fd), std::move(path)})
+        .first->second;
+}
+
+// Follows symbolic links by hand, inside the layers. Directories that are not there stay as named.
+std::string LayerWriter::resolve(const std::string& directory) const {
+    const std::vector<std::string> parts = components_of(directory);
+    std::deque<std::string> left(parts.begin(), parts.end());
+    std::string done;
+    constexpr int kMaxLinks = 40;
+    int links = 0;
+    while (!left.empty()) {
+        const std::string part = std::move(left.front());
+        left.pop_front();
+        if (part == "..") {
+            done = split(done).directory;
+            continue;
+        }
+        const std::string next = join(done, part);
+        const auto found = view_.find(next);
+        if (!found || S_ISDIR(found->status.st_mode)) {
+            done = next;
+            continue;
+        }
+        if (!S_ISLNK(found->status.st_mode))
+            throw Error(ErrorKind::invalid, "{} is not a directory", next);
+        if (++links > kMaxLinks)
+            throw Error(ErrorKind::invalid, "too many symbolic links on the way at {}", next);
+        const std::string target = link_text(*found, next);
+        if (target.starts_with('/')) done.clear();
+        const std::vector<std::string> more = components_of(target);
+        left.insert(left.begin(), more.begin(), more.end());
+    }
+    return done;
+}
+
+UniqueFd LayerWriter::open_or_make(const std::string& directory) {
+    UniqueFd current = duplicate(root_);
+    std::string path;
+    for (const std::string& part : components_of(directory)) {
+        path = join(path, part);
+        UniqueFd next{::openat(current.get(), part.c_str(), kDirectory)};
+        if (!next) {
+            make_implied({current, part, path});
+            next.reset(::openat(current.get(), part.c_str(), kDirectory));
+        }
+        if (!next) throw_errno("opening {}", path);
+        current = std::move(next);
+    }
+    return current;
+}
+
+// A directory that the tar does not bring: as it is below, else root's and 0755.
+void LayerWriter::make_implied(const Place& place) {
+    const struct stat status = status_of(place);
+    const bool whiteout = is_whiteout(status);
+    if (status.st_mode != 0 && !whiteout)
+        throw Error(ErrorKind::invalid, "{} is not a directory", place.path);
+    Attributes attributes;
+    attributes.modified = {.tv_sec = 0, .tv_nsec = UTIME_NOW};
+    if (const auto below = view_.find(place.path))
+        attributes = attributes_of({below->parent, below->name, place.path}, below->status);
+    if (whiteout) clear(place);
+    if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) < 0)
+        throw_errno("making directory {}", place.path);
+    const UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
+    if (!fd) throw_errno("opening {}", place.path);
+    if (whiteout) set_opaque(fd, place.path);
+    set_attributes(fd, attributes, place.path);
+    if (attributes.modified.tv_nsec != UTIME_NOW)
+        directory_times_[place.path] = attributes.modified;
+}
+
+void LayerWriter::finish() {
+    parents_.clear();
+    // Deepest first, so that nothing changes a directory after it got its time.
+    for (auto item = directory_times_.rbegin(); item != directory_times_.rend(); ++item) {
+        const std::string& path = item->first;
+        const UniqueFd fd =
+            linux_os::open_in_root(root_, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY,
+                                   linux_os::Resolve::no_symlinks);
+        const timespec times[2] = {item->second, item->second};
+        if (::futimens(fd.get(), times) < 0) throw_errno("{}: setting the time", path);
+    }
+}
+
+}  // namespace berth::storage

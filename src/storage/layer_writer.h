@@ -1,0 +1,74 @@
+// Writes the entries of one layer's tar into a directory, in overlay's form. Nothing outside that
+// directory is ever touched: names are cleaned, parents are resolved by us inside the layers, and
+// every directory is opened without following links. What a name means is decided as if the layer
+// were mounted on top of its parents: `bin/x` below a lower `bin -> usr/bin` goes to usr/bin/x, a
+// directory that the tar leaves out takes its attributes from below, and a hard link to a file of
+// a lower layer copies that file up first. Single thread; borrows the descriptors.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "archive/tar_reader.h"
+#include "base/unique_fd.h"
+#include "linux/mapped_ids.h"
+#include "storage/inode.h"
+#include "storage/layer_view.h"
+
+namespace berth::storage {
+
+class LayerWriter final {
+  public:
+    /// `lower`: the layers below, top first.
+    LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower);
+    /// Writes one entry; the content of a file is taken from `content`. Throws Error{invalid} for
+    /// names that lead outside and for owners that the user namespace has no ids for.
+    void add(const archive::TarEntry& entry, archive::TarReader& content);
+    /// Gives directories their times, which later entries would have changed.
+    void finish();
+    std::int64_t size() const { return size_; }
+    /// Devices that were left out, since a user namespace can have none.
+    const std::vector<std::string>& skipped() const { return skipped_; }
+
+  private:
+    struct Parent final {
+        UniqueFd fd;
+        std::string path;  // resolved, relative to the layer
+    };
+
+    void add_below(const archive::TarEntry& entry, const std::string& path,
+                   archive::TarReader& content);
+    void add_whiteout(const std::string& parent_path, const std::string& name);
+    void add_directory(const Place& place, const Attributes& attributes);
+    void add_file(const Place& place, const archive::TarEntry& entry, const Attributes& attributes,
+                  archive::TarReader& content);
+    void add_hard_link(const Place& place, const archive::TarEntry& entry);
+    void add_symlink(const Place& place, const archive::TarEntry& entry,
+                     const Attributes& attributes);
+    void add_special(const Place& place, const archive::TarEntry& entry,
+                     const Attributes& attributes);
+
+    Attributes checked_attributes(const archive::TarEntry& entry) const;
+    const Parent& parent_of(const std::string& directory);
+    std::string resolve(const std::string& directory) const;
+    UniqueFd open_or_make(const std::string& directory);
+    void make_implied(const Place& place);
+    void copy_up(const std::string& path);
+    void clear(const Place& place);
+    void forget(const std::string& path);
+
+    BorrowedFd root_;
+    bool lowest_;
+    LayerView view_;  // this layer and those below
+    linux_os::MappedIds users_ = linux_os::MappedIds::users();
+    linux_os::MappedIds groups_ = linux_os::MappedIds::groups();
+    std::unordered_map<std::string, Parent> parents_;  // by the name that the tar uses
+    std::map<std::string, timespec> directory_times_;  // by resolved path
+    std::vector<std::string> skipped_;
+    std::int64_t size_ = 0;
+};
+
+}  // namespace berth::storage

@@ -1,0 +1,201 @@
+// Finds the storage driver that works here, by mounting a tiny overlay with everything that images
+// need: a whiteout, an opaque directory, copy-up, an extended attribute.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "linux/overlay_mount.h"
+#include "linux/spawn.h"
+#include "storage/driver.h"
+#include "storage/inode.h"
+
+namespace berth::storage {
+namespace {
+
+std::string filesystem_name(const std::string& path) {
+    struct KnownType {
+        long magic;
+        const char* name;
+    };
+    static constexpr std::array<KnownType, 13> kKnown{{{0xef53, "ext4"},
+                                                       {0x58465342, "xfs"},
+                                                       {0x9123683e, "btrfs"},
+                                                       {0x01021994, "tmpfs"},
+                                                       {0x794c7630, "overlayfs"},
+                                                       {0x6969, "nfs"},
+                                                       {0x2fc12fc1, "zfs"},
+                                                       {0xf2f52010, "f2fs"},
+                                                       {0x65735546, "fuse"},
+                                                       {0xca451a4e, "bcachefs"},
+                                                       {0x517b, "smb"},
+                                                       {0xfe534d42, "smb2"},
+                                                       {0xf15f, "ecryptfs"}}};
+    struct statfs status {};
+    if (::statfs(path.c_str(), &status) < 0) throw_errno("looking at the file system of {}", path);
+    const long magic = status.f_type & 0xffffffffL;
+    for (const KnownType& known : kKnown)
+        if (known.magic == magic) return known.name;
+    return fmt::format("0x{:x}", magic);
+}
+
+// A scratch directory that holds two layers and room for a third.
+class Scratch final {
+  public:
+    explicit Scratch(const std::string& data) : path_(data + "/probe-" + random_hex_id()) {
+        for (const char* name : {"/low/full", "/mid/full", "/upper", "/work", "/merged"})
+            make_directories(path_ + name, 0755);
+        replace_file(path_ + "/low/gone", "1", 0644, Durability::process);
+        replace_file(path_ + "/low/full/old", "1", 0644, Durability::process);
+        replace_file(path_ + "/mid/full/new", "1", 0644, Durability::process);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    ~Scratch() {
+        try {
+            remove_tree(path_);
+        } catch (const Error&) {
+            // A left-over probe directory harms nobody.
+        }
+    }
+    void mark_layers() const {
+        const UniqueFd mid = open_file(path_ + "/mid", O_RDONLY | O_DIRECTORY);
+        make_whiteout({mid, "gone", "gone"});
+        set_opaque(open_file(path_ + "/mid/full", O_RDONLY | O_DIRECTORY), "full");
+    }
+    std::string path(std::string_view name) const { return path_ + "/" + std::string(name); }
+
+  private:
+    std::string path_;
+};
+
+void expect(bool condition, const char* what) {
+    if (!condition) throw Error(ErrorKind::unsupported, "{}", what);
+}
+
+void check_mounted(BorrowedFd root) {
+    const auto is_there = [root](const char* name) {
+        return ::faccessat(root.get(), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    };
+    expect(!is_there("gone"), "a whiteout does not hide the file below");
+    expect(!is_there("full/old"), "an opaque directory does not hide what is below");
+    expect(is_there("full/new"), "a file of a lower layer does not show");
+    const UniqueFd file{::openat(root.get(), "full/new", O_WRONLY | O_APPEND | O_CLOEXEC)};
+    if (!file) throw_errno("copying a file up");
+    write_all(file, "2");
+    if (::fsetxattr(file.get(), "user.berth.probe", "y", 1, 0) < 0)
+        throw_errno("setting an extended attribute");
+    if (::fchown(file.get(), 0, 0) < 0) throw_errno("changing an owner");
+    if (::unlinkat(root.get(), "full/new", 0) < 0) throw_errno("removing a file of a lower layer");
+    expect(!is_there("full/new"), "a removed file comes back");
+    if (::mkdirat(root.get(), "gone", 0755) < 0) throw_errno("making a directory");
+}
+
+void try_overlay(const std::string& data) {
+    const Scratch scratch(data);
+    scratch.mark_layers();
+    const UniqueFd mount =
+        linux_os::mount_overlay({.lowerdirs = {scratch.path("mid"), scratch.path("low")},
+                                 .upperdir = scratch.path("upper"),
+                                 .workdir = scratch.path("work")});
+    const UniqueFd root{::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!root) throw_errno("opening the mounted overlay");
+    check_mounted(root);
+}
+
+std::string find_fuse_program() {
+    const char* variable = ::secure_getenv("PATH");
+    std::string_view rest = variable != nullptr ? variable : "/usr/bin:/bin";
+    while (!rest.empty()) {
+        const std::string_view directory = rest.substr(0, rest.find(':'));
+        rest.remove_prefix(std::min(directory.size() + 1, rest.size()));
+        const std::string program = std::string(directory) + "/fuse-overlayfs";
+        if (directory.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+    }
+    throw Error(ErrorKind::unsupported, "the program fuse-overlayfs is not installed");
+}
+
+std::string try_fuse_overlayfs(const std::string& data) {
+    const std::string program = find_fuse_program();
+    open_file("/dev/fuse", O_RDWR);
+    const Scratch scratch(data);
+    scratch.mark_layers();
+    linux_os::SpawnRequest request;
+    request.program = program;
+    request.arguments = {
+        program, "-o",
+        fmt::format("lowerdir={}:{},upperdir={},workdir={}", scratch.path("mid"),
+                    scratch.path("low"), scratch.path("upper"), scratch.path("work")),
+        scratch.path("merged")};
+    request.environment = linux_os::current_environment();
+    // It goes into the background once the mount is there, and ends when that is gone.
+    const linux_os::ExitStatus status = linux_os::spawn(request).reap();
+    if (status.code != 0)
+        throw Error(ErrorKind::unsupported, "{} ended with exit code {}", program, status.code);
+    const auto unmount = [&] { ::umount2(scratch.path("merged").c_str(), MNT_DETACH); };
+    try {
+        check_mounted(open_file(scratch.path("merged"), O_RDONLY | O_DIRECTORY));
+    } catch (const Error&) {
+        unmount();
+        throw;
+    }
+    unmount();
+    return program;
+}
+
+// The reason why something does not work; empty when it does.
+template <typename Try>
+std::string failure_of(Try attempt) {
+    try {
+        attempt();
+        return "";
+    } catch (const Error& error) {
+        return error.message();
+    }
+}
+
+}  // namespace
+
+DriverChoice probe(const ProbeRequest& request) {
+    make_directories(request.data_directory, 0700);
+    DriverChoice choice;
+    choice.backing_filesystem = filesystem_name(request.data_directory);
+    const auto wanted = [&](DriverKind kind) {
+        return !request.requested || *request.requested == kind;
+    };
+    const auto take = [&](DriverKind kind, std::string reason) {
+        choice.kind = kind;
+        choice.reason = std::move(reason);
+        return choice;
+    };
+    std::string reasons;
+    if (wanted(DriverKind::overlay)) {
+        const std::string failure = failure_of([&] { try_overlay(request.data_directory); });
+        if (failure.empty())
+            return take(DriverKind::overlay,
+                        fmt::format("native overlay works on {}", choice.backing_filesystem));
+        reasons = fmt::format("overlay on {}: {}", choice.backing_filesystem, failure);
+    }
+    if (wanted(DriverKind::fuse_overlayfs)) {
+        const std::string failure =
+            failure_of([&] { choice.fuse_program = try_fuse_overlayfs(request.data_directory); });
+        if (failure.empty())
+            return take(DriverKind::fuse_overlayfs, reasons.empty() ? "as requested" : reasons);
+        reasons += (reasons.empty() ? "" : "; ") + ("fuse-overlayfs: " + failure);
+    }
+    if (!wanted(DriverKind::copy))
+        throw Error(ErrorKind::unsupported, "storage driver {} does not work in {}: {}",
+                    to_string(*request.requested), request.data_directory, reasons);
+    return take(DriverKind::copy, reasons.empty() ? "as requested" : reasons);
+}
+
+}  // namespace berth::storage
