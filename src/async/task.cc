@@ -117,6 +117,14 @@ struct TaskGroup::State final {
 
 TaskGroup::TaskGroup(Executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
+namespace {
+// co_spawn runs a coroutine up to its first wait inside the call.
+Task<> from_the_loop(Task<> task) {
+    co_await yield();
+    co_await std::move(task);
+}
+}  // namespace
+
 void TaskGroup::spawn(std::string name, Task<> task) {
     state_->members.emplace_back();
     const auto member = std::prev(state_->members.end());
@@ -127,7 +135,7 @@ void TaskGroup::spawn(std::string name, Task<> task) {
         state->members.erase(member);
         if (state->members.empty()) state->emptied.notify_all();
     };
-    asio::co_spawn(state_->executor, std::move(task),
+    asio::co_spawn(state_->executor, from_the_loop(std::move(task)),
                    asio::bind_cancellation_slot(member->signal.slot(), std::move(done)));
     if (state_->stopping) member->signal.emit(asio::cancellation_type::terminal);
 }
@@ -136,8 +144,9 @@ Task<std::size_t> TaskGroup::stop(SteadyTime deadline) {
     const auto state = state_;
     state->stopping = true;
     for (auto& member : state->members) member.signal.emit(asio::cancellation_type::terminal);
-    while (!state->members.empty())
-        if (co_await state->emptied.wait_until(deadline) == Wake::deadline) break;
+    Wake wake = Wake::notified;
+    while (!state->members.empty() && wake == Wake::notified)
+        wake = co_await state->emptied.wait_until(deadline);
     for (const auto& member : state->members) log::warn("task={} msg=\"did not end\"", member.name);
     co_return state->members.size();
 }

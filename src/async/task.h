@@ -64,7 +64,7 @@ class TaskGroup final {
     TaskGroup(const TaskGroup&) = delete;
     TaskGroup& operator=(const TaskGroup&) = delete;
 
-    /// `task` starts from the event loop, never inside this call.
+    /// `task` starts from the event loop, never inside this call (co_spawn alone would).
     void spawn(std::string name, Task<> task);
     /// Cancels every member and waits until `deadline` for their ends; says how many are left (they
     /// are logged, and cut when the io_context goes). Members spawned later are cancelled at once.

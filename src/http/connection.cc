@@ -100,7 +100,8 @@ async::Task<bool> Connection::read_head() {
             if (parser_->head_done()) break;
         }
         if (stopping_ && idle_) co_return false;
-        if (!co_await fill()) co_return false;
+        const bool more = co_await fill();
+        if (!more) co_return false;
     }
     co_return true;
 }
@@ -116,7 +117,8 @@ async::Task<std::size_t> Connection::read_body(std::span<char> into) {
         consume(progress.consumed);
         if (progress.produced > 0) co_return progress.produced;
         if (parser_->done()) break;
-        if (!co_await fill())
+        const bool more = co_await fill();
+        if (!more)
             throw Error(ErrorKind::invalid, "the request's body ended early: unexpected EOF");
     }
     co_return 0;
@@ -147,7 +149,10 @@ async::Task<> Connection::linger() {
     socket_.shutdown(asio::socket_base::shutdown_send, ignored);
     auto discard = [this]() -> async::Task<> {
         begin_ = end_ = 0;
-        while (co_await fill()) begin_ = end_ = 0;
+        for (bool more = true; more;) {
+            more = co_await fill();
+            begin_ = end_ = 0;
+        }
     };
     co_await async::finish_by(std::chrono::steady_clock::now() + kLinger, discard());
 }
@@ -168,8 +173,10 @@ async::Task<Connection::Next> Connection::settle(Exchange& exchange, std::except
     if (!parser_->done() && !continue_wanted_) {
         std::size_t left = limits_.drained_bytes;
         std::array<char, 4096> sink{};
-        while (exchange.keep_alive_ && left > 0 && !parser_->done())
-            left -= std::min(left, co_await read_body(sink));
+        while (exchange.keep_alive_ && left > 0 && !parser_->done()) {
+            const std::size_t size = co_await read_body(sink);
+            left -= std::min(left, size);
+        }
     }
     if (!parser_->done()) co_return Next::linger;
     co_return exchange.keep_alive_ && !stopping_ ? Next::keep : Next::close;
@@ -207,8 +214,9 @@ async::Task<> Connection::run() {
                 buffer_.clear();
                 buffer_.shrink_to_fit();
             }
-            if (!co_await read_head()) break;
-            next = co_await answer();
+            next = Next::close;
+            const bool more = co_await read_head();
+            if (more) next = co_await answer();
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::cancelled) co_return;
             malformed = true;
@@ -251,7 +259,8 @@ async::Task<std::string> Exchange::read_whole_body(std::size_t limit) {
     std::string body;
     body.reserve(content_length().value_or(0));
     std::array<char, 8192> piece{};
-    while (const std::size_t size = co_await read_body(piece)) {
+    for (std::size_t size = 1; size > 0;) {
+        size = co_await read_body(piece);
         if (body.size() + size > limit) throw too_large;
         body.append(piece.data(), size);
     }
