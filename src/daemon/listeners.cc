@@ -1,0 +1,154 @@
+#include "daemon/listeners.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace berth::daemon {
+namespace {
+
+UniqueFd make_socket(int family) {
+    UniqueFd fd{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (!fd) throw_errno("making a socket");
+    return fd;
+}
+
+// A socket file without a listener is left over from a crash; one that answers is somebody's.
+void remove_stale(const sockaddr_un& address, const std::string& host) {
+    const UniqueFd probe = make_socket(AF_UNIX);
+    const int result = ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address),
+                                 static_cast<socklen_t>(sizeof address));
+    if (result == 0)
+        throw Error(ErrorKind::conflict,
+                    "{} is served by another process: stop it (for example `systemctl --user stop "
+                    "docker`), or choose another socket with --host",
+                    host);
+    if (errno == ECONNREFUSED) ::unlink(address.sun_path);
+}
+
+void give_to_group(const std::string& path, const std::string& group) {
+    const std::string text = read_file_if_exists("/etc/group").value_or("");
+    std::size_t begin = 0;
+    while (begin < text.size()) {
+        const auto end = std::min(text.find('\n', begin), text.size());
+        const std::string line = text.substr(begin, end - begin);
+        begin = end + 1;
+        if (!line.starts_with(group + ":")) continue;
+        const auto number = line.find(':', group.size() + 1);
+        if (number == std::string::npos) continue;
+        const auto gid = static_cast<gid_t>(std::strtoul(line.c_str() + number + 1, nullptr, 10));
+        if (::chown(path.c_str(), static_cast<uid_t>(-1), gid) == 0 &&
+            ::chmod(path.c_str(), 0660) == 0)
+            return;
+        log::warn("giving {} to group {}: {}", path, group, errno_text(errno));
+        return;
+    }
+    log::warn("giving {} to group {}: no such group", path, group);
+}
+
+Listener listen_unix(const std::string& host, const Config& config) {
+    const std::string path = host.substr(std::string_view("unix://").size());
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (!path.starts_with('/'))
+        throw Error(ErrorKind::invalid, "{}: the path of the socket is not absolute", host);
+    if (path.size() >= sizeof address.sun_path)
+        throw Error(ErrorKind::invalid,
+                    "{}: a socket path has at most {} bytes: choose a shorter one: "
+                    "`berthd --host unix:///tmp/NAME.sock`",
+                    host, sizeof address.sun_path - 1);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    make_directories(path.substr(0, path.rfind('/') + 1), 0700);
+    remove_stale(address, host);
+    UniqueFd fd = make_socket(AF_UNIX);
+    const mode_t before = ::umask(0177);
+    const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+                             static_cast<socklen_t>(sizeof address));
+    const int saved = errno;
+    ::umask(before);
+    if (bound < 0) throw Error::from_errno(saved, "binding " + host);
+    if (::listen(fd.get(), SOMAXCONN) < 0) throw_errno("listening on {}", host);
+    if (!config.group.empty()) give_to_group(path, config.group);
+    return {host, std::move(fd), path};
+}
+
+struct TcpAddress {
+    sockaddr_storage storage{};
+    socklen_t length = 0;
+};
+
+// Numeric addresses only: a static program has no resolver.
+TcpAddress parse_tcp(const std::string& host) {
+    std::string name = host.substr(std::string_view("tcp://").size());
+    std::uint16_t port = 2375;
+    const auto colon = name.rfind(':');
+    if (colon != std::string::npos && name.find(']', colon) == std::string::npos) {
+        const char* begin = name.data() + colon + 1;
+        const char* end = name.data() + name.size();
+        if (begin != end && std::from_chars(begin, end, port).ptr != end)
+            throw Error(ErrorKind::invalid, "{}: invalid port", host);
+        name.resize(colon);
+    }
+    if (name.empty()) name = "0.0.0.0";
+    if (name == "localhost") name = "127.0.0.1";
+    if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+    TcpAddress address;
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
+    if (::inet_pton(AF_INET, name.c_str(), &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        address.length = sizeof *v4;
+    } else if (::inet_pton(AF_INET6, name.c_str(), &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        address.length = sizeof *v6;
+    } else {
+        throw Error(ErrorKind::invalid, "{}: '{}' is not an IP address", host, name);
+    }
+    return address;
+}
+
+Listener listen_tcp(const std::string& host) {
+    const TcpAddress address = parse_tcp(host);
+    UniqueFd fd = make_socket(address.storage.ss_family);
+    const int yes = 1;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) < 0)
+        throw_errno("binding {}", host);
+    if (::listen(fd.get(), SOMAXCONN) < 0) throw_errno("listening on {}", host);
+    return {host, std::move(fd), ""};
+}
+
+}  // namespace
+
+std::vector<Listener> open_listeners(const Config& config, std::vector<UniqueFd> inherited) {
+    std::vector<Listener> listeners;
+    for (const std::string& host : config.hosts) {
+        if (host.starts_with("unix://")) {
+            listeners.push_back(listen_unix(host, config));
+        } else if (host.starts_with("tcp://")) {
+            listeners.push_back(listen_tcp(host));
+        } else {
+            if (inherited.empty())
+                throw Error(ErrorKind::invalid,
+                            "{}: no sockets found via socket activation: make sure the service was "
+                            "started by systemd",
+                            host);
+            for (UniqueFd& fd : inherited) listeners.push_back({host, std::move(fd), ""});
+            inherited.clear();
+        }
+    }
+    return listeners;
+}
+
+}  // namespace berth::daemon
