@@ -1,0 +1,87 @@
+#include "shim/rootfs.h"
+
+#include <fmt/ranges.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "base/file.h"
+#include "linux/overlay_mount.h"
+#include "linux/spawn.h"
+#include "shim/runtime_call.h"
+
+namespace berth::shim {
+
+void enter_private_mounts() {
+    if (::unshare(CLONE_NEWNS) < 0) throw_errno("making a mount namespace");
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0)
+        throw_errno("setting the propagation of mounts");
+}
+
+void Rootfs::mount(std::function<void(std::optional<Error>)> done) {
+    try {
+        make_directories(target_, 0711);
+        switch (mount_.kind) {
+            case RootfsKind::overlay:
+                mount_overlay();
+                break;
+            case RootfsKind::path:
+                mount_path();
+                break;
+            case RootfsKind::fuse_overlayfs:
+                return mount_fuse(std::move(done));
+        }
+    } catch (Error& error) {
+        return done(error.while_("mounting the root directory"));
+    }
+    mounted_ = true;
+    done(std::nullopt);
+}
+
+void Rootfs::mount_overlay() {
+    const UniqueFd mount =
+        linux_os::mount_overlay({mount_.lowerdirs, mount_.upperdir, mount_.workdir});
+    linux_os::attach_mount(mount, target_);
+}
+
+void Rootfs::mount_path() {
+    if (::mount(mount_.path.c_str(), target_.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0)
+        throw_errno("binding {} to {}", mount_.path, target_);
+}
+
+void Rootfs::mount_fuse(std::function<void(std::optional<Error>)> done) {
+    std::string options = fmt::format("lowerdir={}", fmt::join(mount_.lowerdirs, ":"));
+    if (!mount_.upperdir.empty())
+        options += fmt::format(",upperdir={},workdir={}", mount_.upperdir, mount_.workdir);
+    auto messages = std::make_shared<UniqueFd>(::memfd_create("fuse-stderr", MFD_CLOEXEC));
+    linux_os::SpawnRequest request;
+    request.program = mount_.program;
+    request.arguments = {mount_.program, "-o", options, target_};
+    request.environment = linux_os::current_environment();
+    if (*messages) request.fds.emplace_back(messages->borrow(), STDERR_FILENO);
+    const linux_os::PidFd child = linux_os::spawn(request);
+    reaper_.expect(child.pid(), [this, messages, done](linux_os::ExitStatus status) {
+        if (status.code == 0) {
+            mounted_ = true;
+            return done(std::nullopt);
+        }
+        std::string text;
+        if (*messages && ::lseek(messages->get(), 0, SEEK_SET) == 0)
+            text = last_line(read_all(*messages, 64U << 10));
+        done(Error(ErrorKind::internal, "mounting the root directory: {} ended with status {}: {}",
+                   mount_.program, status.code, text));
+    });
+}
+
+void Rootfs::unmount() {
+    if (!mounted_) return;
+    mounted_ = false;
+    if (::umount2(target_.c_str(), UMOUNT_NOFOLLOW) < 0 && errno == EBUSY)
+        ::umount2(target_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+}  // namespace berth::shim
