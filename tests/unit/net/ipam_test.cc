@@ -1,0 +1,127 @@
+#include "net/ipam.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/error.h"
+
+namespace berth::net {
+namespace {
+
+std::string message_of(const std::function<void()>& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.message();
+    }
+    return "no error";
+}
+
+TEST(Address, RoundTripsBothFamilies) {
+    for (const char* text : {"172.17.0.2", "0.0.0.0", "255.255.255.255", "fd00::2", "::"})
+        EXPECT_EQ(IpAddress::parse(text).str(), text);
+    EXPECT_EQ(Subnet::parse("172.17.3.4/16").network().str(), "172.17.0.0/16");
+    EXPECT_EQ(Subnet::parse("172.17.3.4/16").last().str(), "172.17.255.255");
+    EXPECT_EQ(Subnet::parse("fd00:1::5/64").first().str(), "fd00:1::");
+}
+
+TEST(Address, RefusesWhatIsNoCidr) {
+    for (const char* text :
+         {"172.17.0.0", "172.17.0.0/33", "a/8", "1.2.3.4/", "1.2.3.4/8x", "::/129"})
+        EXPECT_THROW(Subnet::parse(text), Error) << text;
+}
+
+TEST(Pools, FirstNetworkIs172_17) {
+    EXPECT_EQ(pick_subnet(default_pools(), {}, {}).str(), "172.17.0.0/16");
+}
+
+TEST(Pools, SkipNetworksAndHostRoutes) {
+    const std::vector used{Subnet::parse("172.17.0.0/16")};
+    const std::vector routes{Subnet::parse("172.18.5.0/24"), Subnet::parse("10.0.0.0/8")};
+    EXPECT_EQ(pick_subnet(default_pools(), used, routes).str(), "172.19.0.0/16");
+}
+
+TEST(Pools, SixteenSlash20AfterTheSlash16) {
+    std::vector<Subnet> used;
+    for (int i = 0; i < 15 + 16; ++i) used.push_back(pick_subnet(default_pools(), used, {}));
+    EXPECT_EQ(used[15].str(), "192.168.0.0/20");
+    EXPECT_EQ(used.back().str(), "192.168.240.0/20");
+    EXPECT_EQ(message_of([&] { pick_subnet(default_pools(), used, {}); }),
+              "all predefined address pools have been fully subnetted");
+}
+
+TEST(Pools, OverlapHasDockersText) {
+    const std::vector used{Subnet::parse("10.1.0.0/16")};
+    EXPECT_EQ(message_of([&] { check_no_overlap(Subnet::parse("10.1.2.0/24"), used); }),
+              "Pool overlaps with other one on this address space");
+    check_no_overlap(Subnet::parse("10.2.0.0/16"), used);
+}
+
+TEST(HostRoutes, AreReadFromProcWithoutTheDefaultRoute) {
+    const char* text =
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+        "docker0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+        "garbage\n";
+    const std::vector<Subnet> routes = parse_host_routes(text, "docker0");
+    ASSERT_EQ(routes.size(), 1U);
+    EXPECT_EQ(routes[0].str(), "172.17.0.0/16");
+}
+
+TEST(AddressPool, GivesSeriallyBehindTheGateway) {
+    AddressPool pool(Subnet::parse("172.17.0.0/16"));
+    EXPECT_EQ(pool.gateway().str(), "172.17.0.1");
+    EXPECT_EQ(pool.allocate().str(), "172.17.0.2");
+    EXPECT_EQ(pool.with_prefix(pool.allocate()).str(), "172.17.0.3/16");
+}
+
+TEST(AddressPool, ReusesReleasedAddressesLast) {
+    AddressPool pool(Subnet::parse("10.0.0.0/29"));
+    const IpAddress first = pool.allocate();
+    pool.release(first);
+    for (const char* expected : {"10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.2"})
+        EXPECT_EQ(pool.allocate().str(), expected);
+    EXPECT_EQ(message_of([&] { pool.allocate(); }),
+              "no available IPv4 addresses on this network's address pools");
+}
+
+TEST(AddressPool, StaysInsideTheRange) {
+    AddressPool pool(Subnet::parse("10.0.0.0/24"), Subnet::parse("10.0.0.128/30"));
+    std::vector<std::string> given;
+    for (int i = 0; i < 4; ++i) given.push_back(pool.allocate().str());
+    EXPECT_THAT(given,
+                testing::ElementsAre("10.0.0.128", "10.0.0.129", "10.0.0.130", "10.0.0.131"));
+    EXPECT_THROW(pool.allocate(), Error);
+}
+
+TEST(AddressPool, ReservesOnce) {
+    AddressPool pool(Subnet::parse("10.0.0.0/24"));
+    pool.reserve(IpAddress::parse("10.0.0.2"));
+    EXPECT_EQ(pool.allocate().str(), "10.0.0.3");
+    EXPECT_EQ(message_of([&] { pool.reserve(IpAddress::parse("10.0.0.3")); }),
+              "Address already in use");
+    EXPECT_THROW(pool.reserve(IpAddress::parse("10.0.1.3")), Error);
+}
+
+TEST(AddressPool, GatewayIsNeverReleased) {
+    AddressPool pool(Subnet::parse("10.0.0.0/30"));
+    pool.release(pool.gateway());
+    EXPECT_EQ(pool.allocate().str(), "10.0.0.2");
+    EXPECT_THROW(pool.allocate(), Error);
+}
+
+TEST(Mac, ComesFromTheAddressOrFromChance) {
+    EXPECT_EQ(mac_from_address(IpAddress::parse("172.17.0.2")), "02:42:ac:11:00:02");
+    const std::string mac = random_mac();
+    EXPECT_TRUE(mac.starts_with("02:42:"));
+    check_mac(mac);
+    EXPECT_NE(mac, random_mac());
+    for (const char* bad : {"", "02:42:ac:11:00", "02-42-ac-11-00-02", "02:42:ac:11:00:0g"})
+        EXPECT_THROW(check_mac(bad), Error) << bad;
+}
+
+}  // namespace
+}  // namespace berth::net
