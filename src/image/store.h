@@ -83,6 +83,7 @@ struct RemovalRecord final {
 };
 
 class ImageStore;
+class LayerClaims;
 
 /// Keeps layers from being handed out for deletion. Ends with the object.
 class LayerLease final {
@@ -163,6 +164,9 @@ class ImageStore final {
     LayerLease lease(std::vector<Digest> chain_ids);
     /// Of these layers, those that nothing names; for an operation that failed.
     UnusedLayers unused_of(std::vector<Digest> chain_ids);
+
+    /// Who is unpacking which layer, for pulls, loads and builds alike.
+    LayerClaims& layer_claims();
 
     /// A nameless file in content/ingest: it goes with its descriptor.
     UniqueFd make_temporary() const;

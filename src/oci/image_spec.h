@@ -1,6 +1,6 @@
 // The image side of OCI and of Docker's schema 2: manifest, index, image configuration. Parsing is
-// strict about types and limits, since all of it comes from outside; writing gives Docker's key
-// order. Plain values without an owner; no IO. Errors: Error{invalid} naming the member.
+// strict about types and limits, since all of it comes from outside.
+// Plain values, no IO. Errors: Error{invalid} naming the member.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,193 @@
+#include "image/pull.h"
+
+#include "archive/digester.h"
+#include "base/error.h"
+#include "image/layer_batch.h"
+#include "image/layer_pull.h"
+#include "image/platform.h"
+#include "image/progress_log.h"
+#include "image/registry.h"
+
+namespace berth::image {
+
+struct Puller::Shared final {
+    ImageStore& store;
+    LayerSink& sink;
+    RegistrySettings settings;
+};
+
+namespace {
+
+/// One pull of one tag or digest.
+class ImagePull final {
+  public:
+    ImagePull(ImageStore& store, LayerSink& sink, const RegistrySettings& settings,
+              RegistryClient& client, const PullRequest& request, ProgressLog& progress,
+              std::stop_token stop)
+        : store_(store),
+          sink_(sink),
+          settings_(settings),
+          client_(client),
+          request_(request),
+          progress_(progress),
+          stop_(std::move(stop)) {}
+
+    PullResult run(const Reference& reference);
+
+  private:
+    struct Chosen final {
+        FetchedManifest named;  // what the reference names: its digest is the one shown
+        FetchedManifest image;  // the manifest of the platform; the same when there is no index
+    };
+    Chosen choose(const Reference& reference);
+    std::string fetch_config(const oci::Descriptor& descriptor);
+    bool is_complete(const Digest& id) const;
+    NewImage make_image(const Chosen& chosen, const oci::ImageManifest& manifest,
+                        const Reference& reference, LayerBatch& batch, std::string config);
+    PullResult finish(const Reference& reference, const Chosen& chosen, NewImage image);
+
+    ImageStore& store_;
+    LayerSink& sink_;
+    const RegistrySettings& settings_;
+    RegistryClient& client_;
+    const PullRequest& request_;
+    ProgressLog& progress_;
+    std::stop_token stop_;
+};
+
+ImagePull::Chosen ImagePull::choose(const Reference& reference) {
+    FetchedManifest named = client_.manifest(reference, stop_);
+    if (oci::classify_document(named.text, named.content_type) == oci::DocumentKind::manifest)
+        return {named, named};
+    const oci::ImageIndex index = oci::parse_index(named.text);
+    const oci::Descriptor& entry = select_manifest(index, parse_platform(request_.platform));
+    FetchedManifest image = client_.manifest(reference.with_digest(entry.digest), stop_);
+    if (oci::classify_document(image.text, image.content_type) != oci::DocumentKind::manifest)
+        throw Error(ErrorKind::invalid, "{}: an index inside of an index is not supported",
+                    reference.familiar());
+    return {std::move(named), std::move(image)};
+}
+
+std::string ImagePull::fetch_config(const oci::Descriptor& descriptor) {
+    if (descriptor.size > static_cast<std::int64_t>(oci::kMaxConfigBytes))
+        throw Error(ErrorKind::invalid, "image configuration of {} bytes is larger than {}",
+                    descriptor.size, oci::kMaxConfigBytes);
+    std::string text;
+    const auto take = [&](std::int64_t position, std::string_view bytes) {
+        text.resize(static_cast<std::size_t>(position));
+        text += bytes;
+        if (text.size() > static_cast<std::size_t>(descriptor.size))
+            throw Error(ErrorKind::invalid, "image config verification failed for digest {}",
+                        descriptor.digest.str());
+    };
+    client_.blob(descriptor.digest, 0, take, stop_);
+    if (archive::sha256(text) != descriptor.digest)
+        throw Error(ErrorKind::invalid, "image config verification failed for digest {}",
+                    descriptor.digest.str());
+    return text;
+}
+
+bool ImagePull::is_complete(const Digest& id) const {
+    try {
+        for (const Digest& chain_id : store_.get(id).chain_ids)
+            if (!sink_.find(chain_id)) return false;
+        return true;
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_found) throw;
+        return false;
+    }
+}
+
+NewImage ImagePull::make_image(const Chosen& chosen, const oci::ImageManifest& manifest,
+                               const Reference& reference, LayerBatch& batch, std::string config) {
+    LayerPull layers(client_, store_, batch, manifest.layers, settings_, progress_);
+    NewImage image;
+    image.layers = layers.run(stop_);
+    image.config = std::move(config);
+    image.manifest = chosen.image.text;
+    image.references = {reference.with_digest(chosen.named.digest)};
+    if (!reference.digest()) image.references.push_back(reference);
+    return image;
+}
+
+PullResult ImagePull::finish(const Reference& reference, const Chosen& chosen, NewImage image) {
+    const std::optional<Image> before = store_.find(reference);
+    const AddedImage added = store_.add(image);
+    const bool is_new = !before || before->id != added.id;
+    PullResult result{.id = added.id,
+                      .manifest_digest = chosen.named.digest,
+                      .change = is_new ? PullChange::downloaded : PullChange::up_to_date,
+                      .moved = std::nullopt};
+    for (const MovedTag& moved : added.moved)
+        if (moved.reference.tag()) result.moved = moved;
+    progress_.status("Digest: " + chosen.named.digest.str());
+    progress_.status(
+        (is_new ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
+        reference.familiar());
+    return result;
+}
+
+PullResult ImagePull::run(const Reference& reference) {
+    const Chosen chosen = choose(reference);
+    const oci::ImageManifest manifest = oci::parse_manifest(chosen.image.text);
+    const bool is_known = is_complete(manifest.config.digest);
+    std::string text =
+        is_known ? store_.config_text(manifest.config.digest) : fetch_config(manifest.config);
+    const oci::ImageConfig config = oci::parse_image_config(text);
+    if (config.diff_ids.size() != manifest.layers.size())
+        throw Error(ErrorKind::invalid,
+                    "{}: the image configuration names {} layers, the manifest {}",
+                    reference.familiar(), config.diff_ids.size(), manifest.layers.size());
+    if (config.platform.os != "linux")
+        throw Error(ErrorKind::invalid,
+                    "image operating system \"{}\" cannot be used on this platform",
+                    config.platform.os);
+    if (!request_.platform.empty() &&
+        !is_compatible(parse_platform(request_.platform), config.platform)) {
+        throw Error(ErrorKind::not_found,
+                    "image with reference {} was found but does not provide the specified "
+                    "platform ({})",
+                    reference.str(), request_.platform);
+    }
+    progress_.write({.stream = "",
+                     .status = "Pulling from " + reference.path(),
+                     .id = reference.digest() ? reference.digest()->str() : *reference.tag()});
+    LayerBatch batch(store_, sink_, config.diff_ids);
+    const PullResult result =
+        finish(reference, chosen, make_image(chosen, manifest, reference, batch, std::move(text)));
+    batch.keep();
+    return result;
+}
+
+}  // namespace
+
+Puller::Puller(ImageStore& store, LayerSink& sink, RegistrySettings settings)
+    : shared_(std::make_unique<Shared>(store, sink, std::move(settings))) {}
+
+Puller::~Puller() = default;
+
+std::vector<PullResult> Puller::pull(const PullRequest& request, const ProgressCallback& progress,
+                                     std::stop_token stop) {
+    const Reference& wanted = request.reference;
+    if (wanted.domain() == "docker.io" && wanted.path() == "library/scratch")
+        throw Error(ErrorKind::denied, "'scratch' is a reserved name");
+    ProgressLog log(progress);
+    RegistryClient client(shared_->settings, wanted.without_tag_and_digest(), request.credentials);
+    ImagePull pull(shared_->store, shared_->sink, shared_->settings, client, request, log, stop);
+    try {
+        std::vector<PullResult> results;
+        if (wanted.tag() || wanted.digest()) {
+            results.push_back(pull.run(wanted.with_default_tag()));
+            return results;
+        }
+        for (std::string& tag : client.tags(stop))
+            results.push_back(pull.run(wanted.with_tag(std::move(tag))));
+        return results;
+    } catch (const Error& error) {
+        // "unavailable" is this library's word for "worth another try"; to clients it is a failure.
+        if (error.kind() != ErrorKind::unavailable) throw;
+        throw Error::with_text(ErrorKind::internal, error.message(), error.errno_value());
+    }
+}
+
+}  // namespace berth::image

@@ -1,0 +1,74 @@
+// Client of one repository at its registry (distribution API v2), for the time of one operation.
+// Thread-safe: download threads share it and its tokens. Mirrors never see credentials.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "image/auth.h"
+#include "image/reference.h"
+#include "image/registry_endpoint.h"
+#include "image/registry_settings.h"
+#include "image/transport.h"
+
+namespace berth::image {
+
+struct FetchedManifest final {
+    std::string text;
+    std::string content_type;
+    Digest digest;  // computed over the text
+};
+
+class RegistryClient final {
+  public:
+    /// Borrows the settings. No connection is made yet.
+    RegistryClient(const RegistrySettings& settings, Reference repository, Credentials credentials);
+
+    /// By tag or by digest (which is then checked); tries the endpoints in order and stays with the
+    /// one that answered. Throws Error with Docker's texts: not_found, unauthorized, …
+    FetchedManifest manifest(const Reference& reference, std::stop_token stop);
+    /// The bytes of a blob from `offset` on; `take` may get bytes from 0 again when the registry
+    /// ignores ranges: `position` says where each piece belongs. The digest is the caller's to
+    /// check. Throws Error{unavailable} for what a second try may mend.
+    using TakeBytes = std::function<void(std::int64_t position, std::string_view bytes)>;
+    void blob(const Digest& digest, std::int64_t offset, const TakeBytes& take,
+              std::stop_token stop);
+    /// All tags of the repository.
+    std::vector<std::string> tags(std::stop_token stop);
+
+  private:
+    HttpResponse get(const RegistryEndpoint& endpoint, HttpRequest request, const HostTls& tls,
+                     std::stop_token stop);
+    HttpResponse get_from_any(const std::string& path, const std::vector<std::string>& headers,
+                              std::size_t limit, std::stop_token stop);
+    std::string authorize(const RegistryEndpoint& endpoint, const HttpResponse& refused,
+                          std::stop_token stop);
+    std::string fetch_token(const RegistryEndpoint& endpoint, const Challenge& challenge,
+                            std::stop_token stop);
+    std::string url_of(const RegistryEndpoint& endpoint, const std::string& path) const;
+    [[noreturn]] void refuse(const HttpResponse& response, const std::string& what) const;
+
+    const RegistrySettings& settings_;
+    const Reference repository_;
+    const Credentials credentials_;
+    const std::vector<RegistryEndpoint> endpoints_;
+    Transport transport_;
+
+    std::mutex mutex_;                                  // guards what follows
+    std::size_t current_ = 0;                           // the endpoint that answered last
+    std::map<std::string, std::string> authorization_;  // header value by endpoint
+};
+
+/// Docker's text and kind for a refusal. `what` is "manifest for alpine:x" or the like; pure.
+Error registry_error(const HttpResponse& response, const Reference& repository,
+                     const std::string& what);
+
+}  // namespace berth::image

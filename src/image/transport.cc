@@ -1,0 +1,289 @@
+#include "image/transport.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "image/curl_library.h"
+
+namespace berth::image {
+namespace {
+
+constexpr long kMaxRedirects = 10;
+constexpr std::size_t kMaxHeaderBytes = 256U << 10;
+constexpr std::size_t kMaxPem = 4U << 20;
+constexpr std::string_view kNeverProxied = "localhost,127.0.0.0/8,::1";
+
+/// What one exchange gathers; libcurl's callbacks get a pointer to it.
+struct Exchange final {
+    const HttpRequest& request;
+    std::stop_token stop;
+    HttpResponse response;
+    std::size_t header_bytes = 0;
+    std::exception_ptr failure;
+};
+
+std::string_view trim(std::string_view text) {
+    constexpr std::string_view kBlank = " \t\r\n";
+    const std::size_t begin = text.find_first_not_of(kBlank);
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+void take_header(Exchange& exchange, std::string_view line) {
+    exchange.header_bytes += line.size();
+    if (exchange.header_bytes > kMaxHeaderBytes)
+        throw Error(ErrorKind::invalid, "{}: the answer's headers are too large",
+                    exchange.request.url);
+    if (line.starts_with("HTTP/")) {  // a new answer: after a redirect or 100 Continue
+        exchange.response = {};
+        const std::size_t space = std::min(line.find(' '), line.size());
+        exchange.response.status = std::strtol(line.substr(space).data(), nullptr, 10);
+        return;
+    }
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return;
+    std::string name(line.substr(0, colon));
+    std::ranges::transform(name, name.begin(), ::tolower);
+    std::string& value = exchange.response.headers[name];
+    if (!value.empty()) value += ", ";
+    value += trim(line.substr(colon + 1));
+}
+
+void take_body(Exchange& exchange, std::string_view bytes) {
+    const long status = exchange.response.status;
+    if (exchange.request.on_body && status >= 200 && status < 300) {
+        exchange.request.on_body(status, bytes);
+        return;
+    }
+    if (exchange.response.body.size() + bytes.size() > exchange.request.body_limit)
+        throw Error(ErrorKind::invalid, "{}: the answer is larger than {} bytes",
+                    exchange.request.url, exchange.request.body_limit);
+    exchange.response.body += bytes;
+}
+
+/// Runs `take` for libcurl, which must not see exceptions: 0 makes it give up.
+template <auto Take>
+std::size_t guarded(char* bytes, std::size_t size, std::size_t count, void* user) {
+    auto& exchange = *static_cast<Exchange*>(user);
+    try {
+        Take(exchange, std::string_view(bytes, size * count));
+        return size * count;
+    } catch (...) {
+        exchange.failure = std::current_exception();
+        return 0;
+    }
+}
+
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<Exchange*>(user)->stop.stop_requested() ? 1 : 0;
+}
+
+/// A proxy from the settings, else from the environment in either case.
+std::string proxy_for(const RegistrySettings& settings, std::string_view url) {
+    const bool secure = url.starts_with("https:");
+    const std::string& configured = secure ? settings.https_proxy : settings.http_proxy;
+    if (!configured.empty()) return configured;
+    const std::array<const char*, 2> names =
+        secure ? std::array{"https_proxy", "HTTPS_PROXY"} : std::array{"http_proxy", "HTTP_PROXY"};
+    for (const char* name : names)
+        if (const char* value = ::secure_getenv(name)) return value;
+    return "";
+}
+
+std::string no_proxy(const RegistrySettings& settings) {
+    std::string result(kNeverProxied);
+    if (!settings.no_proxy.empty()) return result + "," + settings.no_proxy;
+    for (const char* name : {"no_proxy", "NO_PROXY"})
+        if (const char* value = ::secure_getenv(name)) return result + "," + value;
+    return result;
+}
+
+class HeaderList final {
+  public:
+    explicit HeaderList(const CurlLibrary& curl) : curl_(curl) {}
+    ~HeaderList() { curl_.slist_free_all(list_); }
+    HeaderList(const HeaderList&) = delete;
+    HeaderList& operator=(const HeaderList&) = delete;
+    void add(const std::string& line) { list_ = curl_.slist_append(list_, line.c_str()); }
+    curl_slist* get() const { return list_; }
+
+  private:
+    const CurlLibrary& curl_;
+    curl_slist* list_ = nullptr;
+};
+
+void set_tls(const CurlLibrary& curl, CURL* handle, const HostTls& tls) {
+    if (tls.check == TlsCheck::accept_any) {
+        curl.easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl.easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (!tls.authorities.empty()) {
+        curl_blob blob{.data = const_cast<char*>(tls.authorities.data()),
+                       .len = tls.authorities.size(),
+                       .flags = CURL_BLOB_COPY};
+        curl.easy_setopt(handle, CURLOPT_CAINFO_BLOB, &blob);
+    }
+    if (!tls.certificate_file.empty()) {
+        curl.easy_setopt(handle, CURLOPT_SSLCERT, tls.certificate_file.c_str());
+        curl.easy_setopt(handle, CURLOPT_SSLKEY, tls.key_file.c_str());
+    }
+}
+
+void set_route(const CurlLibrary& curl, CURL* handle, const RegistrySettings& settings,
+               const std::string& url) {
+    // Never from https down to http: a token or a layer would travel in the open.
+    curl.easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR,
+                     url.starts_with("https:") ? "https" : "http,https");
+    curl.easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 1L);
+    curl.easy_setopt(handle, CURLOPT_MAXREDIRS, kMaxRedirects);
+    curl.easy_setopt(handle, CURLOPT_PROXY, proxy_for(settings, url).c_str());
+    curl.easy_setopt(handle, CURLOPT_NOPROXY, no_proxy(settings).c_str());
+    curl.easy_setopt(handle, CURLOPT_CONNECTTIMEOUT,
+                     static_cast<long>(settings.connect_timeout.count()));
+    curl.easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl.easy_setopt(handle, CURLOPT_LOW_SPEED_TIME,
+                     static_cast<long>(settings.stall_timeout.count()));
+    curl.easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+    curl.easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);
+    curl.easy_setopt(handle, CURLOPT_USERAGENT, settings.user_agent.c_str());
+}
+
+void set_callbacks(const CurlLibrary& curl, CURL* handle, Exchange& exchange, char* error_text) {
+    using Callback = std::size_t (*)(char*, std::size_t, std::size_t, void*);
+    const Callback on_header = guarded<&take_header>;
+    const Callback on_body = guarded<&take_body>;
+    curl.easy_setopt(handle, CURLOPT_HEADERFUNCTION, on_header);
+    curl.easy_setopt(handle, CURLOPT_HEADERDATA, &exchange);
+    curl.easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
+    curl.easy_setopt(handle, CURLOPT_WRITEDATA, &exchange);
+    curl.easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    curl.easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, &on_progress);
+    curl.easy_setopt(handle, CURLOPT_XFERINFODATA, &exchange);
+    curl.easy_setopt(handle, CURLOPT_ERRORBUFFER, error_text);
+}
+
+std::string read_pem(const std::filesystem::path& path) {
+    return read_file(path.string(), kMaxPem) + "\n";
+}
+
+std::string system_authorities() {
+    for (const char* path :
+         {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+          "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
+        if (auto text = read_file_if_exists(path, kMaxPem)) return *std::move(text) + "\n";
+    return "";
+}
+
+}  // namespace
+
+std::vector<std::string> RegistrySettings::default_certificate_directories() {
+    std::vector<std::string> result;
+    const char* config = ::secure_getenv("XDG_CONFIG_HOME");
+    const char* home = ::secure_getenv("HOME");
+    if (config != nullptr && *config == '/') {
+        result.push_back(std::string(config) + "/docker/certs.d");
+    } else if (home != nullptr && *home == '/') {
+        result.push_back(std::string(home) + "/.config/docker/certs.d");
+    }
+    result.emplace_back("/etc/docker/certs.d");
+    return result;
+}
+
+HostTls read_host_tls(const std::vector<std::string>& directories, const std::string& host,
+                      TlsCheck check) {
+    HostTls result{.check = check, .authorities = "", .certificate_file = "", .key_file = ""};
+    for (const std::string& directory : directories) {
+        const std::filesystem::path path = directory + "/" + host;
+        std::error_code ignored;
+        if (!std::filesystem::is_directory(path, ignored)) continue;
+        std::string extra;
+        for (const auto& file : std::filesystem::directory_iterator(path)) {
+            if (file.path().extension() == ".crt") extra += read_pem(file.path());
+            if (file.path().extension() != ".cert") continue;
+            std::filesystem::path key = file.path();
+            key.replace_extension(".key");
+            if (!exists(key.string()))
+                throw Error(ErrorKind::invalid, "missing key {} for client certificate {}",
+                            key.string(), file.path().string());
+            result.certificate_file = file.path().string();
+            result.key_file = key.string();
+        }
+        if (!extra.empty()) result.authorities = system_authorities() + extra;
+        break;
+    }
+    return result;
+}
+
+Transport::~Transport() {
+    for (void* handle : idle_) CurlLibrary::get().easy_cleanup(handle);
+}
+
+void* Transport::take_handle() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!idle_.empty()) {
+            void* handle = idle_.back();
+            idle_.pop_back();
+            return handle;
+        }
+    }
+    void* handle = CurlLibrary::get().easy_init();
+    if (handle == nullptr) throw Error(ErrorKind::internal, "libcurl gives no handle");
+    return handle;
+}
+
+void Transport::return_handle(void* handle) {
+    CurlLibrary::get().easy_reset(handle);
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(handle);
+}
+
+HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
+                                 std::stop_token stop) {
+    const CurlLibrary& curl = CurlLibrary::get();
+    Exchange exchange{
+        .request = request, .stop = stop, .response = {}, .header_bytes = 0, .failure = nullptr};
+    HeaderList headers(curl);
+    for (const std::string& header : request.headers) headers.add(header);
+    if (!request.authorization.empty()) headers.add("Authorization: " + request.authorization);
+    std::array<char, CURL_ERROR_SIZE> error_text{};
+
+    const auto give_back = [this](void* used) { return_handle(used); };
+    const std::unique_ptr<void, decltype(give_back)> handle(take_handle(), give_back);
+    curl.easy_setopt(handle.get(), CURLOPT_URL, request.url.c_str());
+    set_route(curl, handle.get(), settings_, request.url);
+    set_tls(curl, handle.get(), tls);
+    set_callbacks(curl, handle.get(), exchange, error_text.data());
+    curl.easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
+    if (request.form) {
+        curl.easy_setopt(handle.get(), CURLOPT_POSTFIELDSIZE,
+                         static_cast<long>(request.form->size()));
+        curl.easy_setopt(handle.get(), CURLOPT_COPYPOSTFIELDS, request.form->c_str());
+    }
+    const CURLcode code = curl.easy_perform(handle.get());
+    if (exchange.failure) std::rethrow_exception(exchange.failure);
+    if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the pull was cancelled");
+    if (code != CURLE_OK) {
+        throw Error(ErrorKind::unavailable, "Get \"{}\": {}", request.url,
+                    error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(code));
+    }
+    return std::move(exchange.response);
+}
+
+std::string url_encode(std::string_view text) {
+    std::string result;
+    for (const unsigned char c : text) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+        result += plain ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
+    }
+    return result;
+}
+
+}  // namespace berth::image
