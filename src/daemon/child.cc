@@ -36,8 +36,9 @@ void Child::start(const PidFd& holder, const nlohmann::json& configure,
     process_ = linux_os::spawn(request);
     origin_ = Origin::spawned;
     channel_ = std::move(ours);
-    linux_os::send_message(channel_, dump_json(configure), fds);
+    // Before it can do anything: a supervisor that dies here must leave no unknown engine behind.
     rootlesskit::write_process_record(record_, process_);
+    linux_os::send_message(channel_, dump_json(configure), fds);
 }
 
 bool Child::adopt() {

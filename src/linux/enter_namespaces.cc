@@ -1,5 +1,6 @@
 #include "linux/enter_namespaces.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -9,6 +10,12 @@
 #include "base/error.h"
 
 namespace berth::linux_os {
+
+UniqueFd take_inherited(int fd) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        throw_errno("taking descriptor {} that berthd passes", fd);
+    return UniqueFd{fd};
+}
 
 void enter_user_and_mount_namespaces(BorrowedFd holder) {
     if (::setns(holder.get(), CLONE_NEWUSER) < 0) throw_errno("entering the user namespace");

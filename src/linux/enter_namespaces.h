@@ -12,6 +12,10 @@ namespace berth::linux_os {
 constexpr int kSupervisorChannelFd = 3;
 constexpr int kHolderPidFd = 4;
 
+/// Takes ownership of a descriptor that the supervisor passed, and makes it CLOEXEC: neither shim
+/// nor container may inherit it. Throws Error when it is not open.
+UniqueFd take_inherited(int fd);
+
 /// Joins the holder's user and mount namespaces and becomes root there: no supplementary groups,
 /// uid and gid 0, all capabilities. Stays in the caller's network namespace. The process stays
 /// dumpable, so that /proc/self belongs to it. Working directory: "/".

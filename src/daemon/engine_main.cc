@@ -1,0 +1,149 @@
+// berth-engine: takes its configuration and the listening sockets from the supervisor, moves into
+// the namespaces while it is single-threaded, then runs the engine and serves the API on one
+// thread. SIGTERM stops the containers; the end of the supervisor's channel leaves them running.
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <nlohmann/json.hpp>
+
+#include "api/server.h"
+#include "async/message_channel.h"
+#include "async/task.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/engine_settings.h"
+#include "engine/engine.h"
+#include "linux/enter_namespaces.h"
+#include "linux/message_socket.h"
+
+namespace {
+
+using namespace berth;
+using nlohmann::json;
+
+constexpr std::chrono::seconds kRequestsEnd{2};
+
+struct Configure final {
+    daemon::Config config;
+    std::vector<UniqueFd> listeners;
+};
+
+Configure receive_configure(BorrowedFd channel) {
+    auto received = linux_os::receive_message(channel);
+    if (received.state != linux_os::ReceiveState::message)
+        throw Error(ErrorKind::unavailable, "berthd closed the channel before it sent `configure`");
+    const json value = parse_json(received.message.text);
+    const JsonReader message(value);
+    if (message.string("type") != "configure")
+        throw Error(ErrorKind::invalid, "expected `configure` of berthd, got `{}`",
+                    message.string("type"));
+    return {daemon::config_from_json(message.object("config").value()),
+            std::move(received.message.fds)};
+}
+
+enum class Stop { none, containers_too, api_only };
+
+// Lives on the io_context's thread for the whole process.
+class EngineProcess final {
+  public:
+    EngineProcess(UniqueFd channel, Configure configure)
+        : signals_(io_, SIGTERM, SIGINT),
+          listeners_(std::move(configure.listeners)),
+          engine_(io_, daemon::engine_settings(configure.config)),
+          server_(io_.get_executor(), engine_),
+          channel_(io_.get_executor(), std::move(channel), "berthd",
+                   {[this](async::ChannelMessage message) { on_message(message); },
+                    [this] { begin_stop(Stop::api_only); }}) {}
+
+    /// Until the engine was stopped. Throws what the start failed with.
+    void run() {
+        signals_.async_wait([this](const boost::system::error_code& error, int) {
+            if (!error) begin_stop(Stop::containers_too);
+        });
+        boost::asio::co_spawn(io_, start(), [this](const std::exception_ptr& failure) {
+            if (!failure) return;
+            start_failure_ = failure;
+            io_.stop();
+        });
+        io_.run();
+        if (start_failure_) throw async::to_error(start_failure_);
+    }
+
+  private:
+    async::Task<> start() {
+        co_await engine_.start();
+        started_ = true;
+        if (stop_ != Stop::none) co_return spawn_stop();
+        for (UniqueFd& listener : listeners_) server_.listen(std::move(listener));
+        listeners_.clear();
+        channel_.notify({{"type", "ready"}});
+    }
+
+    void on_message(const async::ChannelMessage& message) {
+        const std::string type = JsonReader(message.body()).string("type");
+        if (type == "reload") {
+            log::info("a changed configuration takes effect when the engine is started again");
+        } else if (type == "network_ready") {
+            log::debug("the network process is ready");
+        }
+    }
+
+    void begin_stop(Stop stop) {
+        if (stop_ != Stop::none) return;
+        stop_ = stop;
+        if (started_) spawn_stop();
+    }
+
+    void spawn_stop() {
+        boost::asio::co_spawn(io_, stop(), [this](const std::exception_ptr& failure) {
+            if (failure) log::error("stopping: {}", async::to_error(failure).message());
+            io_.stop();
+        });
+    }
+
+    // Clients that wait for containers still hear of their end: the API goes last.
+    async::Task<> stop() {
+        if (stop_ == Stop::containers_too) co_await engine_.shutdown();
+        co_await server_.stop(std::chrono::steady_clock::now() + kRequestsEnd);
+    }
+
+    boost::asio::io_context io_{1};
+    boost::asio::signal_set signals_;
+    std::vector<UniqueFd> listeners_;
+    engine::Engine engine_;
+    api::Server server_;
+    async::MessageChannel channel_;
+    Stop stop_ = Stop::none;
+    bool started_ = false;
+    std::exception_ptr start_failure_;
+};
+
+}  // namespace
+
+int main() {
+    UniqueFd channel;
+    try {
+        channel = linux_os::take_inherited(linux_os::kSupervisorChannelFd);
+        const UniqueFd holder = linux_os::take_inherited(linux_os::kHolderPidFd);
+        Configure configure = receive_configure(channel);
+        log::configure("berth-engine", log::level_from(configure.config.log_level));
+        ::umask(022);
+        linux_os::enter_user_and_mount_namespaces(holder);
+        linux_os::unshare_mounts();
+        // Kept here too, so that a failure of any step can still be reported.
+        EngineProcess process(duplicate(channel), std::move(configure));
+        process.run();
+        return 0;
+    } catch (const std::exception& error) {
+        log::error("{}", error.what());
+        if (channel)
+            linux_os::send_message(
+                channel, dump_json({{"v", 1}, {"type", "failed"}, {"message", error.what()}}));
+        return 1;
+    }
+}

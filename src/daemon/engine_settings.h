@@ -1,0 +1,11 @@
+// Translates the daemon's configuration into what the engine takes. Pure.
+#pragma once
+
+#include "daemon/config.h"
+#include "engine/settings.h"
+
+namespace berth::daemon {
+
+engine::Settings engine_settings(const Config& config);
+
+}  // namespace berth::daemon
