@@ -131,8 +131,8 @@ void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
         return;
     }
     const Attributes attributes = checked_attributes(entry);
-    const Parent& parent = parent_of(parts.directory);
-    const Place place{parent.fd, parts.name, join(parent.path, parts.name)};
+    const auto parent = parent_of(parts.directory);
+    const Place place{parent->fd, parts.name, join(parent->path, parts.name)};
     switch (entry.type) {
         case EntryType::directory:
             return add_directory(place, attributes);
@@ -168,8 +168,8 @@ Attributes LayerWriter::checked_attributes(const TarEntry& entry) const {
 void LayerWriter::add_whiteout(const std::string& parent_path, const std::string& name) {
     if (name == kOpaqueName) {
         if (lowest_) return;
-        const Parent& parent = parent_of(parent_path);
-        return set_opaque(parent.fd, parent.path);
+        const auto parent = parent_of(parent_path);
+        return set_opaque(parent->fd, parent->path);
     }
     // Other names of this form were aufs's own records.
     if (name.starts_with(".wh..wh.")) return;
@@ -177,12 +177,12 @@ void LayerWriter::add_whiteout(const std::string& parent_path, const std::string
     if (hidden.empty() || hidden == "." || hidden == "..")
         throw Error(ErrorKind::invalid, "the whiteout names nothing");
     if (lowest_) return;
-    const Parent& parent = parent_of(parent_path);
-    const Place place{parent.fd, hidden, join(parent.path, hidden)};
+    const auto parent = parent_of(parent_path);
+    const Place place{parent->fd, hidden, join(parent->path, hidden)};
     const struct stat status = status_of(place);
     // A whiteout hides lower layers only; what this layer brought stays.
     if (S_ISDIR(status.st_mode)) {
-        const UniqueFd directory{::openat(parent.fd.get(), hidden.c_str(), kDirectory)};
+        const UniqueFd directory{::openat(parent->fd.get(), hidden.c_str(), kDirectory)};
         if (!directory) throw_errno("opening {}", place.path);
         return set_opaque(directory, place.path);
     }
@@ -240,23 +240,21 @@ void LayerWriter::add_file(const Place& place, const TarEntry& entry, const Attr
 
 void LayerWriter::add_hard_link(const Place& place, const TarEntry& entry) {
     const SplitPath target = split(clean(entry.link_target));
-    // Resolving the target's parent may drop cached directories, this entry's among them.
-    const UniqueFd here = duplicate(place.parent);
-    const Parent& found = parent_of(target.directory);
-    const std::string target_path = join(found.path, target.name);
-    const UniqueFd there = duplicate(found.fd);
+    const auto there = parent_of(target.directory);
+    const std::string target_path = join(there->path, target.name);
     if (target_path == place.path) return;
-    const struct stat status = status_of({there, target.name, target_path});
+    const struct stat status = status_of({there->fd, target.name, target_path});
     if (status.st_mode == 0) copy_up(target_path);
     if (S_ISDIR(status.st_mode) || is_whiteout(status))
         throw Error(ErrorKind::invalid, "the hard link's target {} is not a file",
                     entry.link_target);
     const auto link = [&] {
-        return ::linkat(there.get(), target.name.c_str(), here.get(), place.name.c_str(), 0);
+        return ::linkat(there->fd.get(), target.name.c_str(), place.parent.get(),
+                        place.name.c_str(), 0);
     };
     if (link() == 0) return;
     if (errno == EEXIST) {
-        clear({here, place.name, place.path});
+        clear(place);
         if (link() == 0) return;
     }
     throw_errno("linking to {}", entry.link_target);
@@ -295,7 +293,7 @@ void LayerWriter::add_special(const Place& place, const TarEntry& entry,
     set_attributes(place, attributes);
 }
 
-const LayerWriter::Parent& LayerWriter::parent_of(const std::string& directory) {
+std::shared_ptr<const LayerWriter::Parent> LayerWriter::parent_of(const std::string& directory) {
     if (const auto cached = parents_.find(directory); cached != parents_.end())
         return cached->second;
     UniqueFd fd;
@@ -312,8 +310,9 @@ const LayerWriter::Parent& LayerWriter::parent_of(const std::string& directory) 
         fd = open_or_make(path);
     }
     if (parents_.size() >= kMaxParents) parents_.clear();
-    return parents_.insert_or_assign(directory, Parent{std::move(fd), std::move(path)})
-        .first->second;
+    auto parent = std::make_shared<const Parent>(Parent{std::move(fd), std::move(path)});
+    parents_.insert_or_assign(directory, parent);
+    return parent;
 }
 
 // Follows symbolic links by hand, inside the layers. Directories that are not there stay as named.

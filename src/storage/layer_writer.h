@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -52,7 +53,7 @@ class LayerWriter final {
                      const Attributes& attributes);
 
     Attributes checked_attributes(const archive::TarEntry& entry) const;
-    const Parent& parent_of(const std::string& directory);
+    std::shared_ptr<const Parent> parent_of(const std::string& directory);
     std::string resolve(const std::string& directory) const;
     UniqueFd open_or_make(const std::string& directory);
     void make_implied(const Place& place);
@@ -65,7 +66,9 @@ class LayerWriter final {
     LayerView view_;  // this layer and those below
     linux_os::MappedIds users_ = linux_os::MappedIds::users();
     linux_os::MappedIds groups_ = linux_os::MappedIds::groups();
-    std::unordered_map<std::string, Parent> parents_;  // by the name that the tar uses
+    // By the name that the tar uses. Shared, since an entry may empty this while it uses its
+    // parent.
+    std::unordered_map<std::string, std::shared_ptr<const Parent>> parents_;
     std::map<std::string, timespec> directory_times_;  // by resolved path
     std::vector<std::string> skipped_;
     std::int64_t size_ = 0;
