@@ -22,9 +22,9 @@ bool Server::serve(BorrowedFd connection) {
         if (received.state == linux_os::ReceiveState::closed) return false;
         if (received.state == linux_os::ReceiveState::would_block) return true;
         const std::string reply = service_.handle(received.message.text, received.message.fds);
-        const linux_os::SendResult sent = linux_os::send_message(connection, reply);
+        // What was promised survives a crash right after the promise.
         service_.save();
-        return sent == linux_os::SendResult::sent;
+        return linux_os::send_message(connection, reply) == linux_os::SendResult::sent;
     } catch (const Error& error) {
         log::warn("a connection of the engine is dropped: {}", error.message());
         return false;

@@ -23,7 +23,7 @@ class Service final {
     void restore();
     /// The text of the reply. Never throws for a bad request.
     std::string handle(const std::string& request, const std::vector<UniqueFd>& fds);
-    /// Writes the state file if something changed; call when the reply is on its way.
+    /// Writes the state file if something changed; call before the reply is sent.
     void save();
 
   private:

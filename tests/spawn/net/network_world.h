@@ -1,0 +1,98 @@
+// A world for the network process: the test process itself becomes root of a user namespace with
+// an own "host" network namespace (192.0.2.1, 2001:db8::1 on a bridge that stands for the host's
+// card, own resolv.conf), a stand-in holder pins the container side, the real berth-network runs
+// with descriptors 3 and 4, and containers are network namespaces with a sleeping process.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "linux/pid_fd.h"
+#include "net/client.h"
+#include "net/protocol.h"
+
+namespace berth::net {
+
+constexpr const char* kHostAddress = "192.0.2.1";
+constexpr const char* kHostAddress6 = "2001:db8::1";
+constexpr int kDeadlineMs = 10'000;
+
+/// A forked process that runs one function; its result is the exit code. Killed when dropped.
+class Child final {
+  public:
+    static Child run(const std::function<int()>& work);
+    Child(Child&&) noexcept = default;
+    ~Child();
+    int wait();
+    const linux_os::PidFd& process() const { return process_; }
+
+  private:
+    explicit Child(linux_os::PidFd process) : process_(std::move(process)) {}
+    linux_os::PidFd process_;
+};
+
+class Container final {
+  public:
+    Container(BorrowedFd holder, std::string id);
+    const std::string& id() const { return id_; }
+    BorrowedFd network_namespace() const { return namespace_; }
+    /// Runs `work` in the container's network namespace.
+    Child run(const std::function<int()>& work) const;
+
+  private:
+    std::string id_;
+    Child sleeper_;
+    UniqueFd namespace_;
+};
+
+class NetworkWorld : public testing::Test {
+  protected:
+    void SetUp() override;
+    void TearDown() override;
+
+    void start_network();
+    /// SIGKILL: as a crash.
+    void crash_network();
+    NetworkClient& client() { return *client_; }
+    Container container(const std::string& id) { return Container(holder_->process().fd(), id); }
+    /// Makes the default bridge and attaches a new container as 172.17.0.`last`.
+    Container attached_container(const std::string& id, int last);
+    void ensure(const NetworkSpec& spec) { client().ensure_network(spec); }
+    std::vector<PortBinding> publish(const Container& target, PortBinding binding);
+
+    std::string directory_;
+    std::optional<Child> holder_;
+    linux_os::PidFd network_;
+    UniqueFd supervisor_;
+    std::optional<NetworkClient> client_;
+};
+
+NetworkSpec default_network();
+Attachment attachment(const std::string& id, int last);
+/// The message of the Error that `call` throws; "" when it throws none.
+std::string error_of(const std::function<void()>& call);
+
+// Blocking sockets with a deadline, for both ends.
+UniqueFd listen_tcp(const std::string& address, std::uint16_t port);
+UniqueFd bind_udp(const std::string& address, std::uint16_t port);
+/// The errno of connect in `error` when the descriptor is empty.
+struct Connection final {
+    UniqueFd socket;
+    int error = 0;
+};
+Connection connect_to(Transport transport, const std::string& address, std::uint16_t port);
+UniqueFd accept_one(BorrowedFd listener);
+std::uint16_t port_of(BorrowedFd socket);
+/// One read; empty at the end of file or on an error.
+std::string receive(BorrowedFd socket);
+bool send_text(BorrowedFd socket, const std::string& text);
+/// Everything until end of file.
+std::string receive_all(BorrowedFd socket);
+
+}  // namespace berth::net

@@ -1,0 +1,212 @@
+// Published ports: relayed TCP and UDP, and the errors of taking them.
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+
+#include "net/socket_address.h"
+#include "network_world.h"
+
+namespace berth::net {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr std::uint16_t kInside = 8080;
+
+class PublishedPorts : public NetworkWorld {
+  protected:
+    PortBinding to(int last, Transport transport = Transport::tcp) {
+        return {.transport = transport,
+                .container_ip = fmt::format("172.17.0.{}", last),
+                .container_port = kInside};
+    }
+    /// A container whose `serve` runs on its listening socket before this returns.
+    Child serve(const Container& box, const std::function<int(BorrowedFd)>& work,
+                Transport transport = Transport::tcp) {
+        Pipe ready = Pipe::make();
+        const int write_end = ready.write.get();
+        Child child = box.run([&] {
+            const UniqueFd socket = transport == Transport::tcp ? listen_tcp("0.0.0.0", kInside)
+                                                                : bind_udp("0.0.0.0", kInside);
+            (void)!::write(write_end, "r", 1);
+            return work(socket);
+        });
+        char byte = 0;
+        EXPECT_EQ(::read(ready.read.get(), &byte, 1), 1);
+        return child;
+    }
+};
+
+int echo_until_end(BorrowedFd listener) {
+    const UniqueFd connection = accept_one(listener);
+    const std::string all = receive_all(connection);
+    return send_text(connection, all) ? 0 : 1;
+}
+
+TEST_F(PublishedPorts, TcpEchoesAMegabyteOverAHalfClose) {
+    const Container box = attached_container("c1", 2);
+    Child server = serve(box, echo_until_end);
+    const auto bound = publish(box, to(2));
+    const Connection client = connect_to(Transport::tcp, "127.0.0.1", bound[0].host_port);
+    ASSERT_TRUE(client.socket);
+    std::string sent(1 << 20, 'x');
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 7 + i / 251);
+    ASSERT_TRUE(send_text(client.socket, sent));
+    ::shutdown(client.socket.get(), SHUT_WR);
+    EXPECT_TRUE(receive_all(client.socket) == sent);
+    EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(PublishedPorts, ServerMaySpeakFirstAndEndFirst) {
+    const Container box = attached_container("c1", 2);
+    Child server = serve(box, [](BorrowedFd listener) {
+        const UniqueFd connection = accept_one(listener);
+        send_text(connection, "greeting");
+        ::shutdown(connection.get(), SHUT_WR);
+        return receive_all(connection) == "late words" ? 0 : 1;
+    });
+    const auto bound = publish(box, to(2));
+    Connection client = connect_to(Transport::tcp, "127.0.0.1", bound[0].host_port);
+    EXPECT_EQ(receive_all(client.socket), "greeting");
+    EXPECT_TRUE(send_text(client.socket, "late words"));
+    client.socket.reset();
+    EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(PublishedPorts, BothFamiliesShareOneNumber) {
+    const Container box = attached_container("c1", 2);
+    Child server = serve(box, echo_until_end);
+    const auto bound = publish(box, to(2));
+    ASSERT_EQ(bound.size(), 2U);
+    EXPECT_EQ(bound[0].host_ip, "0.0.0.0");
+    EXPECT_EQ(bound[1].host_ip, "::");
+    EXPECT_EQ(bound[0].host_port, bound[1].host_port);
+    const Connection client = connect_to(Transport::tcp, "::1", bound[1].host_port);
+    ASSERT_TRUE(client.socket);
+    send_text(client.socket, "six");
+    ::shutdown(client.socket.get(), SHUT_WR);
+    EXPECT_EQ(receive_all(client.socket), "six");
+}
+
+TEST_F(PublishedPorts, ClosedContainerPortResetsTheClient) {
+    const Container box = attached_container("c1", 2);
+    const auto bound = publish(box, to(2));
+    const Connection client = connect_to(Transport::tcp, "127.0.0.1", bound[0].host_port);
+    ASSERT_TRUE(client.socket);
+    char byte = 0;
+    EXPECT_EQ(::recv(client.socket.get(), &byte, 1, 0), -1);
+    EXPECT_EQ(errno, ECONNRESET);
+}
+
+TEST_F(PublishedPorts, ResetPassesThrough) {
+    const Container box = attached_container("c1", 2);
+    Child server = serve(box, [](BorrowedFd listener) {
+        const UniqueFd connection = accept_one(listener);
+        if (receive(connection) != "hello" || !send_text(connection, "go")) return 1;
+        char byte = 0;
+        return ::recv(connection.get(), &byte, 1, 0) < 0 && errno == ECONNRESET ? 0 : 2;
+    });
+    const auto bound = publish(box, to(2));
+    Connection client = connect_to(Transport::tcp, "127.0.0.1", bound[0].host_port);
+    send_text(client.socket, "hello");
+    EXPECT_EQ(receive(client.socket), "go");
+    const linger none{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(client.socket.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    client.socket.reset();
+    EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(PublishedPorts, UdpAnswersComeBackToEachClient) {
+    const Container box = attached_container("c1", 2);
+    Child server = serve(
+        box,
+        [](BorrowedFd socket) {
+            for (int i = 0; i < 2; ++i) {
+                SocketAddress sender;
+                socklen_t length = SocketAddress::capacity();
+                char buffer[16];
+                const ssize_t count =
+                    ::recvfrom(socket.get(), buffer, sizeof buffer, 0, sender.get(), &length);
+                if (count < 0) return 1;
+                ::sendto(socket.get(), buffer, static_cast<std::size_t>(count), 0, sender.get(),
+                         length);
+            }
+            return 0;
+        },
+        Transport::udp);
+    const auto bound = publish(box, to(2, Transport::udp));
+    const Connection one = connect_to(Transport::udp, "127.0.0.1", bound[0].host_port);
+    const Connection two = connect_to(Transport::udp, kHostAddress, bound[0].host_port);
+    send_text(one.socket, "one");
+    send_text(two.socket, "two");
+    EXPECT_EQ(receive(one.socket), "one");
+    EXPECT_EQ(receive(two.socket), "two");
+    EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(PublishedPorts, UnpublishFreesThePort) {
+    const Container box = attached_container("c1", 2);
+    const auto bound = publish(box, to(2));
+    client().unpublish("c1");
+    EXPECT_EQ(connect_to(Transport::tcp, "127.0.0.1", bound[0].host_port).error, ECONNREFUSED);
+    EXPECT_TRUE(client().state().bindings.empty());
+}
+
+TEST_F(PublishedPorts, ConflictWithAnotherContainerHasDockersText) {
+    const Container one = attached_container("c1", 2);
+    const Container two = attached_container("c2", 3);
+    PortBinding binding = to(2);
+    binding.host_port = 18080;
+    publish(one, binding);
+    EXPECT_EQ(error_of([&] { publish(two, binding); }),
+              "Bind for 0.0.0.0:18080 failed: port is already allocated");
+}
+
+TEST_F(PublishedPorts, ConflictWithAStrangerHasDockersText) {
+    const Container box = attached_container("c1", 2);
+    const UniqueFd stranger = listen_tcp("0.0.0.0", 18081);
+    PortBinding binding = to(2);
+    binding.host_port = 18081;
+    EXPECT_EQ(error_of([&] { publish(box, binding); }),
+              "failed to bind host port for 0.0.0.0:18081:172.17.0.2:8080/tcp: address already in "
+              "use");
+    EXPECT_TRUE(client().state().bindings.empty());
+}
+
+TEST_F(PublishedPorts, AFailureTakesNothing) {
+    const Container box = attached_container("c1", 2);
+    const UniqueFd stranger = listen_tcp("0.0.0.0", 18083);
+    PortBinding good = to(2), bad = to(2);
+    good.host_port = 18082;
+    bad.host_port = 18083;
+    EXPECT_NE(error_of([&] { client().publish({"c1", {good, bad}}); }), "");
+    EXPECT_EQ(error_of([&] { publish(box, good); }), "");
+}
+
+TEST_F(PublishedPorts, PrivilegedPortNamesTheSysctl) {
+    const Container box = attached_container("c1", 2);
+    PortBinding binding = to(2);
+    binding.host_port = 80;
+    const std::string text = error_of([&] { publish(box, binding); });
+    EXPECT_THAT(text, StartsWith("failed to bind host port for 0.0.0.0:80:172.17.0.2:8080/tcp"));
+    EXPECT_THAT(text, HasSubstr("sysctl -w net.ipv4.ip_unprivileged_port_start=80"));
+}
+
+TEST_F(PublishedPorts, RangeTakesTheFirstFreeAndThenIsExhausted) {
+    const Container box = attached_container("c1", 2);
+    const UniqueFd stranger = listen_tcp("0.0.0.0", 18090);
+    PortBinding binding = to(2);
+    binding.host_port = 18090;
+    binding.host_port_end = 18091;
+    EXPECT_EQ(publish(box, binding)[0].host_port, 18091);
+    const Container other = attached_container("c2", 3);
+    EXPECT_EQ(error_of([&] { publish(other, binding); }), "all ports are allocated");
+}
+
+TEST_F(PublishedPorts, SctpIsRefused) {
+    const Container box = attached_container("c1", 2);
+    EXPECT_THAT(error_of([&] { publish(box, to(2, Transport::sctp)); }), HasSubstr("sctp"));
+}
+
+}  // namespace
+}  // namespace berth::net
