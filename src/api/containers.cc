@@ -1,0 +1,107 @@
+// Containers: everything that is one request and one reply. Streams are in container_streams.cc.
+#include <nlohmann/json.hpp>
+
+#include "api/call.h"
+#include "api/parameters.h"
+#include "api/routes.h"
+#include "engine/engine.h"
+
+namespace berth::api {
+
+namespace {
+async::Task<> create(Call& call) {
+    const auto body = co_await read_json(call, BodyRule::required);
+    auto request = engine::model::CreateRequest::from_json(body);
+    engine::CreateOptions options;
+    options.name = call.query().get("name");
+    options.platform = call.query().get("platform");
+    const auto created =
+        co_await call.engine.containers().create(std::move(request), std::move(options));
+    const nlohmann::json reply{{"Id", created.id}, {"Warnings", created.warnings}};
+    co_await reply_json(call, 201, reply);
+}
+
+async::Task<> list(Call& call) {
+    engine::ListRequest request;
+    const auto& query = call.query();
+    if (boolean(query, "all")) request.scope = engine::ListScope::all;
+    if (boolean(query, "size")) request.size = engine::WithSize::yes;
+    request.limit = static_cast<int>(integer(query, "limit").value_or(0));
+    request.filters = engine::Filters::parse(query.get("filters"));
+    const auto containers = co_await call.engine.containers().list(std::move(request));
+    co_await reply_json(call, 200, containers);
+}
+
+async::Task<> inspect(Call& call) {
+    const auto size = boolean(call.query(), "size") ? engine::WithSize::yes : engine::WithSize::no;
+    const auto container = co_await call.engine.containers().inspect(call.name, size);
+    co_await reply_json(call, 200, container);
+}
+
+engine::StopOptions stop_options(const Call& call) {
+    engine::StopOptions options;
+    if (call.version >= ApiVersion{1, 42}) {
+        auto signal = call.query().get("signal");
+        if (!signal.empty()) options.signal = std::move(signal);
+    }
+    if (const auto timeout = integer(call.query(), "t"))
+        options.timeout_s = static_cast<int>(*timeout);
+    return options;
+}
+
+async::Task<> start(Call& call) {
+    co_await call.engine.containers().start(call.name, call.query().get("detachKeys"));
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> stop(Call& call) {
+    co_await call.engine.containers().stop(call.name, stop_options(call));
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> restart(Call& call) {
+    co_await call.engine.containers().restart(call.name, stop_options(call));
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> kill(Call& call) {
+    co_await call.engine.containers().kill(call.name, call.query().get("signal"));
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> remove(Call& call) {
+    engine::RemoveOptions options;
+    options.force = boolean(call.query(), "force");
+    options.volumes = boolean(call.query(), "v");
+    options.link = boolean(call.query(), "link");
+    co_await call.engine.containers().remove(call.name, options);
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> rename(Call& call) {
+    co_await call.engine.containers().rename(call.name, call.query().get("name"));
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> resize(Call& call) {
+    const auto height = terminal_size(call.query(), "h");
+    const auto width = terminal_size(call.query(), "w");
+    co_await call.engine.containers().resize(call.name, height, width);
+    co_await reply_empty(call, 200);
+}
+}  // namespace
+
+void add_container_routes(Router& router) {
+    router.add("POST", "/containers/create", create);
+    router.add("GET", "/containers/json", list);
+    router.add("GET", "/containers/{name}/json", inspect);
+    router.add("POST", "/containers/{name}/start", start);
+    router.add("POST", "/containers/{name}/stop", stop);
+    router.add("POST", "/containers/{name}/restart", restart);
+    router.add("POST", "/containers/{name}/kill", kill);
+    router.add("POST", "/containers/{name}/rename", rename);
+    router.add("POST", "/containers/{name}/resize", resize);
+    router.add("DELETE", "/containers/{name}", remove);
+}
+
+}  // namespace berth::api

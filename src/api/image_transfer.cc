@@ -1,0 +1,98 @@
+// Images that come in: pull and import (POST /images/create), load.
+#include <nlohmann/json.hpp>
+
+#include "api/call.h"
+#include "api/parameters.h"
+#include "api/progress.h"
+#include "api/routes.h"
+#include "base/json.h"
+#include "engine/engine.h"
+
+namespace berth::api {
+
+namespace {
+// The header is base64 of JSON; clients without credentials send "", "e30=" or "bnVsbA==".
+engine::RegistryCredentials credentials_from(const std::string& header) {
+    engine::RegistryCredentials credentials;
+    if (header.empty()) return credentials;
+    const auto value = parse_json(decode_base64(header));
+    if (!value.is_object()) return credentials;
+    const JsonReader reader(value, "X-Registry-Auth", KeyCase::any);
+    credentials.username = reader.string("username");
+    credentials.password = reader.string("password");
+    credentials.identity_token = reader.string("identitytoken");
+    credentials.registry_token = reader.string("registrytoken");
+    const std::string pair = reader.string("auth");
+    if (!pair.empty() && credentials.username.empty()) {
+        const std::string plain = decode_base64(pair);
+        const auto colon = std::min(plain.find(':'), plain.size());
+        credentials.username = plain.substr(0, colon);
+        credentials.password = plain.substr(std::min(colon + 1, plain.size()));
+    }
+    return credentials;
+}
+
+async::Task<> pull(Call& call) {
+    engine::PullRequest request;
+    request.from_image = call.query().get("fromImage");
+    request.tag = call.query().get("tag");
+    request.platform = call.query().get("platform");
+    request.credentials = credentials_from(call.request().headers.get("X-Registry-Auth"));
+    ProgressWork work = [&call, &request](engine::ProgressSink sink, std::stop_token stop) {
+        return call.engine.images().pull(std::move(request), std::move(sink), std::move(stop));
+    };
+    co_await reply_with_progress(call, std::move(work));
+}
+
+async::Task<> import_body(engine::Engine& engine, UniqueFd body, engine::ImportRequest request,
+                          engine::ProgressSink sink, std::stop_token stop) {
+    const std::string id =
+        co_await engine.images().import(std::move(body), std::move(request), std::move(stop));
+    const nlohmann::json line{{"status", id}};
+    sink(line);
+}
+
+async::Task<> import(Call& call) {
+    const auto& query = call.query();
+    if (query.get("fromSrc") != "-")
+        throw Error(ErrorKind::unsupported, "importing from an URL is not supported: {}",
+                    query.get("fromSrc"));
+    engine::ImportRequest request;
+    request.repository = query.get("repo");
+    request.tag = query.get("tag");
+    request.message = query.get("message");
+    request.platform = query.get("platform");
+    request.changes = query.all("changes");
+    BodyWork work = [&call, &request](UniqueFd body, engine::ProgressSink sink,
+                                      std::stop_token stop) {
+        return import_body(call.engine, std::move(body), std::move(request), std::move(sink),
+                           std::move(stop));
+    };
+    co_await reply_with_progress_of_body(call, std::move(work));
+}
+
+async::Task<> create(Call& call) {
+    if (!call.query().get("fromImage").empty()) {
+        co_await pull(call);
+    } else {
+        co_await import(call);
+    }
+}
+
+async::Task<> load(Call& call) {
+    const auto output =
+        boolean(call.query(), "quiet") ? engine::LoadOutput::quiet : engine::LoadOutput::progress;
+    BodyWork work = [&call, output](UniqueFd body, engine::ProgressSink sink,
+                                    std::stop_token stop) {
+        return call.engine.images().load(std::move(body), output, std::move(sink), std::move(stop));
+    };
+    co_await reply_with_progress_of_body(call, std::move(work));
+}
+}  // namespace
+
+void add_image_transfer_routes(Router& router) {
+    router.add("POST", "/images/create", create);
+    router.add("POST", "/images/load", load);
+}
+
+}  // namespace berth::api

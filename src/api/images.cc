@@ -1,0 +1,60 @@
+// Images: list, inspect, history, tag, remove. What moves image data is in image_transfer.cc.
+#include <nlohmann/json.hpp>
+
+#include "api/call.h"
+#include "api/parameters.h"
+#include "api/routes.h"
+#include "engine/engine.h"
+
+namespace berth::api {
+
+namespace {
+// Until 1.43 every image carried its size twice.
+void add_virtual_size(const Call& call, nlohmann::json& image) {
+    if (call.version < ApiVersion{1, 44} && image.contains("Size"))
+        image["VirtualSize"] = image["Size"];
+}
+
+async::Task<> list(Call& call) {
+    engine::ImageListRequest request;
+    if (boolean(call.query(), "all")) request.scope = engine::ListScope::all;
+    request.shared_size = boolean(call.query(), "shared-size");
+    request.filters = engine::Filters::parse(call.query().get("filters"));
+    auto images = call.engine.images().list(request);
+    for (auto& image : images) add_virtual_size(call, image);
+    co_await reply_json(call, 200, images);
+}
+
+async::Task<> inspect(Call& call) {
+    auto image = call.engine.images().inspect(call.name);
+    add_virtual_size(call, image);
+    co_await reply_json(call, 200, image);
+}
+
+async::Task<> history(Call& call) {
+    co_await reply_json(call, 200, call.engine.images().history(call.name));
+}
+
+async::Task<> tag(Call& call) {
+    co_await call.engine.images().tag(call.name, call.query().get("repo"), call.query().get("tag"));
+    co_await reply_empty(call, 201);
+}
+
+async::Task<> remove(Call& call) {
+    engine::ImageRemoveOptions options;
+    options.force = boolean(call.query(), "force");
+    options.no_prune = boolean(call.query(), "noprune");
+    const auto removed = co_await call.engine.images().remove(call.name, options);
+    co_await reply_json(call, 200, removed);
+}
+}  // namespace
+
+void add_image_routes(Router& router) {
+    router.add("GET", "/images/json", list);
+    router.add("GET", "/images/{name...}/json", inspect);
+    router.add("GET", "/images/{name...}/history", history);
+    router.add("POST", "/images/{name...}/tag", tag);
+    router.add("DELETE", "/images/{name...}", remove);
+}
+
+}  // namespace berth::api

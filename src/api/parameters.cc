@@ -1,0 +1,88 @@
+#include "api/parameters.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/error.h"
+
+namespace berth::api {
+
+namespace {
+std::string_view trim(std::string_view text) {
+    constexpr std::string_view kBlank = " \t\r\n";
+    const auto first = text.find_first_not_of(kBlank);
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+}  // namespace
+
+bool is_true(std::string_view text) {
+    constexpr std::array<std::string_view, 5> kFalse{"", "0", "no", "false", "none"};
+    return std::none_of(kFalse.begin(), kFalse.end(), [text = trim(text)](std::string_view word) {
+        return http::equal_ignoring_case(text, word);
+    });
+}
+
+bool boolean(const http::Query& query, std::string_view key, bool fallback) {
+    const auto value = query.find(key);
+    return value ? is_true(*value) : fallback;
+}
+
+std::optional<std::int64_t> integer(const http::Query& query, std::string_view key) {
+    const std::string text = query.get(key);
+    if (text.empty()) return std::nullopt;
+    std::int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || stop != end)
+        throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}: expected a whole number", text,
+                    key);
+    return value;
+}
+
+std::uint32_t terminal_size(const http::Query& query, std::string_view key) {
+    const auto value = integer(query, key);
+    if (!value) throw Error(ErrorKind::invalid, "the parameter {} is missing", key);
+    if (*value < 0 || *value > 0xffff)
+        throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}: out of range", *value, key);
+    return static_cast<std::uint32_t>(*value);
+}
+
+void check_json_content_type(std::string_view content_type) {
+    const auto type = trim(content_type.substr(0, content_type.find(';')));
+    if (!http::equal_ignoring_case(type, "application/json"))
+        throw Error(ErrorKind::invalid,
+                    "unsupported Content-Type header ({}): must be 'application/json'",
+                    content_type);
+}
+
+std::string decode_base64(std::string_view text) {
+    std::string result;
+    unsigned bits = 0;
+    int count = 0;
+    while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+    for (const char c : text) {
+        unsigned value = 0;
+        if (c >= 'A' && c <= 'Z')
+            value = static_cast<unsigned>(c - 'A');
+        else if (c >= 'a' && c <= 'z')
+            value = static_cast<unsigned>(c - 'a') + 26;
+        else if (c >= '0' && c <= '9')
+            value = static_cast<unsigned>(c - '0') + 52;
+        else if (c == '+' || c == '-')
+            value = 62;
+        else if (c == '/' || c == '_')
+            value = 63;
+        else
+            throw Error(ErrorKind::invalid, "invalid base64 text");
+        bits = (bits << 6U) | value;
+        count += 6;
+        if (count < 8) continue;
+        count -= 8;
+        result += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
+    }
+    return result;
+}
+
+}  // namespace berth::api

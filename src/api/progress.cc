@@ -1,0 +1,146 @@
+#include "api/progress.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <nlohmann/json.hpp>
+
+#include "api/errors.h"
+#include "async/fd_wait.h"
+#include "async/sync.h"
+#include "base/json.h"
+
+namespace berth::api {
+
+namespace {
+/// What the work has said and the client has not got yet.
+struct Progress final {
+    std::string lines;
+    async::Event changed;
+    bool done = false;
+    std::exception_ptr failure;
+    std::stop_source stop;
+};
+
+async::Task<> run_work(std::shared_ptr<Progress> progress, async::Task<> work) {
+    try {
+        co_await std::move(work);
+    } catch (...) {
+        progress->failure = std::current_exception();
+    }
+    progress->done = true;
+    progress->changed.set();
+}
+
+std::string failure_line(const std::exception_ptr& failure) {
+    const Error error = async::to_error(failure);
+    const nlohmann::json line{
+        {"errorDetail", {{"code", status_of(error.kind())}, {"message", error.message()}}},
+        {"error", error.message()}};
+    return dump_json(line) + "\n";
+}
+
+async::Task<> send_progress(Call& call, std::shared_ptr<Progress> progress) {
+    for (;;) {
+        co_await progress->changed.wait();
+        progress->changed.clear();
+        const std::string lines = std::exchange(progress->lines, {});
+        if (!lines.empty()) {
+            if (!call.exchange.replied()) co_await call.exchange.stream(200, json_headers());
+            co_await call.exchange.write(lines);
+        } else if (progress->done) {
+            break;
+        }
+        if (progress->done) progress->changed.set();
+    }
+    if (progress->failure && !call.exchange.replied()) std::rethrow_exception(progress->failure);
+    if (!call.exchange.replied()) co_await call.exchange.stream(200, json_headers());
+    if (progress->failure) co_await call.exchange.write(failure_line(progress->failure));
+    co_await call.exchange.finish();
+}
+
+/// The body's way into a socket that a worker reads; send() knows MSG_NOSIGNAL, pipes do not.
+async::Task<> pump_body(Call& call, UniqueFd into) {
+    std::string piece(64U << 10, '\0');
+    for (;;) {
+        const std::size_t size = co_await call.exchange.read_body(piece);
+        if (size == 0) co_return;
+        std::string_view left = std::string_view(piece).substr(0, size);
+        while (!left.empty()) {
+            const ssize_t sent =
+                ::send(into.get(), left.data(), left.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (sent > 0) {
+                left.remove_prefix(static_cast<std::size_t>(sent));
+            } else if (errno == EAGAIN) {
+                co_await async::wait_writable(into);
+            } else if (errno != EINTR) {
+                co_return;  // the worker wants no more
+            }
+        }
+    }
+}
+
+engine::ProgressSink sink_of(const std::shared_ptr<Progress>& progress) {
+    return [progress](const nlohmann::json& line) {
+        progress->lines += dump_json(line);
+        progress->lines += '\n';
+        progress->changed.set();
+    };
+}
+
+/// Waits for the work's end, so that nothing of the call is used after it.
+async::Task<> finish(Call& call, std::shared_ptr<Progress> progress) {
+    std::exception_ptr failure;
+    try {
+        co_await call.exchange.cancel_on_disconnect(send_progress(call, progress));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    progress->stop.request_stop();
+    while (!progress->done) {
+        co_await progress->changed.wait();
+        progress->changed.clear();
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+}  // namespace
+
+async::Task<> reply_with_progress(Call& call, ProgressWork work) {
+    const auto progress = std::make_shared<Progress>();
+    async::TaskGroup group(co_await boost::asio::this_coro::executor);
+    group.spawn("transfer",
+                run_work(progress, work(sink_of(progress), progress->stop.get_token())));
+    co_await finish(call, progress);
+}
+
+async::Task<> reply_with_progress_of_body(Call& call, BodyWork work) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        throw_errno("making a socket pair for the request's body");
+    UniqueFd writer(ends[0]);
+    UniqueFd reader(ends[1]);
+    const auto progress = std::make_shared<Progress>();
+    async::TaskGroup group(co_await boost::asio::this_coro::executor);
+    group.spawn("transfer", run_work(progress, work(std::move(reader), sink_of(progress),
+                                                    progress->stop.get_token())));
+    // Go's client misbehaves when an answer comes before it has sent its body.
+    std::exception_ptr failure;
+    try {
+        co_await pump_body(call, std::move(writer));
+    } catch (...) {
+        failure = std::current_exception();
+        progress->stop.request_stop();
+    }
+    if (!failure) {
+        co_await finish(call, progress);
+        co_return;
+    }
+    while (!progress->done) {
+        co_await progress->changed.wait();
+        progress->changed.clear();
+    }
+    std::rethrow_exception(failure);
+}
+
+}  // namespace berth::api

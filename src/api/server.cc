@@ -1,0 +1,80 @@
+#include "api/server.h"
+
+#include "api/call.h"
+#include "api/errors.h"
+#include "api/routes.h"
+#include "base/log.h"
+#include "http/server.h"
+
+namespace berth::api {
+
+struct Server::Parts final {
+    Parts(const async::Executor& executor, engine::Engine& served)
+        : engine(served),
+          streams(executor),
+          http(executor, [this](http::Exchange& exchange) { return answer(exchange); }) {
+        add_system_routes(router);
+        add_container_routes(router);
+        add_container_stream_routes(router);
+        add_exec_routes(router);
+        add_image_routes(router);
+        add_image_transfer_routes(router);
+        add_volume_routes(router);
+        add_network_routes(router);
+        add_unserved_routes(router);
+    }
+
+    async::Task<> answer(http::Exchange& exchange);
+    async::Task<> dispatch(http::Exchange& exchange);
+
+    engine::Engine& engine;
+    Router router;
+    async::TaskGroup streams;
+    http::Server http;
+};
+
+async::Task<> Server::Parts::dispatch(http::Exchange& exchange) {
+    const auto& request = exchange.request();
+    const VersionedPath versioned = split_version(request.path);
+    auto match = router.find(request.method, versioned.path);
+    if (!match) throw Error(ErrorKind::not_found, "page not found");
+    check_version(versioned.version);
+    Call call{exchange, engine, streams, versioned.version, std::move(match->name)};
+    co_await match->handler(call);
+}
+
+async::Task<> Server::Parts::answer(http::Exchange& exchange) {
+    std::exception_ptr failure;
+    try {
+        co_await dispatch(exchange);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const auto& request = exchange.request();
+    if (!failure) {
+        log::debug("method={} path={}", request.method, request.path);
+        co_return;
+    }
+    const Error error = async::to_error(failure);
+    log::debug("method={} path={} error=\"{}\"", request.method, request.path, error.message());
+    if (exchange.replied() || error.kind() == ErrorKind::cancelled) std::rethrow_exception(failure);
+    if (error.kind() == ErrorKind::internal)
+        log::error("method={} path={} error=\"{}\"", request.method, request.path, error.message());
+    http::Response response = error_response(error);
+    for (const auto& [name, value] : common_headers().entries()) response.headers.set(name, value);
+    co_await exchange.reply(std::move(response));
+}
+
+Server::Server(async::Executor executor, engine::Engine& engine)
+    : parts_(std::make_unique<Parts>(executor, engine)) {}
+
+Server::~Server() = default;
+
+void Server::listen(UniqueFd listener) { parts_->http.listen(std::move(listener)); }
+
+async::Task<> Server::stop(SteadyTime deadline) {
+    co_await parts_->http.stop(deadline);
+    co_await parts_->streams.stop(deadline);
+}
+
+}  // namespace berth::api

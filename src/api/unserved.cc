@@ -1,0 +1,104 @@
+// What the Engine API has and berth does not serve: swarm answers as an inactive node, which
+// compose and Portainer rely on; the rest says 501 instead of pretending to be an unknown path.
+#include <array>
+#include <utility>
+
+#include "api/call.h"
+#include "api/routes.h"
+
+namespace berth::api {
+
+namespace {
+// Clients match this text.
+constexpr const char* kNoManager =
+    "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to "
+    "connect this node to swarm and try again.";
+
+async::Task<> no_swarm(Call&) {
+    throw Error(ErrorKind::unavailable, "{}", kNoManager);
+    co_return;
+}
+
+async::Task<> not_in_swarm(Call&) {
+    throw Error(ErrorKind::unavailable, "This node is not part of a swarm");
+    co_return;
+}
+
+async::Task<> not_implemented(Call& call) {
+    throw Error(ErrorKind::unsupported, "berth does not implement {} {} yet", call.request().method,
+                call.request().path);
+    co_return;
+}
+
+using Path = std::pair<const char*, const char*>;
+
+constexpr std::array kSwarm{Path{"GET", "/swarm"},
+                            Path{"GET", "/swarm/unlockkey"},
+                            Path{"POST", "/swarm/init"},
+                            Path{"POST", "/swarm/join"},
+                            Path{"POST", "/swarm/update"},
+                            Path{"POST", "/swarm/unlock"},
+                            Path{"GET", "/nodes"},
+                            Path{"GET", "/nodes/{name}"},
+                            Path{"DELETE", "/nodes/{name}"},
+                            Path{"POST", "/nodes/{name}/update"},
+                            Path{"GET", "/tasks"},
+                            Path{"GET", "/tasks/{name}"},
+                            Path{"GET", "/tasks/{name}/logs"}};
+
+constexpr std::array kNotYet{Path{"POST", "/auth"},
+                             Path{"GET", "/system/df"},
+                             Path{"POST", "/build"},
+                             Path{"POST", "/build/prune"},
+                             Path{"POST", "/build/cancel"},
+                             Path{"POST", "/commit"},
+                             Path{"POST", "/session"},
+                             Path{"POST", "/grpc"},
+                             Path{"POST", "/containers/prune"},
+                             Path{"GET", "/containers/{name}/attach/ws"},
+                             Path{"GET", "/containers/{name}/archive"},
+                             Path{"HEAD", "/containers/{name}/archive"},
+                             Path{"PUT", "/containers/{name}/archive"},
+                             Path{"GET", "/containers/{name}/changes"},
+                             Path{"GET", "/containers/{name}/export"},
+                             Path{"GET", "/containers/{name}/stats"},
+                             Path{"GET", "/containers/{name}/top"},
+                             Path{"POST", "/containers/{name}/pause"},
+                             Path{"POST", "/containers/{name}/unpause"},
+                             Path{"POST", "/containers/{name}/update"},
+                             Path{"GET", "/images/search"},
+                             Path{"GET", "/images/get"},
+                             Path{"GET", "/images/{name...}/get"},
+                             Path{"POST", "/images/prune"},
+                             Path{"POST", "/images/{name...}/push"},
+                             Path{"GET", "/distribution/{name...}/json"},
+                             Path{"POST", "/networks/prune"},
+                             Path{"POST", "/volumes/prune"},
+                             Path{"PUT", "/volumes/{name}"},
+                             Path{"GET", "/plugins/privileges"},
+                             Path{"POST", "/plugins/pull"},
+                             Path{"POST", "/plugins/create"},
+                             Path{"GET", "/plugins/{name...}/json"},
+                             Path{"DELETE", "/plugins/{name...}"},
+                             Path{"POST", "/plugins/{name...}/enable"},
+                             Path{"POST", "/plugins/{name...}/disable"},
+                             Path{"POST", "/plugins/{name...}/push"},
+                             Path{"POST", "/plugins/{name...}/set"},
+                             Path{"POST", "/plugins/{name...}/upgrade"}};
+}  // namespace
+
+void add_unserved_routes(Router& router) {
+    for (const auto& [method, path] : kSwarm) router.add(method, path, no_swarm);
+    router.add("POST", "/swarm/leave", not_in_swarm);
+    for (const std::string kind : {"services", "secrets", "configs"}) {
+        router.add("GET", "/" + kind, no_swarm);
+        router.add("POST", "/" + kind + "/create", no_swarm);
+        router.add("GET", "/" + kind + "/{name}", no_swarm);
+        router.add("DELETE", "/" + kind + "/{name}", no_swarm);
+        router.add("POST", "/" + kind + "/{name}/update", no_swarm);
+    }
+    router.add("GET", "/services/{name}/logs", no_swarm);
+    for (const auto& [method, path] : kNotYet) router.add(method, path, not_implemented);
+}
+
+}  // namespace berth::api
