@@ -1,0 +1,113 @@
+#include "runtime/launch.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "linux/message_socket.h"
+#include "linux/namespaces.h"
+
+namespace berth::runtime {
+namespace {
+
+bool is_own_namespace(const NamespaceJoin& join, BorrowedFd file) {
+    struct stat theirs {};
+    struct stat ours {};
+    const std::string own = fmt::format("/proc/self/ns/{}", linux_os::namespace_file(join.type));
+    return ::fstat(file.get(), &theirs) == 0 && ::stat(own.c_str(), &ours) == 0 &&
+           theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+int set_namespace(BorrowedFd file, std::uint64_t flags) {
+    return static_cast<int>(::syscall(SYS_setns, file.get(), static_cast<int>(flags)));
+}
+
+void join_all(const LaunchRequest& request) {
+    // CVE-2016-9962: nothing in the namespaces to come may trace us or open our descriptors.
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) throw_errno("becoming non-dumpable");
+    if (request.join_process && set_namespace(request.join_process, request.join_flags) < 0)
+        throw_errno("joining the container's namespaces");
+    std::vector<UniqueFd> files;
+    // All are opened before any is joined: /proc may be another one afterwards.
+    for (const NamespaceJoin& join : request.joins) files.push_back(open_file(join.path, O_RDONLY));
+    for (std::size_t at = 0; at < files.size(); ++at) {
+        const NamespaceJoin& join = request.joins[at];
+        if (is_own_namespace(join, files[at])) continue;
+        if (set_namespace(files[at], join.flag) < 0)
+            throw_errno("joining {} namespace {}", join.type, join.path);
+    }
+}
+
+[[noreturn]] void run_body(const LaunchRequest& request, BorrowedFd channel) {
+    try {
+        request.body(channel);
+    } catch (const Error& error) {
+        send(channel, failure_of(error));
+    } catch (const std::exception& error) {
+        send(channel, Failed{ErrorKind::internal, error.what(), 0});
+    }
+    ::_exit(1);
+}
+
+linux_os::Cloned clone_into(std::uint64_t flags, BorrowedFd cgroup) {
+    try {
+        return linux_os::clone_process({flags, cgroup});
+    } catch (const Error& error) {
+        // Writable, but its common ancestor with ours is not: no delegation, so no cgroup.
+        if (!cgroup || (error.errno_value() != EACCES && error.errno_value() != EOPNOTSUPP)) throw;
+        return linux_os::clone_process({flags, BorrowedFd{}});
+    }
+}
+
+[[noreturn]] void run_stage(const LaunchRequest& request, BorrowedFd channel) {
+    try {
+        join_all(request);
+        const linux_os::Cloned cloned =
+            linux_os::clone_process({request.new_namespaces | CLONE_PARENT, BorrowedFd{}});
+        if (cloned.pid == 0) run_body(request, channel);
+        send(channel, Forked{cloned.pid});
+        ::_exit(0);
+    } catch (const Error& error) {
+        send(channel, failure_of(error));
+    }
+    ::_exit(1);
+}
+
+}  // namespace
+
+Launched launch(const LaunchRequest& request) {
+    auto [ours, theirs] = linux_os::message_socket_pair();
+    const bool needs_stage = request.join_process || !request.joins.empty();
+    linux_os::Cloned cloned = clone_into(needs_stage ? 0 : request.new_namespaces, request.cgroup);
+    if (cloned.pid == 0) {
+        ours.reset();
+        if (needs_stage) run_stage(request, theirs);
+        run_body(request, theirs);
+    }
+    theirs.reset();
+    linux_os::PidFd child(cloned.pid, std::move(cloned.pidfd));
+    if (!needs_stage) return {std::move(child), std::move(ours)};
+    ChannelMessage answer = receive(ours);
+    child.reap();
+    const auto* forked = std::get_if<Forked>(&answer);
+    if (!forked) throw_unexpected(answer);
+    return {linux_os::PidFd::open(forked->pid), std::move(ours)};
+}
+
+void write_id_maps(pid_t pid, const oci::Linux& part) {
+    const auto ranges = [](const std::vector<oci::IdMapping>& mappings) {
+        std::vector<linux_os::IdRange> list;
+        for (const oci::IdMapping& entry : mappings)
+            list.push_back({entry.container_id, entry.host_id, entry.size});
+        return list;
+    };
+    linux_os::write_id_map(pid, linux_os::IdKind::gid, ranges(part.gid_mappings));
+    linux_os::write_id_map(pid, linux_os::IdKind::uid, ranges(part.uid_mappings));
+}
+
+}  // namespace berth::runtime
