@@ -195,11 +195,16 @@ void Shim::start(Origin origin) {
     RuntimeCall call;
     call.arguments = {"start", config_.id};
     runtime_.run(call, [this, origin](const RuntimeResult& result) {
-        if (result.exit_code != 0)
-            return refuse(origin, Error(ErrorKind::internal, "{}", result.error));
-        if (status_ == ProcessStatus::created) status_ = ProcessStatus::running;
-        answer(origin);
+        starting_ = false;
+        if (result.exit_code != 0) {
+            refuse(origin, Error(ErrorKind::internal, "{}", result.error));
+        } else {
+            status_ = ProcessStatus::running;
+            answer(origin);
+        }
+        if (const auto early = std::exchange(early_exit_, std::nullopt)) process_exited(*early);
     });
+    starting_ = true;
 }
 
 void Shim::attach(Origin origin, AttachRequest& request, std::vector<UniqueFd> fds) {
@@ -271,6 +276,10 @@ void Shim::connection_closed(Control::ConnectionId connection) {
 }
 
 void Shim::process_exited(linux_os::ExitStatus status) {
+    if (starting_) {  // the reply to start comes before the exit event
+        early_exit_ = status;
+        return;
+    }
     status_ = ProcessStatus::exited;
     exit_ = {status.code, Timestamp::now().ns, false, ""};
     end_execs();

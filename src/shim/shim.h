@@ -111,7 +111,9 @@ class Shim final {
     ProcessStatus status_ = ProcessStatus::preparing;
     ExitRecord exit_;
     std::optional<Origin> shutdown_;
+    std::optional<linux_os::ExitStatus> early_exit_;
     bool creating_ = false;
+    bool starting_ = false;
     bool create_attempted_ = false;
     bool cleaning_ = false;
     bool cleaned_ = false;

@@ -89,8 +89,19 @@ void ShimRun::SetUp() {
     config.log.path = directory + "/container-json.log";
 }
 
+// A shim that still lives has a container that would outlive the test.
+void ShimRun::shut_down() {
+    try {
+        if (!control) connect_again();
+        send(ShutdownRequest{});
+        for (;;) (void)receive();
+    } catch (const Error&) {
+        control.reset();
+    }
+}
+
 void ShimRun::TearDown() {
-    control.reset();
+    if (shim && shim.alive()) shut_down();
     if (shim && shim.alive() && !linux_os::wait_readable(shim.fd(), 3000)) shim.signal(SIGKILL);
     if (shim) (void)shim.reap();
     if (!directory.empty()) remove_tree(directory);
@@ -123,6 +134,14 @@ void ShimRun::connect_again() {
     control = linux_os::connect_messages(directory + "/shim.sock");
 }
 
+void ShimRun::acknowledge(const FromShim& event) {
+    ExitAck ack;
+    if (const auto* exec_exit = std::get_if<ExecExitEvent>(&event))
+        ack.exec_id = exec_exit->exec_id;
+    if (!std::holds_alternative<DetachedEvent>(event))
+        linux_os::send_message(control, encode(RequestMessage{0, ack}));
+}
+
 Replied ShimRun::receive() {
     if (!linux_os::wait_readable(control, kPatienceMs))
         throw Error(ErrorKind::internal, "the shim said nothing");
@@ -132,6 +151,7 @@ Replied ShimRun::receive() {
     FromShim message = parse_from_shim(received.message.text);
     if (auto* reply = std::get_if<Reply>(&message))
         return {std::move(*reply), std::move(received.message.fds)};
+    acknowledge(message);
     events_.push_back(std::move(message));
     return {};
 }
@@ -166,11 +186,6 @@ FromShim ShimRun::next_event() {
     while (events_.empty()) (void)receive();
     FromShim event = std::move(events_.front());
     events_.pop_front();
-    ExitAck ack;
-    if (const auto* exec_exit = std::get_if<ExecExitEvent>(&event))
-        ack.exec_id = exec_exit->exec_id;
-    if (!std::holds_alternative<DetachedEvent>(event))
-        linux_os::send_message(control, encode(RequestMessage{0, ack}));
     return event;
 }
 

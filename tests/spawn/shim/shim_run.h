@@ -54,7 +54,7 @@ class ShimRun : public testing::Test {
     Reply attach(const ClientPair& client, StreamOptions options);
     Reply exec(const std::string& id, const std::vector<std::string>& arguments,
                const ClientPair& client, StreamOptions options, bool terminal = false);
-    /// The next event that is no reply; answers exits with an acknowledgement.
+    /// The next event that is no reply. Exits are acknowledged as soon as they are received.
     FromShim next_event();
     ExitEvent wait_exit();
     ExecExitEvent wait_exec_exit();
@@ -69,6 +69,8 @@ class ShimRun : public testing::Test {
 
   private:
     Replied receive();
+    void acknowledge(const FromShim& event);
+    void shut_down();
     std::list<FromShim> events_;
     std::uint64_t seq_ = 0;
 };
