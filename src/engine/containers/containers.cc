@@ -1,0 +1,165 @@
+#include "engine/containers.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "engine/containers/attach.h"
+#include "engine/containers/create.h"
+#include "engine/containers/files.h"
+#include "engine/containers/inspect.h"
+#include "engine/containers/logs.h"
+#include "engine/containers/reconcile.h"
+#include "engine/containers/remove.h"
+#include "engine/containers/start.h"
+#include "engine/containers/state.h"
+#include "engine/containers/stop.h"
+#include "engine/containers/wait.h"
+#include "storage/copy_tree.h"
+
+#include <fcntl.h>
+
+namespace berth::engine {
+
+namespace {
+
+/// Bytes of the writable part and of the whole root file system.
+struct Sizes final {
+    std::int64_t writable = 0;
+    std::int64_t root = 0;
+};
+
+async::Task<Sizes> sizes_of(ContainerState& state, const Container& container) {
+    const std::string directory = state.directory(container.record.id);
+    const std::string top = container.record.top_layer;
+    const Storage& storage = state.deps.context.storage;
+    co_return co_await state.deps.context.pool.run([directory, top, &storage] {
+        std::optional<Digest> chain;
+        if (!top.empty()) chain = Digest::parse(top);
+        const storage::RootfsMount rootfs =
+            storage::prepare_rootfs(storage.driver, storage.layers, directory, chain);
+        Sizes sizes;
+        sizes.writable = sizes.root = storage::writable_size(rootfs);
+        if (rootfs.kind == storage::DriverKind::copy) return sizes;
+        for (const std::string& layer : rootfs.lowerdirs)
+            sizes.root += storage::tree_size(open_file(layer, O_RDONLY | O_DIRECTORY));
+        return sizes;
+    });
+}
+
+}  // namespace
+
+Containers::Containers(ContainerDependencies dependencies)
+    : state_(std::make_unique<ContainerState>(std::move(dependencies))) {}
+Containers::~Containers() = default;
+
+async::Task<ContainerCreated> Containers::create(model::CreateRequest request,
+                                                 CreateOptions options) {
+    co_return co_await create_container(*state_, std::move(request), std::move(options));
+}
+
+async::Task<void> Containers::start(std::string ref, std::string detach_keys) {
+    detach_key_bytes(detach_keys);
+    co_await start_by_hand(*state_, state_->find(ref));
+}
+
+async::Task<void> Containers::stop(std::string ref, StopOptions options) {
+    co_await stop_container(*state_, state_->find(ref), std::move(options));
+}
+
+async::Task<void> Containers::restart(std::string ref, StopOptions options) {
+    co_await restart_container(*state_, state_->find(ref), std::move(options));
+}
+
+async::Task<void> Containers::kill(std::string ref, std::string signal) {
+    co_await kill_container(*state_, state_->find(ref), std::move(signal));
+}
+
+async::Task<void> Containers::remove(std::string ref, RemoveOptions options) {
+    co_await remove_container(*state_, state_->find(ref), options);
+}
+
+async::Task<void> Containers::rename(std::string ref, std::string name) {
+    const ContainerPtr container = state_->find(ref);
+    if (name.starts_with('/')) name.erase(0, 1);
+    if (!Name::is_valid(name))
+        throw Error(ErrorKind::invalid,
+                    "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+                    name);
+    const std::string old = container->record.name;
+    if (old == name)
+        throw Error(ErrorKind::invalid,
+                    "Renaming a container with the same name as its current name");
+    const auto [place, added] = state_->names.emplace(name, container->id());
+    if (!added)
+        throw Error(ErrorKind::conflict,
+                    "Conflict. The container name \"/{}\" is already in use by container \"{}\". "
+                    "You have to remove (or rename) that container to be able to reuse that name.",
+                    name, place->second);
+    state_->names.erase(old);
+    container->record.name = name;
+    state_->save(*container, Durability::power);
+    state_->publish(*container, "rename", {{"oldName", "/" + old}});
+    co_return;
+}
+
+async::Task<void> Containers::resize(std::string ref, std::uint32_t height, std::uint32_t width) {
+    const ContainerPtr container = state_->find(ref);
+    if (container->state().status != model::Status::running || !container->shim)
+        throw Error(ErrorKind::conflict, "container {} is not running", container->id());
+    shim::ResizeRequest request;
+    request.height = static_cast<std::uint16_t>(height);
+    request.width = static_cast<std::uint16_t>(width);
+    co_await container->shim->resize(std::move(request));
+    state_->publish(*container, "resize",
+                    {{"height", std::to_string(height)}, {"width", std::to_string(width)}});
+}
+
+Wait Containers::wait(const std::string& ref, WaitCondition condition) {
+    return begin_wait(*state_->find(ref), condition);
+}
+
+StreamKind Containers::check_attach(const std::string& ref, const AttachRequest& request) const {
+    return check_attach_request(*state_->find(ref), request);
+}
+
+async::Task<void> Containers::attach(std::string ref, AttachRequest request, UniqueFd client,
+                                     std::string early) {
+    co_await attach_client(*state_, state_->find(ref), std::move(request), std::move(client),
+                           std::move(early));
+}
+
+std::unique_ptr<LogStream> Containers::logs(const std::string& ref, const LogRequest& request) {
+    return open_log(*state_, *state_->find(ref), request);
+}
+
+async::Task<nlohmann::json> Containers::list(ListRequest request) {
+    const Timestamp now = Timestamp::now();
+    nlohmann::json result = nlohmann::json::array();
+    for (const ContainerPtr& container : select_containers(*state_, request)) {
+        nlohmann::json item = list_json(*state_, *container, now);
+        if (request.size == WithSize::yes) {
+            const Sizes sizes = co_await sizes_of(*state_, *container);
+            item["SizeRw"] = sizes.writable;
+            item["SizeRootFs"] = sizes.root;
+        }
+        result.push_back(std::move(item));
+    }
+    co_return result;
+}
+
+async::Task<nlohmann::json> Containers::inspect(std::string ref, WithSize size) {
+    const ContainerPtr container = state_->find(ref);
+    nlohmann::json result = inspect_json(*state_, *container);
+    if (size == WithSize::yes) {
+        const Sizes sizes = co_await sizes_of(*state_, *container);
+        result["SizeRw"] = sizes.writable;
+        result["SizeRootFs"] = sizes.root;
+    }
+    co_return result;
+}
+
+async::Task<void> Containers::load() { co_await reconcile(*state_); }
+async::Task<void> Containers::shut_down() { co_await stop_all(*state_); }
+
+}  // namespace berth::engine

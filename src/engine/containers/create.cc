@@ -1,0 +1,246 @@
+#include "engine/containers/create.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "engine/image/state.h"
+#include "engine/model/merge.h"
+#include "engine/model/names.h"
+#include "engine/network/state.h"
+#include "engine/volume/state.h"
+#include "image/platform.h"
+#include "linux/rooted_path.h"
+#include "storage/copy_tree.h"
+
+namespace berth::engine {
+
+namespace {
+
+/// Holds a name from before the container exists; forgets it unless kept.
+class NameReservation final {
+  public:
+    NameReservation(ContainerState& state, std::string name, const std::string& id)
+        : state_(state), name_(std::move(name)) {
+        const auto [place, added] = state_.names.emplace(name_, id);
+        // "is already in use by container" is what clients match.
+        if (!added)
+            throw Error(ErrorKind::conflict,
+                        "Conflict. The container name \"/{}\" is already in use by container "
+                        "\"{}\". You have to remove (or rename) that container to be able to reuse "
+                        "that name.",
+                        name_, place->second);
+    }
+    ~NameReservation() {
+        if (!kept_) state_.names.erase(name_);
+    }
+    NameReservation(const NameReservation&) = delete;
+    NameReservation& operator=(const NameReservation&) = delete;
+    void keep() { kept_ = true; }
+    const std::string& name() const { return name_; }
+
+  private:
+    ContainerState& state_;
+    std::string name_;
+    bool kept_ = false;
+};
+
+std::string choose_name(const ContainerState& state, const std::string& asked,
+                        const std::string& id) {
+    if (asked.empty())
+        return model::make_name([&](const std::string& n) { return state.names.contains(n); },
+                                id.substr(0, 12));
+    const std::string name = asked.starts_with('/') ? asked.substr(1) : asked;
+    if (!Name::is_valid(name))
+        throw Error(ErrorKind::invalid,
+                    "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+                    asked);
+    return name;
+}
+
+/// "container:NAME" becomes "container:ID", for network, pid and ipc.
+void resolve_container_modes(const ContainerState& state, model::HostConfig& host) {
+    for (std::string* mode : {&host.network_mode, &host.pid_mode, &host.ipc_mode}) {
+        if (!mode->starts_with("container:")) continue;
+        *mode = "container:" + state.find(mode->substr(10))->record.id;
+    }
+}
+
+void add_volumes_from(const ContainerState& state, model::ContainerRecord& record) {
+    for (const std::string& text : record.host_config.volumes_from) {
+        const std::size_t colon = text.find(':');
+        const bool read_only = colon != std::string::npos && text.substr(colon + 1) == "ro";
+        for (model::MountPoint mount : state.find(text.substr(0, colon))->record.mounts) {
+            const bool covered =
+                std::ranges::any_of(record.mounts, [&](const model::MountPoint& other) {
+                    return other.destination == mount.destination;
+                });
+            if (covered || mount.type == model::MountType::tmpfs) continue;
+            if (read_only) mount.read_write = false;
+            mount.no_copy = true;
+            record.mounts.push_back(std::move(mount));
+        }
+    }
+}
+
+std::string host_name() {
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+std::vector<std::string> platform_warnings(const CreateOptions& options,
+                                           const ImageForContainer& image) {
+    if (options.platform.empty()) return {};
+    const oci::Platform wanted = image::parse_platform(options.platform);
+    const oci::Platform offered = image::parse_platform(image.platform);
+    if (wanted.os == offered.os && wanted.architecture == offered.architecture) return {};
+    return {
+        fmt::format("The requested image's platform ({}) does not match the detected host "
+                    "platform ({}) and no specific platform was requested",
+                    offered.str(), wanted.str())};
+}
+
+/// Copies what the image has at `destination` into an empty volume (docker's copy-up).
+void copy_up(const std::vector<std::string>& lowerdirs, const std::string& destination,
+             const std::string& volume) {
+    if (!std::filesystem::is_empty(volume)) return;
+    const UniqueFd target = open_file(volume, O_RDONLY | O_DIRECTORY);
+    // Lowest first, so that upper layers replace what lower ones put there.
+    for (auto it = lowerdirs.rbegin(); it != lowerdirs.rend(); ++it) {
+        const UniqueFd root = open_file(*it, O_PATH | O_DIRECTORY);
+        const UniqueFd source = linux_os::try_open_in_root(
+            root, destination, O_RDONLY | O_DIRECTORY, linux_os::Resolve::in_root);
+        if (!source) continue;
+        storage::copy_tree(source, target, {.whiteouts = storage::Whiteouts::applied, .stop = {}});
+    }
+}
+
+void check_bind_source(const model::MountPoint& mount) {
+    if (mount.type != model::MountType::bind || exists(mount.source)) return;
+    if (mount.create_source) {
+        make_directories(mount.source, 0755);
+        return;
+    }
+    throw Error(ErrorKind::invalid,
+                "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                mount.source);
+}
+
+/// The directories of a new container, made by a worker.
+struct DiskWork final {
+    std::string directory;
+    std::string record_text;
+    Durability durability;
+    std::optional<Digest> top;
+    std::vector<model::MountPoint> mounts;
+    const Storage& storage;
+
+    void operator()() const {
+        make_directories(directory, 0710);
+        const storage::RootfsMount rootfs =
+            storage::prepare_rootfs(storage.driver, storage.layers, directory, top);
+        std::vector<std::string> lower = rootfs.lowerdirs;
+        if (lower.empty() && !rootfs.path.empty()) lower.push_back(rootfs.path);
+        for (const model::MountPoint& mount : mounts) {
+            check_bind_source(mount);
+            if (mount.type == model::MountType::volume && !mount.no_copy)
+                copy_up(lower, mount.destination, mount.source);
+        }
+        // The record comes last: a directory without one is a half-made container.
+        replace_file(directory + "/container.json", record_text, 0600, durability);
+    }
+};
+
+void release_anonymous(ContainerState& state, const model::ContainerRecord& record) {
+    for (const model::MountPoint& mount : record.mounts)
+        if (mount.anonymous && !mount.name.empty())
+            state.deps.context.tasks.spawn("volume cleanup",
+                                           state.deps.volumes.remove_if_unused(mount.name));
+}
+
+async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& record) {
+    for (model::MountPoint& mount : record.mounts)
+        if (mount.type == model::MountType::volume && mount.source.empty())
+            co_await state.deps.volumes.prepare(mount);
+    DiskWork work{
+        .directory = state.directory(record.id),
+        .record_text = dump_json(model::to_json(record)),
+        // What is removed at its end anyway need not survive a power cut.
+        .durability = record.host_config.auto_remove ? Durability::process : Durability::power,
+        .top = std::nullopt,
+        .mounts = record.mounts,
+        .storage = state.deps.context.storage};
+    if (!record.top_layer.empty()) work.top = Digest::parse(record.top_layer);
+    std::exception_ptr failure;
+    try {
+        co_await state.deps.context.pool.run(work);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!failure) co_return;
+    const std::string directory = work.directory;
+    co_await state.deps.context.pool.run([directory] { remove_tree(directory); });
+    release_anonymous(state, record);
+    std::rethrow_exception(failure);
+}
+
+model::ContainerRecord make_record(ContainerState& state, model::CreateRequest& request,
+                                   const ImageForContainer& image, std::string id) {
+    model::ContainerRecord record;
+    record.id = std::move(id);
+    record.created = Timestamp::now();
+    record.image_id = image.id;
+    record.top_layer = image.top_layer;
+    record.manifest = image.manifest;
+    record.driver = storage::to_string(state.deps.context.storage.driver.kind);
+    record.config = model::merge_image(std::move(request.config), image.config);
+    record.host_config = std::move(request.host_config);
+    record.mounts = model::collect_mounts(record.config, record.host_config);
+    for (auto& [name, config] : request.networking.endpoints) {
+        const Network* network = state.deps.networks.try_find(name);
+        model::Endpoint endpoint;
+        endpoint.config = std::move(config);
+        record.endpoints.emplace(network != nullptr ? network->name : name, std::move(endpoint));
+    }
+    return record;
+}
+
+}  // namespace
+
+async::Task<ContainerCreated> create_container(ContainerState& state, model::CreateRequest request,
+                                               CreateOptions options) {
+    const std::string id = random_hex_id();
+    NameReservation reservation(state, choose_name(state, options.name, id), id);
+    if (request.config.image.empty())
+        throw Error(ErrorKind::invalid, "no image given: config cannot be empty");
+    const ImageForContainer image = state.deps.images.for_container(request.config.image);
+    model::validate(request.config, request.host_config, request.networking, state.deps.abilities);
+    ContainerCreated created{id, model::warnings(request.host_config, state.deps.abilities)};
+    for (std::string& line : platform_warnings(options, image))
+        created.warnings.push_back(std::move(line));
+    resolve_container_modes(state, request.host_config);
+    model::apply_defaults(request, state.settings(),
+                          {.container_id = id, .host_name = host_name()});
+    auto container = std::make_shared<Container>();
+    model::ContainerRecord& record = container->record;
+    record = make_record(state, request, image, id);
+    record.name = reservation.name();
+    add_volumes_from(state, record);
+    const std::string& mode = record.host_config.network_mode;
+    if (!mode.starts_with("container:")) {
+        state.deps.networks.find(mode);
+        state.deps.networks.prepare_endpoints(record);
+    }
+    co_await make_on_disk(state, record);
+    reservation.keep();
+    state.by_id.emplace(id, container);
+    state.publish(*container, "create");
+    co_return created;
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,181 @@
+#include "engine/containers/exit.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/log.h"
+#include "engine/containers/remove.h"
+#include "engine/containers/start.h"
+#include "engine/containers/wait.h"
+#include "engine/network/state.h"
+#include "engine/volume/state.h"
+#include "linux/spawn.h"
+
+namespace berth::engine {
+
+namespace {
+
+constexpr std::chrono::seconds kShimEnd{15};
+constexpr int kKilled = 137;
+
+std::chrono::nanoseconds run_time(const model::State& state) {
+    return std::chrono::nanoseconds(
+        std::max<std::int64_t>(0, state.finished_at.ns - state.started_at.ns));
+}
+
+bool will_restart(const ContainerState& state, const Container& container) {
+    if (state.shutting_down || container.removing || container.keep_after_exit) return false;
+    const model::ContainerRecord& record = container.record;
+    return model::should_restart(record.host_config.restart_policy,
+                                 {.exit_code = record.state.exit_code,
+                                  .oom_killed = record.state.oom_killed,
+                                  .manually_stopped = record.manually_stopped,
+                                  .restart_count = record.restart_count});
+}
+
+void publish_release(const ContainerState& state, const Container& container) {
+    for (const auto& [name, endpoint] : container.record.endpoints) {
+        Event event;
+        event.type = "network";
+        event.action = "disconnect";
+        event.actor = endpoint.network_id;
+        event.attributes = {{"container", container.record.id},
+                            {"name", name},
+                            {"type", name == "none" ? "null" : name}};
+        state.deps.context.events.publish(std::move(event));
+    }
+    for (const model::MountPoint& mount : container.record.mounts)
+        if (mount.type == model::MountType::volume)
+            state.deps.volumes.publish(mount.name, "unmount", {{"container", container.record.id}});
+}
+
+/// The shim deletes the runtime's state by itself; this is for one that was killed.
+void delete_runtime_state(const ContainerState& state, const std::string& id) {
+    const std::string root = state.settings().exec_root + "/runtime";
+    linux_os::SpawnRequest request;
+    request.program = linux_os::find_own_program("berth-runtime");
+    request.arguments = {"berth-runtime", "--root", root, "delete", "--force", id};
+    request.environment = linux_os::current_environment();
+    linux_os::spawn(request).reap();
+}
+
+enum class ShimEnd { orderly, lost };
+
+async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEnd end) {
+    const std::string id = container->id();
+    const std::string directory = state.run_directory(id);
+    if (container->shim) {
+        const auto deadline = std::chrono::steady_clock::now() + kShimEnd;
+        const async::Wake wake = co_await container->shim->wait_gone(deadline);
+        if (wake == async::Wake::deadline) log::warn("shim of {} does not end", id.substr(0, 12));
+    }
+    container->shim.reset();
+    container->process.reset();
+    co_await state.deps.context.pool.run([&state, id, directory, end] {
+        if (end == ShimEnd::lost) delete_runtime_state(state, id);
+        remove_tree(directory);
+    });
+    container->cleaning_up = false;
+    container->changed.notify_all();
+    co_await after_exit(state, container);
+}
+
+/// The pause before a restart, then the restart.
+async::Task<void> restart_later(ContainerState& state, ContainerPtr container) {
+    const auto cancelled = std::make_shared<async::Event>();
+    container->restart_cancelled = cancelled;
+    const auto pause = container->backoff.next(run_time(container->state()));
+    const async::Wake wake =
+        co_await cancelled->wait_until(std::chrono::steady_clock::now() + pause);
+    if (wake == async::Wake::notified) co_return;
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    if (cancelled->is_set() || container->removed) co_return;
+    container->restart_cancelled.reset();
+    ++container->record.restart_count;
+    co_await start_locked(state, container);
+}
+
+}  // namespace
+
+void record_exit(ContainerState& state, Container& container, const shim::ExitEvent& exit) {
+    model::State& now = container.state();
+    now.pid = 0;
+    now.exit_code = exit.exit_code;
+    now.oom_killed = exit.oom;
+    now.finished_at = Timestamp{exit.exited_at == 0 ? Timestamp::now().ns : exit.exited_at};
+    now.status = model::Status::exited;
+    if (will_restart(state, container)) now.status = model::Status::restarting;
+    if (state.on_container_exit) state.on_container_exit(container);
+    if (exit.oom) state.publish(container, "oom");
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(run_time(now)).count();
+    state.publish(
+        container, "die",
+        {{"exitCode", std::to_string(exit.exit_code)}, {"execDuration", std::to_string(seconds)}});
+    publish_release(state, container);
+    state.deps.networks.release(container.record);
+    state.save(container, Durability::process);
+    container.changed.notify_all();
+    finish_exit_waits(container, {exit.exit_code, ""});
+}
+
+void handle_exit(ContainerState& state, const ContainerPtr& container,
+                 const shim::ExitEvent& exit) {
+    if (container->starting) {
+        container->early_exit = exit;
+        return;
+    }
+    if (container->cleaning_up || container->state().status != model::Status::running) return;
+    container->cleaning_up = true;
+    record_exit(state, *container, exit);
+    if (container->shim) container->shim->acknowledge({});
+    state.deps.context.tasks.spawn("clean up container",
+                                   clean_up(state, container, ShimEnd::orderly));
+}
+
+void handle_shim_loss(ContainerState& state, const ContainerPtr& container) {
+    if (container->starting || container->cleaning_up) return;
+    if (container->state().status != model::Status::running) return;
+    container->cleaning_up = true;
+    if (container->process)
+        syscall(SYS_pidfd_send_signal, container->process.get(), SIGKILL, nullptr, 0);
+    shim::ExitEvent exit;
+    exit.exit_code = kKilled;
+    const auto record = read_file_if_exists(state.run_directory(container->id()) + "/exit.json");
+    if (record) {
+        const shim::ExitRecord read = shim::parse_exit_record(*record);
+        exit = {.exit_code = read.exit_code, .exited_at = read.exited_at, .oom = read.oom};
+    } else {
+        log::warn("shim of {} died; the container counts as killed", container->id().substr(0, 12));
+    }
+    record_exit(state, *container, exit);
+    state.deps.context.tasks.spawn("clean up container", clean_up(state, container, ShimEnd::lost));
+}
+
+async::Task<void> wait_cleaned_up(Container& container) {
+    while (container.cleaning_up) co_await container.changed.wait();
+}
+
+void cancel_restart(ContainerState& state, Container& container) {
+    if (container.restart_cancelled) container.restart_cancelled->set();
+    container.restart_cancelled.reset();
+    if (container.state().status != model::Status::restarting) return;
+    container.state().status = model::Status::exited;
+    state.save(container, Durability::process);
+    container.changed.notify_all();
+}
+
+async::Task<void> after_exit(ContainerState& state, ContainerPtr container) {
+    if (container->state().status == model::Status::restarting) {
+        co_await restart_later(state, container);
+        co_return;
+    }
+    if (!container->record.host_config.auto_remove || container->keep_after_exit) co_return;
+    if (container->removing || container->removed) co_return;
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    if (container->removed || container->state().is_running()) co_return;
+    co_await remove_locked(state, container, {.force = true, .volumes = true, .link = false});
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,23 @@
+// What happens when a container's process 1 has ended: state, events, waits, network, and then
+// removal or a restart by policy. Engine thread only.
+#pragma once
+
+#include "engine/containers/state.h"
+
+namespace berth::engine {
+
+/// Synchronous up to the acknowledgement, so that a client that sees the end of its stream finds
+/// the new state. Cleaning up goes on in the background.
+void handle_exit(ContainerState& state, const ContainerPtr& container, const shim::ExitEvent& exit);
+/// The shim hung up without an exit: its record is read, else the container counts as killed.
+void handle_shim_loss(ContainerState& state, const ContainerPtr& container);
+/// Until the shim of the last run has gone and its directory is removed.
+async::Task<void> wait_cleaned_up(Container& container);
+/// Ends the pause before a restart; the container is exited then.
+void cancel_restart(ContainerState& state, Container& container);
+/// State, event and waits of an exit that happened while the engine was away.
+void record_exit(ContainerState& state, Container& container, const shim::ExitEvent& exit);
+/// Removal or restart after an exit; takes `operations`.
+async::Task<void> after_exit(ContainerState& state, ContainerPtr container);
+
+}  // namespace berth::engine

@@ -1,0 +1,165 @@
+#include "engine/containers/files.h"
+
+#include <charconv>
+#include <vector>
+
+#include "base/error.h"
+
+namespace berth::engine {
+
+namespace {
+
+std::vector<std::string> split(const std::string& text, const char* separators) {
+    std::vector<std::string> words;
+    std::size_t from = 0;
+    while ((from = text.find_first_not_of(separators, from)) != std::string::npos) {
+        const std::size_t to = text.find_first_of(separators, from);
+        words.push_back(text.substr(from, to - from));
+        if (to == std::string::npos) break;
+        from = to;
+    }
+    return words;
+}
+
+std::string join(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += " " + word;
+    return text;
+}
+
+struct Resolver final {
+    std::vector<std::string> servers, search, options;
+};
+
+Resolver parse_resolver(const std::string& text) {
+    Resolver resolver;
+    for (const std::string& line : split(text, "\n")) {
+        std::vector<std::string> words = split(line, " \t");
+        if (words.size() < 2) continue;
+        const std::string key = words.front();
+        words.erase(words.begin());
+        if (key == "nameserver") resolver.servers.push_back(words.front());
+        if (key == "search") resolver.search = words;
+        if (key == "options") resolver.options = words;
+    }
+    return resolver;
+}
+
+bool is_loopback(const std::string& address) {
+    return address.starts_with("127.") || address == "::1";
+}
+
+const std::vector<std::string>& first_set(const std::vector<std::string>& a,
+                                          const std::vector<std::string>& b,
+                                          const std::vector<std::string>& c) {
+    return !a.empty() ? a : !b.empty() ? b : c;
+}
+
+}  // namespace
+
+std::string hosts_text(const model::ContainerRecord& record) {
+    std::string text =
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
+        "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+    std::string gateway;
+    for (const auto& [name, endpoint] : record.endpoints)
+        if (!endpoint.gateway.empty()) gateway = endpoint.gateway;
+    for (const std::string& entry : record.host_config.extra_hosts) {
+        const std::size_t colon = entry.find(':');
+        std::string address = entry.substr(colon + 1);
+        if (address == "host-gateway") address = gateway;
+        if (!address.empty()) text += address + "\t" + entry.substr(0, colon) + "\n";
+    }
+    for (const auto& [name, endpoint] : record.endpoints) {
+        if (endpoint.ip_address.empty()) continue;
+        text += endpoint.ip_address + "\t";
+        if (!record.config.domainname.empty())
+            text += record.config.hostname + "." + record.config.domainname + " ";
+        text += record.config.hostname + "\n";
+    }
+    return text;
+}
+
+std::string resolv_conf_text(const model::ContainerRecord& record, const Settings& settings,
+                             const std::string& host_text) {
+    const model::HostConfig& host = record.host_config;
+    Resolver resolver = parse_resolver(host_text);
+    const bool shares_network = host.network_mode == "host";
+    if (!shares_network) std::erase_if(resolver.servers, is_loopback);
+    if (resolver.servers.empty()) resolver.servers = {"8.8.8.8", "8.8.4.4"};
+    std::string text;
+    for (const std::string& server : first_set(host.dns, settings.dns, resolver.servers))
+        text += "nameserver " + server + "\n";
+    const auto& search = first_set(host.dns_search, settings.dns_search, resolver.search);
+    if (!search.empty() && search != std::vector<std::string>{"."})
+        text += "search" + join(search) + "\n";
+    const auto& options = first_set(host.dns_options, settings.dns_options, resolver.options);
+    if (!options.empty()) text += "options" + join(options) + "\n";
+    return text;
+}
+
+std::int64_t size_from(const std::string& text) {
+    if (text.empty() || text == "-1") return -1;
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    std::string unit(end, text.data() + text.size());
+    for (char& c : unit) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (!unit.empty() && unit.back() == 'b') unit.pop_back();
+    const int shift = unit.empty()  ? 0
+                      : unit == "k" ? 10
+                      : unit == "m" ? 20
+                      : unit == "g" ? 30
+                                    : -1;
+    if (error != std::errc() || shift < 0 || value <= 0 || value > (1LL << 32))
+        throw Error(ErrorKind::invalid, "invalid size: '{}'", text);
+    return value << shift;
+}
+
+shim::LogConfig log_config(const model::ContainerRecord& record, const std::string& path) {
+    const auto& options = record.host_config.log_config.options;
+    const auto option = [&](const char* key) {
+        const auto found = options.find(key);
+        return found == options.end() ? std::string() : found->second;
+    };
+    shim::LogConfig log;
+    log.driver = record.host_config.log_config.type;
+    log.path = path;
+    log.max_size = size_from(option("max-size"));
+    const std::string files = option("max-file");
+    if (!files.empty()) {
+        const auto [end, error] =
+            std::from_chars(files.data(), files.data() + files.size(), log.max_file);
+        if (error != std::errc() || log.max_file < 1)
+            throw Error(ErrorKind::invalid, "invalid value for max-file: '{}'", files);
+    }
+    log.compress = option("compress") == "true";
+    for (const std::string& label : split(option("labels"), ",")) {
+        const auto found = record.config.labels.find(label);
+        if (found != record.config.labels.end()) log.attributes[label] = found->second;
+    }
+    for (const std::string& name : split(option("env"), ","))
+        for (const std::string& entry : record.config.env)
+            if (entry.starts_with(name + "=")) log.attributes[name] = entry.substr(name.size() + 1);
+    return log;
+}
+
+std::string detach_key_bytes(const std::string& keys) {
+    if (keys.empty()) return "\x10\x11";
+    std::string bytes;
+    for (const std::string& key : split(keys, ",")) {
+        if (key.size() == 1) {
+            bytes += key;
+            continue;
+        }
+        static const std::string kSpecial = "@abcdefghijklmnopqrstuvwxyz[\\]^_";
+        const std::size_t place =
+            key.size() == 6 && key.starts_with("ctrl-") ? kSpecial.find(key[5]) : std::string::npos;
+        if (place == std::string::npos)
+            throw Error(ErrorKind::invalid, "invalid detach keys ({}): unknown character: '{}'",
+                        keys, key);
+        bytes += static_cast<char>(place);
+    }
+    return bytes;
+}
+
+}  // namespace berth::engine

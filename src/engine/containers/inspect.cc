@@ -1,0 +1,186 @@
+#include "engine/containers/inspect.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/image/state.h"
+#include "engine/model/merge.h"
+#include "engine/model/status_text.h"
+
+namespace berth::engine {
+
+using nlohmann::json;
+
+namespace {
+
+json state_json(const model::State& s) {
+    using model::Status;
+    return {{"Status", model::to_string(s.status)},
+            {"Running", s.is_running()},
+            {"Paused", s.status == Status::paused},
+            {"Restarting", s.status == Status::restarting},
+            {"OOMKilled", s.oom_killed},
+            {"Dead", s.status == Status::dead},
+            {"Pid", s.pid},
+            {"ExitCode", s.exit_code},
+            {"Error", s.error},
+            {"StartedAt", rfc3339(s.started_at)},
+            {"FinishedAt", rfc3339(s.finished_at)}};
+}
+
+json endpoint_json(const model::ContainerRecord& record, const model::Endpoint& e) {
+    json value = model::to_json(e.config);
+    if (!e.mac_address.empty() || value["MacAddress"].get<std::string>().empty())
+        value["MacAddress"] = e.mac_address;
+    value["NetworkID"] = e.network_id;
+    value["EndpointID"] = e.endpoint_id;
+    value["Gateway"] = e.gateway;
+    value["IPAddress"] = e.ip_address;
+    value["IPPrefixLen"] = e.prefix;
+    value["IPv6Gateway"] = "";
+    value["GlobalIPv6Address"] = "";
+    value["GlobalIPv6PrefixLen"] = 0;
+    value["DNSNames"] = nullptr;
+    if (record.host_config.network_mode != "bridge" && !e.ip_address.empty())
+        value["DNSNames"] = json::array({record.name, record.id.substr(0, 12)});
+    return value;
+}
+
+/// Bound ports; those that are exposed only have a null.
+json ports_json(const model::ContainerRecord& record) {
+    json ports = model::ports_to_json(record.bound_ports);
+    if (record.state.status != model::Status::running) return ports;
+    for (const std::string& port : record.config.exposed_ports) {
+        const std::string key = port.find('/') == std::string::npos ? port + "/tcp" : port;
+        if (!ports.contains(key)) ports[key] = nullptr;
+    }
+    return ports;
+}
+
+json networks_json(const model::ContainerRecord& record) {
+    json networks = json::object();
+    for (const auto& [name, endpoint] : record.endpoints)
+        networks[name] = endpoint_json(record, endpoint);
+    return networks;
+}
+
+json network_settings(const model::ContainerRecord& record) {
+    static const model::Endpoint kNone;
+    const auto bridge = record.endpoints.find("bridge");
+    const model::Endpoint& e = bridge == record.endpoints.end() ? kNone : bridge->second;
+    const int pid = record.state.pid;
+    return {{"Bridge", ""},
+            {"SandboxID", pid == 0 ? "" : record.id},
+            {"SandboxKey", pid == 0 ? "" : fmt::format("/proc/{}/ns/net", pid)},
+            {"Ports", ports_json(record)},
+            {"HairpinMode", false},
+            {"LinkLocalIPv6Address", ""},
+            {"LinkLocalIPv6PrefixLen", 0},
+            {"SecondaryIPAddresses", nullptr},
+            {"SecondaryIPv6Addresses", nullptr},
+            {"EndpointID", e.endpoint_id},
+            {"Gateway", e.gateway},
+            {"GlobalIPv6Address", ""},
+            {"GlobalIPv6PrefixLen", 0},
+            {"IPAddress", e.ip_address},
+            {"IPPrefixLen", e.prefix},
+            {"IPv6Gateway", ""},
+            {"MacAddress", e.mac_address},
+            {"Networks", networks_json(record)}};
+}
+
+json mounts_json(const model::ContainerRecord& record) {
+    json mounts = json::array();
+    for (const model::MountPoint& mount : record.mounts)
+        if (mount.type != model::MountType::tmpfs) mounts.push_back(model::to_json(mount));
+    return mounts;
+}
+
+json graph_driver(const ContainerState& state, const model::ContainerRecord& record) {
+    const std::string directory = state.directory(record.id);
+    json data = nullptr;
+    if (record.driver != "vfs")
+        data = {{"UpperDir", directory + "/upper"},
+                {"WorkDir", directory + "/work"},
+                {"MergedDir", state.run_directory(record.id) + "/rootfs"}};
+    return {{"Name", record.driver}, {"Data", std::move(data)}};
+}
+
+json list_ports(const model::ContainerRecord& record) {
+    json ports = json::array();
+    const json all = ports_json(record);
+    for (const auto& [port, bindings] : all.items()) {
+        const model::PortSpec spec = model::port_spec_from(port);
+        if (bindings.is_null())
+            ports.push_back({{"PrivatePort", spec.number}, {"Type", spec.protocol}});
+        for (const json& binding : bindings)
+            ports.push_back({{"IP", binding["HostIp"]},
+                             {"PrivatePort", spec.number},
+                             {"PublicPort", std::stoi(binding["HostPort"].get<std::string>())},
+                             {"Type", spec.protocol}});
+    }
+    return ports;
+}
+
+std::string joined_command(const model::ContainerRecord& record) {
+    std::string text;
+    for (const std::string& word : model::command_line(record.config))
+        text += (text.empty() ? "" : " ") + word;
+    return text;
+}
+
+}  // namespace
+
+json inspect_json(const ContainerState& state, const Container& container) {
+    const model::ContainerRecord& record = container.record;
+    const std::string directory = state.directory(record.id);
+    const bool logs = record.host_config.log_config.type == "json-file";
+    const bool own_files =
+        !record.host_config.network_mode.starts_with("container:") && record.has_been_started;
+    const auto file = [&](const char* name) { return own_files ? directory + name : ""; };
+    json execs = nullptr;
+    if (!container.exec_ids.empty()) execs = container.exec_ids;
+    return {{"Id", record.id},
+            {"Created", rfc3339(record.created)},
+            {"Path", model::record_path(record)},
+            {"Args", model::record_arguments(record)},
+            {"State", state_json(record.state)},
+            {"Image", record.image_id},
+            {"ResolvConfPath", file("/resolv.conf")},
+            {"HostnamePath", file("/hostname")},
+            {"HostsPath", file("/hosts")},
+            {"LogPath", logs ? state.log_path(record.id) : ""},
+            {"Name", "/" + record.name},
+            {"RestartCount", record.restart_count},
+            {"Driver", record.driver},
+            {"Platform", "linux"},
+            {"MountLabel", ""},
+            {"ProcessLabel", ""},
+            {"AppArmorProfile", ""},
+            {"ExecIDs", std::move(execs)},
+            {"HostConfig", model::to_json(record.host_config)},
+            {"GraphDriver", graph_driver(state, record)},
+            {"Mounts", mounts_json(record)},
+            {"Config", model::to_json(record.config)},
+            {"NetworkSettings", network_settings(record)}};
+}
+
+json list_json(const ContainerState& state, const Container& container, Timestamp now) {
+    const model::ContainerRecord& record = container.record;
+    // What the user typed, unless that name means another image by now.
+    const bool named = state.deps.images.still_named(record.config.image, record.image_id);
+    return {{"Id", record.id},
+            {"Names", json::array({"/" + record.name})},
+            {"Image", named ? record.config.image : record.image_id},
+            {"ImageID", record.image_id},
+            {"Command", joined_command(record)},
+            {"Created", record.created.seconds()},
+            {"Ports", list_ports(record)},
+            {"Labels", record.config.labels},
+            {"State", model::to_string(record.state.status)},
+            {"Status", model::status_text(record.state, now)},
+            {"HostConfig", {{"NetworkMode", record.host_config.network_mode}}},
+            {"NetworkSettings", {{"Networks", networks_json(record)}}},
+            {"Mounts", mounts_json(record)}};
+}
+
+}  // namespace berth::engine

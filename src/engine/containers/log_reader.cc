@@ -1,0 +1,205 @@
+#include "engine/containers/log_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+
+namespace berth::engine {
+
+namespace {
+
+constexpr std::size_t kPiece = 64U << 10;
+
+UniqueFd open_log_file(const std::string& path) {
+    return UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+}
+
+std::string url_escape(const std::string& text) {
+    std::string out;
+    for (const char c : text) {
+        const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' ||
+                           c == '_' || c == '.' || c == '~';
+        if (plain) {
+            out += c;
+        } else {
+            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        }
+    }
+    return out;
+}
+
+std::string details_of(const nlohmann::json& attributes) {
+    std::string text;
+    for (const auto& [key, value] : attributes.items()) {
+        if (!value.is_string()) continue;
+        if (!text.empty()) text += ',';
+        text += url_escape(key) + "=" + url_escape(value.get<std::string>());
+    }
+    return text;
+}
+
+std::string frame(const std::string& payload, bool from_stderr) {
+    const auto length = static_cast<std::uint32_t>(payload.size());
+    std::string bytes = {static_cast<char>(from_stderr ? 2 : 1),
+                         0,
+                         0,
+                         0,
+                         static_cast<char>(length >> 24),
+                         static_cast<char>(length >> 16),
+                         static_cast<char>(length >> 8),
+                         static_cast<char>(length)};
+    return bytes + payload;
+}
+
+std::size_t count_lines(const std::string& path) {
+    const UniqueFd file = open_log_file(path);
+    if (!file) return 0;
+    std::string piece(kPiece, '\0');
+    std::size_t lines = 0;
+    while (true) {
+        const ssize_t count = ::read(file.get(), piece.data(), piece.size());
+        if (count <= 0) return lines;
+        lines += static_cast<std::size_t>(std::count(piece.begin(), piece.begin() + count, '\n'));
+    }
+}
+
+bool same_file(BorrowedFd file, const std::string& path) {
+    struct stat ours {};
+    struct stat theirs {};
+    return fstat(file.get(), &ours) == 0 && stat(path.c_str(), &theirs) == 0 &&
+           ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+}
+
+}  // namespace
+
+std::optional<LogRecord> parse_log_record(std::string_view line) {
+    try {
+        const nlohmann::json value = parse_json(line);
+        const JsonReader r(value);
+        LogRecord record;
+        record.text = r.string("log");
+        record.from_stderr = r.string("stream") == "stderr";
+        record.time = r.string("time");
+        record.at = parse_rfc3339(record.time);
+        if (const nlohmann::json* attributes = r.find("attrs"))
+            record.attributes = details_of(*attributes);
+        return record;
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
+
+std::string render(const LogRecord& record, const LogSelection& selection) {
+    if (record.from_stderr ? !selection.stderr_ : !selection.stdout_) return "";
+    if (selection.since.ns != 0 && record.at < selection.since) return "";
+    std::string line;
+    if (selection.timestamps) line += rfc3339(record.at, Fraction::nine) + " ";
+    if (selection.details) line += record.attributes + " ";
+    line += record.text;
+    return selection.kind == StreamKind::raw ? line : frame(line, record.from_stderr);
+}
+
+LogReader::LogReader(std::string path, LogSelection selection)
+    : path_(std::move(path)), selection_(selection) {}
+
+void LogReader::open_files() {
+    opened_ = true;
+    // Compressed files are left to those who ship them.
+    for (int number = 1; exists(fmt::format("{}.{}", path_, number)); ++number)
+        older_.push_front(fmt::format("{}.{}", path_, number));
+    apply_tail();
+}
+
+/// Counts the lines of all files and finds out how many to pass over.
+void LogReader::apply_tail() {
+    if (!selection_.tail) return;
+    std::size_t total = count_lines(path_);
+    std::deque<std::string> needed;
+    while (!older_.empty() && total < *selection_.tail) {
+        total += count_lines(older_.back());
+        needed.push_front(older_.back());
+        older_.pop_back();
+    }
+    older_ = std::move(needed);
+    skip_ = total > *selection_.tail ? total - *selection_.tail : 0;
+}
+
+/// Opens the file after the present one. False at the end of the live one.
+bool LogReader::next_file() {
+    if (on_live_file_) {
+        if (file_ && same_file(file_, path_)) return false;
+        // Rotated: what was live is read to its end, now comes the new one.
+        file_ = open_log_file(path_);
+        return static_cast<bool>(file_);
+    }
+    if (!older_.empty()) {
+        file_ = open_log_file(older_.front());
+        older_.pop_front();
+        return true;
+    }
+    on_live_file_ = true;
+    file_ = open_log_file(path_);
+    return static_cast<bool>(file_);
+}
+
+bool LogReader::read_more() {
+    std::string piece(kPiece, '\0');
+    while (true) {
+        const ssize_t count = file_ ? ::read(file_.get(), piece.data(), piece.size()) : 0;
+        if (count > 0) {
+            pending_.append(piece.data(), static_cast<std::size_t>(count));
+            return true;
+        }
+        // A log that is truncated in place (max-file 1) begins again.
+        struct stat status {};
+        if (file_ && on_live_file_ && fstat(file_.get(), &status) == 0 &&
+            lseek(file_.get(), 0, SEEK_CUR) > status.st_size) {
+            lseek(file_.get(), 0, SEEK_SET);
+            continue;
+        }
+        if (!next_file()) return false;
+    }
+}
+
+std::string LogReader::take_lines() {
+    std::string out;
+    std::size_t from = 0;
+    while (!past_end_) {
+        const std::size_t end = pending_.find('\n', from);
+        if (end == std::string::npos) break;
+        const std::string_view line = std::string_view(pending_).substr(from, end - from);
+        from = end + 1;
+        if (skip_ > 0) {
+            --skip_;
+            continue;
+        }
+        const std::optional<LogRecord> record = parse_log_record(line);
+        if (!record) continue;
+        if (selection_.until.ns != 0 && record->at > selection_.until) {
+            past_end_ = true;
+            break;
+        }
+        out += render(*record, selection_);
+    }
+    pending_.erase(0, from);
+    return out;
+}
+
+std::string LogReader::read() {
+    if (!opened_) open_files();
+    while (!past_end_) {
+        if (!read_more()) return "";
+        std::string out = take_lines();
+        if (!out.empty()) return out;
+    }
+    return "";
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,112 @@
+#include "engine/containers/logs.h"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "async/fd_wait.h"
+#include "async/sync.h"
+#include "engine/containers/log_reader.h"
+#include "engine/model/times.h"
+
+namespace berth::engine {
+
+namespace {
+
+/// Wakes when the log's directory changes: a write, or a new file after a rotation.
+UniqueFd watch_directory(const std::string& directory) {
+    UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!watch) throw_errno("inotify_init1");
+    if (inotify_add_watch(watch.get(), directory.c_str(),
+                          IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM) < 0)
+        throw_errno("watching {}", directory);
+    return watch;
+}
+
+void drain(BorrowedFd watch) {
+    char buffer[4096];
+    while (read(watch.get(), buffer, sizeof buffer) > 0) {
+    }
+}
+
+std::optional<std::size_t> tail_from(const std::string& text) {
+    std::size_t lines = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), lines);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return lines;
+}
+
+class FileLogStream final : public LogStream {
+  public:
+    FileLogStream(ContainerState& state, const Container& container, std::string path,
+                  const LogSelection& selection, bool follow)
+        : reader_(path, selection), kind_(selection.kind), until_(selection.until) {
+        if (!follow) return;
+        container_ = state.find(container.record.id);
+        watch_ = watch_directory(path.substr(0, path.rfind('/')));
+    }
+
+    StreamKind kind() const override { return kind_; }
+
+    async::Task<std::optional<std::string>> next() override {
+        while (true) {
+            // The state is looked at first: what was written before the exit is read after it.
+            const bool live = follows();
+            if (watch_) drain(watch_);
+            std::string bytes = reader_.read();
+            if (!bytes.empty()) co_return bytes;
+            if (!live || reader_.past_end()) co_return std::nullopt;
+            co_await wait_for_more();
+        }
+    }
+
+  private:
+    bool follows() const {
+        if (!container_ || container_->removed) return false;
+        if (until_.ns != 0 && Timestamp::now() > until_) return false;
+        return container_->record.state.is_running();
+    }
+
+    /// Until the file grows or the container ends. A change of state must end the wait on the
+    /// watch: it is looked for in short intervals only when nothing is written.
+    async::Task<void> wait_for_more() {
+        const SteadyTime soon = std::chrono::steady_clock::now() + std::chrono::milliseconds(250);
+        async::Task<> readable = async::wait_readable(watch_);
+        co_await async::finish_by(soon, std::move(readable));
+    }
+
+    LogReader reader_;
+    StreamKind kind_;
+    Timestamp until_;
+    ContainerPtr container_;
+    UniqueFd watch_;
+};
+
+}  // namespace
+
+std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& container,
+                                    const LogRequest& request) {
+    const model::ContainerRecord& record = container.record;
+    if (!request.stdout_ && !request.stderr_)
+        throw Error(ErrorKind::invalid, "Bad parameters: you must choose at least one stream");
+    if (container.removing || record.state.status == model::Status::dead)
+        throw Error(ErrorKind::conflict,
+                    "can not get logs from container which is dead or marked for removal");
+    if (record.host_config.log_config.type != "json-file")
+        throw Error(ErrorKind::unsupported, "configured logging driver does not support reading");
+    const Timestamp now = Timestamp::now();
+    LogSelection selection;
+    selection.stdout_ = request.stdout_;
+    selection.stderr_ = request.stderr_;
+    selection.timestamps = request.timestamps;
+    selection.details = request.details;
+    selection.since = model::time_from_query(request.since, now);
+    selection.until = model::time_from_query(request.until, now);
+    selection.tail = tail_from(request.tail);
+    selection.kind = record.config.tty ? StreamKind::raw : StreamKind::multiplexed;
+    return std::make_unique<FileLogStream>(state, container, state.log_path(record.id), selection,
+                                           request.follow);
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,169 @@
+#include "engine/containers/prepare.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "engine/containers/files.h"
+#include "engine/spec_build.h"
+#include "linux/rooted_path.h"
+#include "linux/spawn.h"
+#include "shim/protocol.h"
+
+namespace berth::engine {
+
+namespace {
+
+constexpr std::size_t kMaxUserFile = 4U << 20;
+
+/// A file of the container's root file system, found in the uppermost layer that has it. Nothing is
+/// mounted for it and no link leads outside.
+std::string read_from_layers(const std::vector<std::string>& layers, const std::string& path) {
+    for (const std::string& layer : layers) {
+        const UniqueFd root(open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!root) continue;
+        const UniqueFd place =
+            linux_os::try_open_in_root(root, path, O_PATH, linux_os::Resolve::in_root);
+        struct stat status {};
+        if (!place || fstat(place.get(), &status) != 0) continue;
+        // A whiteout is a character device: the file was deleted above the layer that has it.
+        if (!S_ISREG(status.st_mode)) return "";
+        return read_all(linux_os::open_in_root(root, path, O_RDONLY, linux_os::Resolve::in_root),
+                        kMaxUserFile);
+    }
+    return "";
+}
+
+std::vector<std::string> layers_of(const storage::RootfsMount& rootfs) {
+    std::vector<std::string> layers;
+    if (!rootfs.upperdir.empty()) layers.push_back(rootfs.upperdir);
+    if (!rootfs.path.empty()) layers.push_back(rootfs.path);
+    layers.insert(layers.end(), rootfs.lowerdirs.begin(), rootfs.lowerdirs.end());
+    return layers;
+}
+
+model::ProcessUser user_of(const storage::RootfsMount& rootfs, const std::string& spec,
+                           const std::vector<std::string>& group_add) {
+    const std::vector<std::string> layers = layers_of(rootfs);
+    const model::UserFiles files{read_from_layers(layers, "/etc/passwd"),
+                                 read_from_layers(layers, "/etc/group")};
+    return model::resolve_user(spec, files, group_add);
+}
+
+storage::RootfsMount rootfs_of(const model::ContainerRecord& record, const Storage& storage,
+                               const std::string& directory) {
+    std::optional<Digest> top;
+    if (!record.top_layer.empty()) top = Digest::parse(record.top_layer);
+    return storage::prepare_rootfs(storage.driver, storage.layers, directory, top);
+}
+
+shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs) {
+    shim::RootfsMount mount;
+    switch (rootfs.kind) {
+        case storage::DriverKind::overlay:
+            mount.kind = shim::RootfsKind::overlay;
+            break;
+        case storage::DriverKind::fuse_overlayfs:
+            mount.kind = shim::RootfsKind::fuse_overlayfs;
+            break;
+        case storage::DriverKind::copy:
+            mount.kind = shim::RootfsKind::path;
+            break;
+    }
+    mount.lowerdirs = rootfs.lowerdirs;
+    mount.upperdir = rootfs.upperdir;
+    mount.workdir = rootfs.workdir;
+    mount.path = rootfs.path;
+    mount.program = rootfs.fuse_program;
+    // A container's layer is not worth a sync at its end: its record is not either.
+    mount.volatile_writes = true;
+    return mount;
+}
+
+std::string runtime_program(const std::string& name, const Settings& settings) {
+    const auto found = settings.runtimes.find(name);
+    if (found != settings.runtimes.end()) return found->second;
+    static const std::string kOwn = linux_os::find_own_program("berth-runtime");
+    return kOwn;
+}
+
+shim::ShimConfig shim_config(const StartWork& work, const storage::RootfsMount& rootfs) {
+    const model::ContainerRecord& record = work.record;
+    shim::ShimConfig config;
+    config.id = record.id;
+    config.runtime_program = runtime_program(record.host_config.runtime, work.settings);
+    config.runtime_root = work.settings.exec_root + "/runtime";
+    config.bundle = work.run_directory;
+    config.rootfs = shim_rootfs(rootfs);
+    config.log = log_config(record, work.log_path);
+    config.terminal = record.config.tty;
+    config.open_stdin = record.config.open_stdin;
+    config.stdin_once = record.config.stdin_once;
+    config.console_height = static_cast<std::uint16_t>(record.host_config.console_size.first);
+    config.console_width = static_cast<std::uint16_t>(record.host_config.console_size.second);
+    return config;
+}
+
+/// Plain write: the file is new and nobody reads it before the shim starts.
+void write_file(const std::string& path, std::string_view text, mode_t mode) {
+    const UniqueFd file = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    write_all(file, text);
+}
+
+std::string seccomp_profile(const Settings& settings) {
+    if (settings.seccomp_profile.empty() || settings.seccomp_profile == "builtin") return "";
+    if (settings.seccomp_profile == "unconfined") return "unconfined";
+    return read_file(settings.seccomp_profile);
+}
+
+SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& settings) {
+    SpecInputs inputs{.record = record, .settings = settings};
+    inputs.seccomp_profile = seccomp_profile(settings);
+    if (wants_init(record, settings)) {
+        static const std::string kInit = linux_os::find_own_program("berth-init");
+        inputs.init_program = kInit;
+    }
+    if (record.host_config.privileged)
+        for (const char* device : {"/dev/fuse", "/dev/net/tun", "/dev/kvm"})
+            if (exists(device)) inputs.host_devices.emplace_back(device);
+    return inputs;
+}
+
+void write_network_files(const StartWork& work, SpecInputs& inputs) {
+    if (work.record.host_config.network_mode.starts_with("container:")) return;
+    inputs.hosts_path = work.directory + "/hosts";
+    inputs.hostname_path = work.directory + "/hostname";
+    inputs.resolv_conf_path = work.directory + "/resolv.conf";
+    const std::string host_text = read_file_if_exists("/etc/resolv.conf").value_or("");
+    write_file(inputs.hosts_path, hosts_text(work.record), 0644);
+    write_file(inputs.hostname_path, work.record.config.hostname + "\n", 0644);
+    write_file(inputs.resolv_conf_path, resolv_conf_text(work.record, work.settings, host_text),
+               0644);
+}
+
+}  // namespace
+
+void StartWork::operator()() const {
+    const storage::RootfsMount rootfs = rootfs_of(record, storage, directory);
+    remove_tree(run_directory);
+    make_directories(run_directory, 0700);
+    SpecInputs inputs = spec_inputs(record, settings);
+    inputs.user = user_of(rootfs, record.config.user, record.host_config.group_add);
+    inputs.joined = joined;
+    write_network_files(*this, inputs);
+    write_file(run_directory + "/config.json", dump_json(oci::to_json(build_spec(inputs))), 0600);
+    write_file(run_directory + "/shim.json", shim::encode(shim_config(*this, rootfs)), 0600);
+}
+
+std::string ExecWork::operator()() const {
+    const storage::RootfsMount rootfs = rootfs_of(record, storage, directory);
+    SpecInputs inputs = spec_inputs(record, settings);
+    const std::string& user = config.user.empty() ? record.config.user : config.user;
+    inputs.user = user_of(rootfs, user, record.host_config.group_add);
+    return dump_json(oci::to_json(build_exec_process(inputs, config)));
+}
+
+}  // namespace berth::engine

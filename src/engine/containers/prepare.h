@@ -1,0 +1,40 @@
+// What a start needs on disk: the run directory with shim.json and config.json, and the container's
+// hosts, hostname and resolv.conf. Runs on a worker thread: values only.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/context.h"
+#include "engine/execs.h"
+#include "engine/model/record.h"
+#include "engine/model/user.h"
+
+namespace berth::engine {
+
+struct StartWork final {
+    const model::ContainerRecord record;
+    const Settings& settings;
+    const Storage& storage;
+    std::string directory;      // data_root/containers/<id>
+    std::string run_directory;  // exec_root/c/<id12>
+    std::string log_path;
+    std::map<std::string, std::string> joined;  // namespaces of other containers
+
+    /// Throws Error.
+    void operator()() const;
+};
+
+/// The process object of an exec as JSON text.
+struct ExecWork final {
+    const model::ContainerRecord record;
+    const Settings& settings;
+    const Storage& storage;
+    std::string directory;
+    ExecConfig config;
+
+    std::string operator()() const;
+};
+
+}  // namespace berth::engine

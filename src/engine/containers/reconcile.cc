@@ -1,0 +1,181 @@
+#include "engine/containers/reconcile.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "engine/containers/exit.h"
+#include "engine/containers/remove.h"
+#include "engine/containers/start.h"
+#include "engine/containers/stop.h"
+#include "engine/network/state.h"
+#include "linux/pid_fd.h"
+
+namespace berth::engine {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// What Docker books for a container whose end nobody saw.
+constexpr int kUnseen = 255;
+
+void load_record(ContainerState& state, const fs::path& directory) {
+    const auto text = read_file_if_exists(directory.string() + "/container.json");
+    if (!text) {
+        // A crash in the middle of create or remove.
+        remove_tree(directory.string());
+        return;
+    }
+    auto container = std::make_shared<Container>();
+    try {
+        container->record = model::record_from(parse_json(*text));
+    } catch (const Error& error) {
+        log::error("container {}: {}", directory.string(), error.message());
+        return;
+    }
+    model::State& now = container->state();
+    if (now.status == model::Status::removing || now.status == model::Status::restarting)
+        now.status = model::Status::exited;
+    state.names.emplace(container->record.name, container->id());
+    state.by_id.emplace(container->id(), container);
+}
+
+void load_records(ContainerState& state) {
+    const std::string root = state.settings().data_root + "/containers";
+    make_directories(root, 0710);
+    for (const auto& entry : fs::directory_iterator(root)) load_record(state, entry.path());
+}
+
+/// An exit that the shim recorded on this boot.
+std::optional<shim::ExitEvent> recorded_exit(const std::string& run_directory) {
+    const auto text = read_file_if_exists(run_directory + "/exit.json");
+    if (!text) return std::nullopt;
+    const shim::ExitRecord record = shim::parse_exit_record(*text);
+    if (!record.boot_id.empty() && record.boot_id != linux_os::boot_id()) return std::nullopt;
+    return shim::ExitEvent{record.exit_code, record.exited_at, record.oom};
+}
+
+/// Subscribes to a living shim. False when there is none.
+async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
+    const std::string directory = state.run_directory(container->id());
+    if (!exists(directory + "/shim.sock")) co_return false;
+    try {
+        container->shim = ShimClient::connect(state.deps.context.executor, directory,
+                                              shim_handlers(state, container));
+        const shim::StateReply reply = co_await container->shim->state();
+        if (reply.status != shim::ProcessStatus::running) {
+            // Made but never started, or ended just now: exit.json tells.
+            if (reply.status != shim::ProcessStatus::exited) co_await container->shim->shutdown();
+            container->shim.reset();
+            co_return false;
+        }
+        model::State& now = container->state();
+        now.status = model::Status::running;
+        now.pid = reply.pid;
+        container->process = UniqueFd(duplicate(linux_os::PidFd::open(reply.pid).fd()));
+        state.deps.networks.adopt(container->record);
+        co_return true;
+    } catch (const Error& error) {
+        log::debug("shim of {}: {}", container->id().substr(0, 12), error.message());
+    }
+    container->shim.reset();
+    co_return false;
+}
+
+async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
+    const bool ran = container->state().status == model::Status::running ||
+                     container->state().status == model::Status::paused;
+    const bool alive = co_await take_over(state, container);
+    if (alive) {
+        log::info("container {} runs on", container->id().substr(0, 12));
+        co_return;
+    }
+    const std::string directory = state.run_directory(container->id());
+    if (ran) {
+        state.deps.networks.adopt(container->record);
+        shim::ExitEvent exit = recorded_exit(directory).value_or(
+            shim::ExitEvent{.exit_code = kUnseen, .exited_at = 0, .oom = false});
+        // Restarts are decided for all containers at once, below.
+        state.shutting_down = true;
+        record_exit(state, *container, exit);
+        state.shutting_down = false;
+    }
+    co_await state.deps.context.pool.run([directory] { remove_tree(directory); });
+}
+
+/// Run directories that belong to no container.
+void remove_strays(const ContainerState& state) {
+    const std::string root = state.settings().exec_root + "/c";
+    make_directories(root, 0700);
+    for (const auto& entry : fs::directory_iterator(root)) {
+        const std::string name = entry.path().filename().string();
+        const auto owner = state.by_id.lower_bound(name);
+        if (owner != state.by_id.end() && owner->first.starts_with(name)) continue;
+        if (exists(entry.path().string() + "/shim.sock")) continue;
+        remove_tree(entry.path().string());
+    }
+}
+
+async::Task<void> revive(ContainerState& state, ContainerPtr container) {
+    const model::ContainerRecord& record = container->record;
+    if (record.state.is_running()) co_return;
+    if (record.host_config.auto_remove && record.has_been_started) {
+        const async::Lock::Guard guard = co_await container->operations.acquire();
+        co_await remove_locked(state, container, {.force = true, .volumes = true, .link = false});
+        co_return;
+    }
+    if (!model::should_start_with_engine(record.host_config.restart_policy, record)) co_return;
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    if (!container->state().is_running()) co_await start_locked(state, container);
+}
+
+async::Task<void> stop_one(ContainerState& state, ContainerPtr container) {
+    StopOptions options;
+    options.timeout_s = std::nullopt;
+    // A stop by the engine is none by hand: `unless-stopped` starts again with the engine.
+    const bool by_hand = container->record.manually_stopped;
+    try {
+        co_await stop_container(state, container, options);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_modified)
+            log::warn("stopping {}: {}", container->id().substr(0, 12), error.message());
+    }
+    co_await wait_cleaned_up(*container);
+    if (container->removed) co_return;
+    container->record.manually_stopped = by_hand;
+    state.save(*container, Durability::power);
+}
+
+}  // namespace
+
+async::Task<void> reconcile(ContainerState& state) {
+    load_records(state);
+    std::vector<ContainerPtr> all;
+    for (const auto& [id, container] : state.by_id) all.push_back(container);
+    for (const ContainerPtr& container : all) co_await reconcile_one(state, container);
+    remove_strays(state);
+    for (const ContainerPtr& container : all)
+        state.deps.context.tasks.spawn("start by policy", revive(state, container));
+}
+
+async::Task<void> stop_all(ContainerState& state) {
+    state.shutting_down = true;
+    if (state.settings().live_restore == LiveRestore::yes) co_return;
+    async::TaskGroup stopping(state.deps.context.executor);
+    for (const auto& [id, container] : state.by_id)
+        if (container->record.state.is_running())
+            stopping.spawn("stop at shutdown", stop_one(state, container));
+    const auto limit = std::chrono::seconds(state.settings().shutdown_timeout_s);
+    if (state.settings().shutdown_timeout_s < 0) {
+        co_await stopping.wait_empty();
+        co_return;
+    }
+    const async::Finish finish =
+        co_await async::finish_by(std::chrono::steady_clock::now() + limit, stopping.wait_empty());
+    if (finish == async::Finish::deadline)
+        log::warn("some containers did not stop within {} s", limit.count());
+}
+
+}  // namespace berth::engine

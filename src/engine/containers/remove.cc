@@ -1,0 +1,96 @@
+#include "engine/containers/remove.h"
+
+#include "engine/containers/exit.h"
+#include "engine/containers/stop.h"
+#include "engine/containers/wait.h"
+#include "engine/volume/state.h"
+#include "storage/driver.h"
+
+namespace berth::engine {
+
+namespace {
+
+void check_removable(const Container& container, const std::string& ref,
+                     const RemoveOptions& options) {
+    // "removal of container X is already in progress": testcontainers and its reaper ignore it.
+    if (container.removing)
+        throw Error(ErrorKind::conflict, "removal of container {} is already in progress", ref);
+    if (options.force) return;
+    const model::Status status = container.record.state.status;
+    if (status == model::Status::paused)
+        throw Error(ErrorKind::conflict,
+                    "cannot remove container \"/{}\": container is paused and must be unpaused "
+                    "first: container {}",
+                    container.record.name, container.record.id);
+    if (status == model::Status::running || status == model::Status::restarting)
+        throw Error(ErrorKind::conflict,
+                    "cannot remove container \"/{}\": container is {}: stop the container before "
+                    "removing or force remove",
+                    container.record.name, model::to_string(status));
+}
+
+async::Task<void> remove_anonymous_volumes(ContainerState& state, const Container& container) {
+    for (const model::MountPoint& mount : container.record.mounts)
+        if (mount.anonymous) co_await state.deps.volumes.remove_if_unused(mount.name);
+}
+
+void forget(ContainerState& state, Container& container) {
+    state.by_id.erase(container.id());
+    const auto name = state.names.find(container.record.name);
+    if (name != state.names.end() && name->second == container.id()) state.names.erase(name);
+    container.queued.clear();
+    container.removed = true;
+}
+
+}  // namespace
+
+async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
+                                RemoveOptions options) {
+    container->removing = true;
+    co_await wait_cleaned_up(*container);
+    const std::string directory = state.directory(container->id());
+    std::exception_ptr failure;
+    try {
+        co_await state.deps.context.pool.run([directory] {
+            // Renamed first: a directory without a record is cleared at the next engine start.
+            remove_tree(directory + "/container.json");
+            storage::remove_rootfs(directory);
+            remove_tree(directory);
+        });
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        container->removing = false;
+        container->state().status = model::Status::dead;
+        std::rethrow_exception(failure);
+    }
+    const WaitOutcome outcome{container->state().exit_code, ""};
+    forget(state, *container);
+    if (options.volumes) co_await remove_anonymous_volumes(state, *container);
+    state.publish(*container, "destroy");
+    container->changed.notify_all();
+    finish_all_waits(*container, outcome);
+}
+
+async::Task<void> remove_container(ContainerState& state, ContainerPtr container,
+                                   RemoveOptions options) {
+    check_removable(*container, container->id(), options);
+    container->removing = true;
+    std::exception_ptr failure;
+    try {
+        const async::Lock::Guard guard = co_await container->operations.acquire();
+        if (container->removed)
+            throw Error(ErrorKind::not_found, "No such container: {}", container->id());
+        cancel_restart(state, *container);
+        if (container->state().is_running()) co_await kill_and_wait(state, container);
+        co_await remove_locked(state, container, options);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!failure) co_return;
+    container->removing = false;
+    std::rethrow_exception(failure);
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,14 @@
+// Removing containers. Engine thread only.
+#pragma once
+
+#include "engine/containers/state.h"
+
+namespace berth::engine {
+
+async::Task<void> remove_container(ContainerState& state, ContainerPtr container,
+                                   RemoveOptions options);
+/// The caller holds `operations`; the container does not run.
+async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
+                                RemoveOptions options);
+
+}  // namespace berth::engine

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <charconv>
+
+#include "engine/containers/inspect.h"
+#include "engine/image/state.h"
+
+namespace berth::engine {
+
+namespace {
+
+void check_filters(const Filters& filters) {
+    filters.check_keys({"ancestor", "before", "exited", "expose", "health", "id", "isolation",
+                        "is-task", "label", "label!", "name", "network", "publish", "since",
+                        "status", "volume"});
+    for (const std::string& status : filters.values("status")) {
+        try {
+            model::status_from(status);
+        } catch (const Error&) {
+            throw Error(ErrorKind::invalid, "invalid filter 'status={}'", status);
+        }
+    }
+    for (const std::string& health : filters.values("health"))
+        if (health != "starting" && health != "healthy" && health != "unhealthy" &&
+            health != "none")
+            throw Error(ErrorKind::invalid, "invalid filter 'health={}'", health);
+}
+
+bool matches_port(const std::string& wanted, const std::string& port) {
+    const std::size_t slash = wanted.find('/');
+    const std::string protocol = slash == std::string::npos ? "tcp" : wanted.substr(slash + 1);
+    const auto [first, last] = model::host_port_range(wanted.substr(0, slash));
+    const model::PortSpec spec = model::port_spec_from(port);
+    return spec.protocol == protocol && spec.number >= first && spec.number <= last;
+}
+
+bool matches_mount(const std::string& wanted, const model::ContainerRecord& record) {
+    return std::ranges::any_of(record.mounts, [&](const model::MountPoint& mount) {
+        return mount.name == wanted || mount.destination == wanted || mount.source == wanted;
+    });
+}
+
+bool matches_network(const std::string& wanted, const model::ContainerRecord& record) {
+    return std::ranges::any_of(record.endpoints, [&](const auto& entry) {
+        return entry.first == wanted || entry.second.network_id == wanted;
+    });
+}
+
+bool matches_ancestor(const ContainerState& state, const std::string& wanted,
+                      const model::ContainerRecord& record) {
+    return record.config.image == wanted || record.image_id == wanted ||
+           state.deps.images.still_named(wanted, record.image_id);
+}
+
+bool matches(const ContainerState& state, const Filters& filters,
+             const model::ContainerRecord& record) {
+    const auto text = [](const std::string& value) {
+        return [&value](const std::string& pattern) { return matches_pattern(pattern, value); };
+    };
+    const std::string slashed = "/" + record.name;
+    return filters.labels(record.config.labels) &&
+           filters.exact("status", model::to_string(record.state.status)) &&
+           filters.exact("health", "none") && !filters.boolean("is-task").value_or(false) &&
+           filters.any("name",
+                       [&](const std::string& p) {
+                           return matches_pattern(p, record.name) || matches_pattern(p, slashed);
+                       }) &&
+           filters.any("id", text(record.id)) &&
+           filters.any("exited",
+                       [&](const std::string& code) {
+                           return record.has_been_started && !record.state.is_running() &&
+                                  code == std::to_string(record.state.exit_code);
+                       }) &&
+           filters.any("volume", [&](const std::string& v) { return matches_mount(v, record); }) &&
+           filters.any("network",
+                       [&](const std::string& n) { return matches_network(n, record); }) &&
+           filters.any("ancestor",
+                       [&](const std::string& i) { return matches_ancestor(state, i, record); }) &&
+           filters.any("expose",
+                       [&](const std::string& wanted) {
+                           return std::ranges::any_of(
+                               record.config.exposed_ports,
+                               [&](const std::string& p) { return matches_port(wanted, p); });
+                       }) &&
+           filters.any("publish", [&](const std::string& wanted) {
+               return std::ranges::any_of(record.host_config.port_bindings, [&](const auto& entry) {
+                   return matches_port(wanted, entry.first);
+               });
+           });
+}
+
+}  // namespace
+
+std::vector<ContainerPtr> select_containers(const ContainerState& state,
+                                            const ListRequest& request) {
+    const Filters& filters = request.filters;
+    check_filters(filters);
+    std::optional<Timestamp> before;
+    std::optional<Timestamp> since;
+    for (const std::string& ref : filters.values("before"))
+        before = state.find(ref)->record.created;
+    for (const std::string& ref : filters.values("since")) since = state.find(ref)->record.created;
+    const bool all = request.scope == ListScope::all || request.limit > 0 ||
+                     filters.has("status") || before || since || filters.has("exited");
+    std::vector<ContainerPtr> selected;
+    for (const auto& [id, container] : state.by_id) {
+        const model::ContainerRecord& record = container->record;
+        if (!all && !record.state.is_running()) continue;
+        if (before && record.created >= *before) continue;
+        if (since && record.created <= *since) continue;
+        if (matches(state, filters, record)) selected.push_back(container);
+    }
+    std::ranges::sort(selected, std::greater(),
+                      [](const ContainerPtr& c) { return c->record.created; });
+    if (request.limit > 0 && selected.size() > static_cast<std::size_t>(request.limit))
+        selected.resize(static_cast<std::size_t>(request.limit));
+    return selected;
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,226 @@
+#include "engine/containers/start.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/log.h"
+#include "engine/containers/exit.h"
+#include "engine/containers/prepare.h"
+#include "engine/containers/remove.h"
+#include "engine/containers/wait.h"
+#include "engine/network/state.h"
+#include "engine/volume/state.h"
+
+namespace berth::engine {
+
+namespace {
+
+constexpr std::chrono::seconds kShimEnd{10};
+
+std::string lower(std::string text) {
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text;
+}
+
+/// Namespaces that the container takes from others, as /proc paths.
+std::map<std::string, std::string> joined_namespaces(const ContainerState& state,
+                                                     const model::HostConfig& host) {
+    std::map<std::string, std::string> joined;
+    const auto join = [&](const std::string& mode, const char* type, const char* file) {
+        if (!mode.starts_with("container:")) return;
+        const ContainerPtr other = state.find(mode.substr(10));
+        if (other->record.state.status != model::Status::running)
+            throw Error(ErrorKind::conflict, "cannot join {} of a non running container: {}", type,
+                        other->record.id);
+        joined[type] = fmt::format("/proc/{}/ns/{}", other->record.state.pid, file);
+    };
+    join(host.network_mode, "network", "net");
+    join(host.ipc_mode, "ipc", "ipc");
+    join(host.pid_mode, "pid", "pid");
+    return joined;
+}
+
+void publish_volumes(const ContainerState& state, const Container& container) {
+    for (const model::MountPoint& mount : container.record.mounts)
+        if (mount.type == model::MountType::volume)
+            state.deps.volumes.publish(mount.name, "mount",
+                                       {{"container", container.record.id},
+                                        {"destination", mount.destination},
+                                        {"read/write", mount.read_write ? "true" : "false"},
+                                        {"propagation", mount.propagation}});
+}
+
+void publish_networks(const ContainerState& state, const Container& container) {
+    for (const auto& [name, endpoint] : container.record.endpoints) {
+        Event event;
+        event.type = "network";
+        event.action = "connect";
+        event.actor = endpoint.network_id;
+        event.attributes = {{"container", container.record.id},
+                            {"name", name},
+                            {"type", name == "none" ? "null" : name}};
+        state.deps.context.events.publish(std::move(event));
+    }
+}
+
+async::Task<void> hand_over_clients(Container& container) {
+    std::list<QueuedAttach> queued = std::move(container.queued);
+    container.queued.clear();
+    for (QueuedAttach& attach : queued)
+        co_await container.shim->attach(std::move(attach.streams), attach.client.borrow());
+}
+
+async::Task<void> connect_network(ContainerState& state, Container& container, BorrowedFd netns) {
+    try {
+        co_await state.deps.networks.attach(container.record, netns);
+    } catch (Error& error) {
+        throw error.while_("failed to set up container networking");
+    }
+    publish_networks(state, container);
+}
+
+/// Everything from the empty run directory to a running process 1.
+async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
+    const std::string run_directory = state.run_directory(container->id());
+    state.deps.networks.allocate(container->record);
+    StartWork work{.record = container->record,
+                   .settings = state.settings(),
+                   .storage = state.deps.context.storage,
+                   .directory = state.directory(container->id()),
+                   .run_directory = run_directory,
+                   .log_path = state.log_path(container->id()),
+                   .joined = joined_namespaces(state, container->record.host_config)};
+    co_await state.deps.context.pool.run(std::move(work));
+    container->shim = ShimClient::spawn(state.deps.context.executor, state.deps.context.tasks,
+                                        run_directory, shim_handlers(state, container));
+    CreatedProcess created = co_await container->shim->create();
+    publish_volumes(state, *container);
+    co_await connect_network(state, *container, created.network_namespace);
+    co_await hand_over_clients(*container);
+    co_await container->shim->start();
+    container->process = std::move(created.pidfd);
+    model::State& now = container->state();
+    now.status = model::Status::running;
+    now.pid = created.pid;
+    now.started_at = Timestamp::now();
+}
+
+/// Takes back what a failed start has made.
+async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
+    if (container->shim) {
+        try {
+            co_await container->shim->shutdown();
+        } catch (const Error&) {
+            // It went by itself; what it left is removed below.
+        }
+        co_await container->shim->wait_gone(std::chrono::steady_clock::now() + kShimEnd);
+        container->shim.reset();
+    }
+    container->process.reset();
+    container->early_exit.reset();
+    container->queued.clear();
+    state.deps.networks.release(container->record);
+    const std::string directory = state.run_directory(container->id());
+    co_await state.deps.context.pool.run([directory] { remove_tree(directory); });
+}
+
+bool is_command_fault(int code) { return code == 126 || code == 127; }
+
+async::Task<void> start_failed(ContainerState& state, ContainerPtr container, Error error) {
+    co_await tear_down(state, container);
+    const int code = start_failure_code(error.message());
+    model::State& now = container->state();
+    now.exit_code = code;
+    now.error = error.message();
+    state.save(*container, Durability::process);
+    container->changed.notify_all();
+    finish_exit_waits(*container, {code, error.message()});
+    if (container->record.host_config.auto_remove && !container->keep_after_exit)
+        co_await remove_locked(state, container, {.force = true, .volumes = true, .link = false});
+    if (is_command_fault(code)) throw Error::with_text(ErrorKind::invalid, error.message());
+    throw error;
+}
+
+}  // namespace
+
+int start_failure_code(const std::string& message) {
+    const std::string text = lower(message);
+    const auto has = [&](const char* words) { return text.find(words) != std::string::npos; };
+    if (has("executable file not found") || has("no such file or directory") ||
+        has("not a directory"))
+        return 127;
+    if (has("permission denied") || has("is a directory")) return 126;
+    return 128;
+}
+
+ShimHandlers shim_handlers(ContainerState& state, const ContainerPtr& container) {
+    // The handlers live in the shim client that the container owns: no strong reference to it.
+    const std::weak_ptr<Container> weak = container;
+    ShimHandlers handlers;
+    handlers.on_exit = [&state, weak](const shim::ExitEvent& event) {
+        if (const ContainerPtr c = weak.lock()) handle_exit(state, c, event);
+    };
+    handlers.on_exec_exit = [&state, weak](const shim::ExecExitEvent& event) {
+        if (state.on_exec_exit) state.on_exec_exit(event);
+        const ContainerPtr c = weak.lock();
+        if (c && c->shim) c->shim->acknowledge({event.exec_id});
+    };
+    handlers.on_detached = [&state, weak](const shim::DetachedEvent& event) {
+        const ContainerPtr c = weak.lock();
+        if (event.exec_id && state.on_exec_detached) state.on_exec_detached(*event.exec_id);
+        if (!event.exec_id && c) state.publish(*c, "detach");
+    };
+    handlers.on_closed = [&state, weak] {
+        if (const ContainerPtr c = weak.lock()) handle_shim_loss(state, c);
+    };
+    return handlers;
+}
+
+async::Task<void> start_locked(ContainerState& state, ContainerPtr container) {
+    co_await wait_cleaned_up(*container);
+    model::State& now = container->state();
+    const model::State before = now;
+    now.exit_code = 0;
+    now.error.clear();
+    now.oom_killed = false;
+    container->starting = true;
+    std::optional<Error> failure;
+    try {
+        co_await bring_up(state, container);
+    } catch (...) {
+        failure = async::to_error(std::current_exception());
+    }
+    container->starting = false;
+    if (failure) {
+        now.status =
+            before.status == model::Status::restarting ? model::Status::exited : before.status;
+        log::debug("start of {}: {}", container->id().substr(0, 12), failure->message());
+        co_await start_failed(state, container, *failure);
+    }
+    container->record.has_been_started = true;
+    state.save(*container, Durability::process);
+    container->changed.notify_all();
+    state.publish(*container, "start");
+    if (!container->early_exit) co_return;
+    const shim::ExitEvent exit = *container->early_exit;
+    container->early_exit.reset();
+    handle_exit(state, container, exit);
+}
+
+async::Task<void> start_by_hand(ContainerState& state, ContainerPtr container) {
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    if (container->removing || container->state().status == model::Status::dead)
+        throw Error(ErrorKind::conflict,
+                    "container is marked for removal and cannot be started: {}", container->id());
+    if (container->state().status == model::Status::paused)
+        throw Error(ErrorKind::conflict, "cannot start a paused container, try unpause instead");
+    if (container->state().status == model::Status::running)
+        throw Error(ErrorKind::not_modified, "container {} is already running", container->id());
+    cancel_restart(state, *container);
+    container->record.manually_stopped = false;
+    container->record.restart_count = 0;
+    container->backoff.reset();
+    co_await start_locked(state, container);
+}
+
+}  // namespace berth::engine

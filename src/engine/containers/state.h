@@ -1,0 +1,96 @@
+// Everything the container services share: the table of containers, names, and the services around
+// it. Engine thread only. The operations are free functions in the files beside this one.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "async/sync.h"
+#include "base/file.h"
+#include "engine/containers.h"
+#include "engine/containers/shim_client.h"
+#include "engine/context.h"
+#include "engine/model/record.h"
+#include "engine/model/restart.h"
+#include "engine/model/validate.h"
+
+namespace berth::engine {
+
+struct ContainerDependencies final {
+    Context context;
+    ImageState& images;
+    VolumeState& volumes;
+    NetworkState& networks;
+    model::Abilities abilities;
+};
+
+struct Wait::State final {
+    WaitCondition condition = WaitCondition::not_running;
+    std::optional<WaitOutcome> outcome;
+    async::Event done;
+};
+
+/// A client that attached before the container runs: it is handed to the shim at the next start.
+struct QueuedAttach final {
+    shim::StreamOptions streams;
+    UniqueFd client;
+};
+
+struct Container final {
+    model::ContainerRecord record;
+    /// Orders start, remove and the like. Exits are handled without it.
+    async::Lock operations;
+    async::Condition changed;  // after each change of the state
+    std::unique_ptr<ShimClient> shim;
+    UniqueFd process;  // pidfd of process 1
+    bool starting = false;
+    std::optional<shim::ExitEvent> early_exit;  // it ended while the start was still going on
+    bool removing = false;
+    bool removed = false;
+    bool keep_after_exit = false;  // `docker restart`: no auto-removal in between
+    bool cleaning_up = false;      // the shim of the last run is not gone yet
+    model::RestartBackoff backoff;
+    std::shared_ptr<async::Event> restart_cancelled;  // set while a restart waits for its time
+    std::list<std::weak_ptr<Wait::State>> waits;
+    std::list<QueuedAttach> queued;
+    std::set<std::string> exec_ids;
+
+    const std::string& id() const { return record.id; }
+    model::State& state() { return record.state; }
+};
+
+using ContainerPtr = std::shared_ptr<Container>;
+
+struct ContainerState final {
+    explicit ContainerState(ContainerDependencies dependencies) : deps(std::move(dependencies)) {}
+
+    ContainerDependencies deps;
+    std::map<std::string, ContainerPtr> by_id;
+    std::map<std::string, std::string> names;  // name -> id; also of creates that are under way
+    bool shutting_down = false;
+
+    // Set by the exec service.
+    std::function<void(const shim::ExecExitEvent&)> on_exec_exit;
+    std::function<void(const std::string& exec_id)> on_exec_detached;
+    std::function<void(Container&)> on_container_exit;
+
+    const Settings& settings() const { return deps.context.settings; }
+    /// By id, name or unique prefix. Throws Error{not_found} "No such container: X".
+    ContainerPtr find(const std::string& ref) const;
+    ContainerPtr try_find(const std::string& ref) const;
+    std::string directory(const std::string& id) const;      // data_root/containers/<id>
+    std::string run_directory(const std::string& id) const;  // exec_root/c/<id12>
+    std::string log_path(const std::string& id) const;
+    void save(const Container& container, Durability durability) const;
+    /// An event with the container's labels, image and name.
+    void publish(const Container& container, const std::string& action,
+                 std::map<std::string, std::string> attributes = {}) const;
+};
+
+}  // namespace berth::engine

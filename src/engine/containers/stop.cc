@@ -1,0 +1,147 @@
+#include "engine/containers/stop.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "engine/containers/exit.h"
+#include "engine/containers/start.h"
+#include "engine/model/signals.h"
+
+namespace berth::engine {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr int kDefaultStopTimeout = 10;
+constexpr std::chrono::seconds kUndelivered{2};
+constexpr std::chrono::seconds kKillTime{10};
+
+enum class Delivery { sent, failed };
+
+/// Waits for the end of the present run. No deadline when `deadline` is empty.
+async::Task<async::Wake> wait_exit(ContainerPtr container, std::optional<SteadyTime> deadline) {
+    while (container->state().is_running()) {
+        if (!deadline) {
+            co_await container->changed.wait();
+            continue;
+        }
+        const async::Wake wake = co_await container->changed.wait_until(*deadline);
+        if (wake == async::Wake::deadline && container->state().is_running())
+            co_return async::Wake::deadline;
+    }
+    co_return async::Wake::notified;
+}
+
+async::Task<Delivery> send_signal(ContainerState& state, ContainerPtr container, int number) {
+    if (!container->shim) co_return Delivery::failed;
+    try {
+        co_await container->shim->signal(number);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::not_found) co_return Delivery::sent;
+        co_return Delivery::failed;
+    }
+    state.publish(*container, "kill", {{"signal", std::to_string(number)}});
+    co_return Delivery::sent;
+}
+
+int stop_signal(const Container& container, const StopOptions& options) {
+    if (options.signal && !options.signal->empty()) return model::signal_from(*options.signal);
+    const std::string& own = container.record.config.stop_signal;
+    return own.empty() ? SIGTERM : model::signal_from(own);
+}
+
+void mark_stopped_by_hand(ContainerState& state, Container& container) {
+    if (container.record.manually_stopped) return;
+    container.record.manually_stopped = true;
+    state.save(container, Durability::process);
+}
+
+/// Signal, patience, SIGKILL.
+async::Task<void> stop_running(ContainerState& state, ContainerPtr container, StopOptions options) {
+    const int number = stop_signal(*container, options);
+    const auto own = container->record.config.stop_timeout_s;
+    const int seconds =
+        options.timeout_s.value_or(static_cast<int>(own.value_or(kDefaultStopTimeout)));
+    const Delivery delivery = co_await send_signal(state, container, number);
+    std::optional<SteadyTime> deadline;
+    if (delivery == Delivery::failed) {
+        deadline = steady_clock::now() + kUndelivered;
+    } else if (seconds >= 0) {
+        deadline = steady_clock::now() + std::chrono::seconds(seconds);
+    }
+    const async::Wake wake = co_await wait_exit(container, deadline);
+    if (wake == async::Wake::deadline) co_await kill_and_wait(state, container);
+}
+
+}  // namespace
+
+async::Task<void> kill_and_wait(ContainerState& state, ContainerPtr container) {
+    co_await send_signal(state, container, SIGKILL);
+    const async::Wake wake = co_await wait_exit(container, steady_clock::now() + kKillTime);
+    if (wake == async::Wake::notified) co_return;
+    if (container->process)
+        syscall(SYS_pidfd_send_signal, container->process.get(), SIGKILL, nullptr, 0);
+    const async::Wake last = co_await wait_exit(container, steady_clock::now() + kKillTime);
+    if (last == async::Wake::deadline)
+        throw Error(ErrorKind::internal, "container {} does not end after SIGKILL",
+                    container->id());
+}
+
+async::Task<void> stop_container(ContainerState& state, ContainerPtr container,
+                                 StopOptions options) {
+    {
+        // A start that is going on comes first.
+        const async::Lock::Guard guard = co_await container->operations.acquire();
+        if (!container->state().is_running())
+            throw Error(ErrorKind::not_modified, "container {} is not running", container->id());
+        stop_signal(*container, options);
+        mark_stopped_by_hand(state, *container);
+        cancel_restart(state, *container);
+    }
+    if (container->state().is_running()) co_await stop_running(state, container, options);
+    state.publish(*container, "stop");
+}
+
+async::Task<void> kill_container(ContainerState& state, ContainerPtr container,
+                                 std::string signal) {
+    const int number = signal.empty() ? SIGKILL : model::signal_from(signal);
+    if (container->starting) co_await container->operations.acquire();
+    if (!container->state().is_running() || !container->shim)
+        throw Error(ErrorKind::conflict, "cannot kill container: {}: container {} is not running",
+                    container->id(), container->id());
+    const std::string& own = container->record.config.stop_signal;
+    const bool ends = own.empty() || number == SIGKILL || number == model::signal_from(own);
+    if (ends) mark_stopped_by_hand(state, *container);
+    if (number == SIGKILL) {
+        co_await kill_and_wait(state, container);
+        co_return;
+    }
+    co_await container->shim->signal(number);
+    state.publish(*container, "kill", {{"signal", std::to_string(number)}});
+}
+
+async::Task<void> restart_container(ContainerState& state, ContainerPtr container,
+                                    StopOptions options) {
+    container->keep_after_exit = true;
+    std::exception_ptr failure;
+    try {
+        if (container->state().is_running()) co_await stop_container(state, container, options);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_modified) failure = std::current_exception();
+    }
+    if (!failure) {
+        try {
+            co_await start_by_hand(state, container);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::not_modified) failure = std::current_exception();
+        }
+    }
+    container->keep_after_exit = false;
+    if (failure) std::rethrow_exception(failure);
+    state.publish(*container, "restart");
+}
+
+}  // namespace berth::engine

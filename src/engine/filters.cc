@@ -1,0 +1,105 @@
+#include "engine/filters.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace berth::engine {
+
+using nlohmann::json;
+
+namespace {
+
+bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
+    const std::size_t split = wanted.find('=');
+    const auto found = labels.find(wanted.substr(0, split));
+    if (found == labels.end()) return false;
+    return split == std::string::npos || found->second == wanted.substr(split + 1);
+}
+
+}  // namespace
+
+Filters Filters::parse(std::string_view text) {
+    Filters filters;
+    if (text.empty()) return filters;
+    const json value = parse_json(text);
+    if (!value.is_object()) throw Error(ErrorKind::invalid, "invalid filters: expected an object");
+    for (const auto& [key, wanted] : value.items()) {
+        if (wanted.is_object()) {
+            for (const auto& [item, on] : wanted.items())
+                if (!on.is_boolean() || on.get<bool>()) filters.add(key, item);
+        } else if (wanted.is_array()) {
+            for (const json& item : wanted) {
+                if (!item.is_string())
+                    throw Error(ErrorKind::invalid, "invalid filter '{}': expected texts", key);
+                filters.add(key, item.get<std::string>());
+            }
+        } else {
+            throw Error(ErrorKind::invalid, "invalid filter '{}': expected a list", key);
+        }
+    }
+    return filters;
+}
+
+void Filters::check_keys(const std::vector<std::string_view>& allowed) const {
+    for (const auto& [key, ignored] : values_)
+        if (std::ranges::find(allowed, key) == allowed.end())
+            throw Error(ErrorKind::invalid, "invalid filter '{}'", key);
+}
+
+bool Filters::has(std::string_view key) const { return values_.find(key) != values_.end(); }
+
+const std::vector<std::string>& Filters::values(std::string_view key) const {
+    static const std::vector<std::string> kNone;
+    const auto found = values_.find(key);
+    return found == values_.end() ? kNone : found->second;
+}
+
+void Filters::add(const std::string& key, std::string value) {
+    values_[key].push_back(std::move(value));
+}
+
+bool Filters::exact(std::string_view key, std::string_view text) const {
+    return any(key, [&](const std::string& value) { return value == text; });
+}
+
+bool Filters::any(std::string_view key,
+                  const std::function<bool(const std::string&)>& matches) const {
+    const auto& wanted = values(key);
+    return wanted.empty() || std::ranges::any_of(wanted, matches);
+}
+
+bool Filters::labels(const std::map<std::string, std::string>& labels) const {
+    const auto matches = [&](const std::string& wanted) { return label_matches(labels, wanted); };
+    return std::ranges::all_of(values("label"), matches) &&
+           std::ranges::none_of(values("label!"), matches);
+}
+
+std::optional<bool> Filters::boolean(std::string_view key) const {
+    std::optional<bool> result;
+    for (const std::string& text : values(key)) {
+        const bool yes = text == "1" || text == "true" || text == "t" || text == "True";
+        const bool no = text == "0" || text == "false" || text == "f" || text == "False";
+        if (!yes && !no) throw Error(ErrorKind::invalid, "invalid filter '{}={}'", key, text);
+        if (result && *result != yes)
+            throw Error(ErrorKind::invalid, "invalid filter '{}': both true and false", key);
+        result = yes;
+    }
+    return result;
+}
+
+bool matches_pattern(const std::string& pattern, const std::string& text) {
+    if (text.find(pattern) != std::string::npos) return true;
+    // std::regex recurses a frame a character: short patterns and names only.
+    if (pattern.size() > 256 || text.size() > 256) return false;
+    try {
+        return std::regex_search(text, std::regex(pattern));
+    } catch (const std::regex_error&) {
+        return false;
+    }
+}
+
+}  // namespace berth::engine

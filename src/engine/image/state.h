@@ -1,0 +1,53 @@
+// Images inside the engine: the store, the puller and the adapter that puts their layers into the
+// storage. Engine thread, but for the LayerSink, which worker threads call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/context.h"
+#include "engine/images.h"
+#include "engine/model/container_config.h"
+#include "image/layer_sink.h"
+#include "image/pull.h"
+#include "image/store.h"
+
+namespace berth::engine {
+
+struct ImageDependencies final {
+    Context context;
+};
+
+/// What a container takes from its image.
+struct ImageForContainer final {
+    std::string id;
+    std::string top_layer;  // chain id; empty without layers
+    std::string manifest;
+    std::string platform;  // os/architecture[/variant]
+    model::ContainerConfig config;
+};
+
+struct ImageState final {
+    explicit ImageState(ImageDependencies dependencies);
+
+    ImageDependencies deps;
+    std::unique_ptr<image::LayerSink> layers;
+    std::unique_ptr<image::ImageStore> store;
+    std::unique_ptr<image::Puller> puller;
+    /// Containers made from an image; set by the engine.
+    image::FindUses uses;
+
+    /// Opens the store and removes layers that no image names.
+    void load();
+    /// Throws Error{not_found} "No such image: X:tag".
+    ImageForContainer for_container(const std::string& name) const;
+    /// True when `name` (a tag) still points at the image.
+    bool still_named(const std::string& name, const std::string& image_id) const;
+    void publish(const std::string& actor, const std::string& action,
+                 const std::string& name) const;
+};
+
+}  // namespace berth::engine

@@ -1,0 +1,306 @@
+#include "engine/model/validate.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "base/error.h"
+#include "engine/model/restart.h"
+#include "engine/model/signals.h"
+#include "net/ipam.h"
+#include "oci/defaults.h"
+
+namespace berth::engine::model {
+
+namespace {
+
+constexpr std::int64_t kMinMemory = 6 << 20;
+
+[[noreturn]] void refuse(const std::string& text) {
+    throw Error::with_text(ErrorKind::invalid, text);
+}
+
+void check_hostname(const std::string& name) {
+    if (name.size() > 63) refuse("invalid hostname: " + name);
+    for (const char c : name)
+        if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '.' && c != '_')
+            refuse("invalid hostname format: " + name);
+}
+
+void check_env(const std::vector<std::string>& env) {
+    for (const std::string& entry : env)
+        if (entry.empty() || entry.front() == '=') refuse("invalid environment variable: " + entry);
+}
+
+void check_memory(const Resources& r) {
+    if (r.memory < 0) refuse("Minimum memory limit allowed is 6MB");
+    if (r.memory != 0 && r.memory < kMinMemory) refuse("Minimum memory limit allowed is 6MB");
+    if (r.memory > 0 && r.memory_swap > 0 && r.memory_swap < r.memory)
+        refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
+    if (r.memory == 0 && r.memory_swap > 0)
+        refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
+    if (r.memory_reservation != 0 && r.memory_reservation < kMinMemory)
+        refuse("Minimum memory reservation allowed is 6MB");
+    if (r.memory > 0 && r.memory_reservation > r.memory)
+        refuse("Minimum memory limit can not be less than memory reservation limit, see usage");
+}
+
+void check_cpu(const Resources& r, const Abilities& abilities) {
+    if (r.cpu_shares < 0) refuse("shares cannot be negative");
+    if (r.nano_cpus != 0 && r.cpu_period != 0)
+        refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+    if (r.nano_cpus != 0 && r.cpu_quota != 0)
+        refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+    if (r.nano_cpus < 0 || r.nano_cpus > abilities.cpus * 1'000'000'000LL)
+        refuse(
+            fmt::format("range of CPUs is from 0.01 to {0}.00, as there are only {0} CPUs "
+                        "available",
+                        abilities.cpus));
+    if (r.cpu_period != 0 && (r.cpu_period < 1000 || r.cpu_period > 1'000'000))
+        refuse(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. "
+            "1000000)");
+    if (r.cpu_quota != 0 && r.cpu_quota != -1 && r.cpu_quota < 1000)
+        refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+}
+
+void check_healthcheck(const ContainerConfig& config) {
+    if (!config.healthcheck) return;
+    const Healthcheck& check = *config.healthcheck;
+    const auto bad = [](std::int64_t ns) { return ns != 0 && ns < 1'000'000; };
+    if (bad(check.interval_ns)) refuse("Interval in Healthcheck cannot be less than 1ms");
+    if (bad(check.timeout_ns)) refuse("Timeout in Healthcheck cannot be less than 1ms");
+    if (bad(check.start_period_ns)) refuse("StartPeriod in Healthcheck cannot be less than 1ms");
+    if (bad(check.start_interval_ns))
+        refuse("StartInterval in Healthcheck cannot be less than 1ms");
+    if (check.retries < 0) refuse("Retries in Healthcheck cannot be negative");
+}
+
+/// What cannot go together with a namespace that another container owns.
+void check_container_network(const ContainerConfig& config, const HostConfig& host) {
+    if (!host.network_mode.starts_with("container:")) return;
+    if (!config.hostname.empty()) refuse("conflicting options: hostname and the network mode");
+    if (!host.links.empty())
+        refuse(
+            "conflicting options: container type network can't be used "
+            "with links. This would result in undefined behavior");
+    if (!host.dns.empty()) refuse("conflicting options: dns and the network mode");
+    if (!host.extra_hosts.empty())
+        refuse("conflicting options: custom host-to-IP mapping and the network mode");
+    if (!host.port_bindings.empty() || host.publish_all_ports)
+        refuse("conflicting options: port publishing and the container type network mode");
+    if (!config.exposed_ports.empty())
+        refuse("conflicting options: port exposing and the container type network mode");
+}
+
+void check_modes(const HostConfig& host, const Abilities& abilities) {
+    if (!abilities.runtimes.contains(host.runtime) && !host.runtime.empty())
+        refuse(fmt::format("unknown or invalid runtime name: {}", host.runtime));
+    const auto one_of = [](const std::string& mode, const std::set<std::string>& words) {
+        return mode.empty() || words.contains(mode) || mode.starts_with("container:");
+    };
+    if (!one_of(host.ipc_mode, {"private", "shareable", "host", "none"}))
+        refuse("invalid IPC mode: " + host.ipc_mode);
+    if (!one_of(host.pid_mode, {"host"})) refuse("invalid PID mode: " + host.pid_mode);
+    if (!host.uts_mode.empty() && host.uts_mode != "host")
+        refuse("invalid UTS mode: " + host.uts_mode);
+    if (!host.userns_mode.empty() && host.userns_mode != "host")
+        refuse("invalid userns mode: " + host.userns_mode);
+    if (!host.cgroupns_mode.empty() && host.cgroupns_mode != "host" &&
+        host.cgroupns_mode != "private")
+        refuse("invalid cgroup namespace mode: " + host.cgroupns_mode);
+    if (!host.isolation.empty() && host.isolation != "default")
+        refuse(fmt::format("invalid isolation '{}' on linux", host.isolation));
+}
+
+void check_log(const LogConfig& log) {
+    if (log.type != "json-file" && log.type != "none" && !log.type.empty())
+        refuse(fmt::format("logger: no log driver named '{}' is registered", log.type));
+    if (log.type != "json-file") return;
+    static const std::set<std::string> kOptions = {
+        "max-size", "max-file",  "compress", "labels", "labels-regex",
+        "env",      "env-regex", "tag",      "mode",   "max-buffer-size"};
+    for (const auto& [key, value] : log.options)
+        if (!kOptions.contains(key))
+            refuse(fmt::format("unknown log opt '{}' for json-file log driver", key));
+    if (log.options.contains("max-file") && log.options.at("max-file") != "1" &&
+        !log.options.contains("max-size"))
+        refuse("max-file cannot be set when max-size is not set");
+}
+
+void check_ports(const ContainerConfig& config, const HostConfig& host) {
+    for (const std::string& port : config.exposed_ports) port_spec_from(port);
+    for (const auto& [port, bindings] : host.port_bindings) {
+        port_spec_from(port);
+        for (const PortBinding& binding : bindings) {
+            host_port_range(binding.host_port);
+            if (!binding.host_ip.empty() && !net::IpAddress::is_valid(binding.host_ip))
+                refuse("invalid IP address: " + binding.host_ip);
+        }
+    }
+}
+
+void check_network(const ContainerConfig& config, const HostConfig& host,
+                   const NetworkingConfig& networking) {
+    if (!config.mac_address.empty()) net::check_mac(config.mac_address);
+    check_container_network(config, host);
+    const bool predefined = host.network_mode == "bridge" || host.network_mode == "default";
+    for (const auto& [name, endpoint] : networking.endpoints) {
+        if (!endpoint.mac_address.empty()) net::check_mac(endpoint.mac_address);
+        if (!predefined) continue;
+        if (!endpoint.ipv4_address.empty())
+            refuse("user specified IP address is supported on user defined networks only");
+        if (!endpoint.aliases.empty())
+            refuse("network-scoped aliases are only supported for user-defined networks");
+    }
+    for (const std::string& entry : host.extra_hosts)
+        if (entry.find(':') == std::string::npos)
+            refuse(fmt::format("bad format for add-host: \"{}\"", entry));
+    for (const std::string& server : host.dns)
+        if (!net::IpAddress::is_valid(server))
+            refuse("ip address is not correctly formatted: " + server);
+}
+
+std::string capability_name(const std::string& text) {
+    std::string name;
+    for (const char c : text)
+        name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    if (name == "ALL") return name;
+    if (!name.starts_with("CAP_")) name = "CAP_" + name;
+    const auto& known = oci::all_capabilities();
+    if (std::ranges::find(known, name) == known.end())
+        refuse(fmt::format("invalid capability: unknown capability: {}", text));
+    return name;
+}
+
+bool has(const std::vector<std::string>& list, const std::string& item) {
+    return std::ranges::find(list, item) != list.end();
+}
+
+std::vector<std::string> capability_names(const std::vector<std::string>& texts) {
+    std::vector<std::string> names;
+    for (const std::string& text : texts) names.push_back(capability_name(text));
+    return names;
+}
+
+}  // namespace
+
+PortSpec port_spec_from(const std::string& text) {
+    PortSpec spec;
+    const std::size_t slash = text.find('/');
+    if (slash != std::string::npos) spec.protocol = text.substr(slash + 1);
+    const std::string number = text.substr(0, slash);
+    const auto [end, error] =
+        std::from_chars(number.data(), number.data() + number.size(), spec.number);
+    if (error != std::errc() || end != number.data() + number.size() || spec.number == 0)
+        refuse("invalid port specification: \"" + text + "\"");
+    if (spec.protocol != "tcp" && spec.protocol != "udp" && spec.protocol != "sctp")
+        refuse("invalid port protocol: " + spec.protocol);
+    return spec;
+}
+
+std::pair<std::uint16_t, std::uint16_t> host_port_range(const std::string& text) {
+    if (text.empty()) return {0, 0};
+    std::uint16_t first = 0;
+    std::uint16_t last = 0;
+    const char* end = text.data() + text.size();
+    auto read = std::from_chars(text.data(), end, first);
+    last = first;
+    if (read.ec == std::errc() && read.ptr != end && *read.ptr == '-')
+        read = std::from_chars(read.ptr + 1, end, last);
+    if (read.ec != std::errc() || read.ptr != end || last < first)
+        refuse("invalid port specification: \"" + text + "\"");
+    return {first, last};
+}
+
+SecurityOptions security_options_from(const std::vector<std::string>& options,
+                                      bool default_no_new_privileges) {
+    SecurityOptions read;
+    read.no_new_privileges = default_no_new_privileges;
+    for (const std::string& option : options) {
+        std::size_t split = option.find('=');
+        if (split == std::string::npos) split = option.find(':');
+        const std::string key = option.substr(0, split);
+        const std::string value = split == std::string::npos ? "" : option.substr(split + 1);
+        if (key == "no-new-privileges") {
+            read.no_new_privileges = value != "false";
+        } else if (key == "seccomp") {
+            read.seccomp = value == "builtin" ? "" : value;
+        } else if (key == "systempaths" && value == "unconfined") {
+            read.unconfined_paths = true;
+        } else if (key != "label" && key != "apparmor" && key != "disable") {
+            // Labels and AppArmor profiles have no power in a user namespace: taken, not applied.
+            refuse(fmt::format("invalid --security-opt 2: \"{}\"", option));
+        }
+    }
+    return read;
+}
+
+std::vector<std::string> capabilities_of(const HostConfig& host) {
+    if (host.privileged) return oci::all_capabilities();
+    const std::vector<std::string> add = capability_names(host.cap_add);
+    const std::vector<std::string> drop = capability_names(host.cap_drop);
+    std::vector<std::string> result;
+    for (const std::string& name : oci::all_capabilities()) {
+        const bool by_default = has(oci::default_capabilities(), name);
+        bool kept = has(drop, "ALL") ? has(add, "ALL") || has(add, name)
+                                     : has(add, "ALL") || by_default || has(add, name);
+        // What is named explicitly beats ALL.
+        if (has(drop, name) && !has(add, name)) kept = false;
+        if (kept) result.push_back(name);
+    }
+    return result;
+}
+
+void validate(const ContainerConfig& config, const HostConfig& host,
+              const NetworkingConfig& networking, const Abilities& abilities) {
+    check_hostname(config.hostname);
+    check_env(config.env);
+    if (!config.working_dir.empty() && config.working_dir.front() != '/')
+        refuse(fmt::format("the working directory '{}' is invalid, it needs to be an absolute path",
+                           config.working_dir));
+    if (!config.stop_signal.empty()) signal_from(config.stop_signal);
+    check_healthcheck(config);
+    check_restart_policy(host.restart_policy, host.auto_remove);
+    check_memory(host.resources);
+    check_cpu(host.resources, abilities);
+    check_modes(host, abilities);
+    check_log(host.log_config);
+    check_ports(config, host);
+    check_network(config, host, networking);
+    security_options_from(host.security_opt, false);
+    capabilities_of(host);
+    if (host.shm_size < 0) refuse("SHM size can not be less than 0");
+    if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000)
+        refuse(fmt::format("Invalid value {}, range for oom score adj is [-1000, 1000]",
+                           host.oom_score_adj));
+    for (const auto& [key, value] : host.sysctls)
+        if (key.find('.') == std::string::npos || key.find('/') != std::string::npos)
+            refuse(fmt::format("sysctl '{}' is not allowed", key));
+}
+
+std::vector<std::string> warnings(const HostConfig& host, const Abilities& abilities) {
+    std::vector<std::string> lines;
+    const Resources& r = host.resources;
+    const auto add = [&](bool asked, bool able, const char* what) {
+        if (asked && !able)
+            lines.push_back(fmt::format(
+                "Your kernel does not support {} or the cgroup is not delegated. It is discarded.",
+                what));
+    };
+    add(r.memory > 0, abilities.memory_limit, "memory limit capabilities");
+    add(r.memory_reservation > 0, abilities.memory_limit, "memory soft limit capabilities");
+    add(r.nano_cpus > 0, abilities.cpu_limit, "CPU CFS scheduler limits");
+    add(r.cpu_period > 0 || r.cpu_quota > 0, abilities.cpu_limit, "CPU CFS period and quota");
+    add(r.cpu_shares > 0, abilities.cpu_limit, "CPU shares");
+    add(!r.cpuset_cpus.empty() || !r.cpuset_mems.empty(), abilities.cpuset, "cpuset");
+    add(r.pids_limit.has_value(), abilities.pids_limit, "PIDs limit capabilities");
+    add(r.blkio_weight > 0, abilities.io, "Block I/O weight");
+    if (r.oom_kill_disable.value_or(false))
+        lines.emplace_back("OomKillDisable is discarded: cgroup v2 has no such switch.");
+    if (host.network_mode == "host" && !host.port_bindings.empty())
+        lines.emplace_back("Published ports are discarded when using host network mode");
+    return lines;
+}
+
+}  // namespace berth::engine::model

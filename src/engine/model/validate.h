@@ -1,0 +1,50 @@
+// What a create request may not say, with Docker's texts, and what it may say in vain. Pure.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/model/container_config.h"
+
+namespace berth::engine::model {
+
+/// What this machine and engine can do.
+struct Abilities final {
+    int cpus = 1;
+    bool memory_limit = false, cpu_limit = false, pids_limit = false, cpuset = false, io = false;
+    std::set<std::string> runtimes;
+};
+
+/// Throws Error{invalid} for the first thing that is wrong.
+void validate(const ContainerConfig& config, const HostConfig& host,
+              const NetworkingConfig& networking, const Abilities& abilities);
+/// A line for each limit and option that will have no effect.
+std::vector<std::string> warnings(const HostConfig& host, const Abilities& abilities);
+
+/// "80/tcp" or "80"; returns the number and sets nothing. Throws Error{invalid} `invalid port`.
+struct PortSpec final {
+    std::uint16_t number = 0;
+    std::string protocol = "tcp";
+    bool operator==(const PortSpec&) const = default;
+};
+PortSpec port_spec_from(const std::string& text);
+/// "8000" or "8000-8010"; {0, 0} when empty.
+std::pair<std::uint16_t, std::uint16_t> host_port_range(const std::string& text);
+
+/// "no-new-privileges", "seccomp=…" and so on, read.
+struct SecurityOptions final {
+    bool no_new_privileges = false;
+    std::string seccomp;  // empty: the default; "unconfined"; else a profile's JSON
+    bool unconfined_paths = false;
+};
+/// Throws Error{invalid} for an unknown one.
+SecurityOptions security_options_from(const std::vector<std::string>& options,
+                                      bool default_no_new_privileges);
+
+/// CapAdd and CapDrop applied to the default set, sorted as the default set is. Throws
+/// Error{invalid} for an unknown name.
+std::vector<std::string> capabilities_of(const HostConfig& host);
+
+}  // namespace berth::engine::model

@@ -1,0 +1,39 @@
+// Turns a container's record into the OCI configuration that the runtime gets. Pure: all that has
+// to be looked up (user, paths, namespaces) comes in by SpecInputs.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/execs.h"
+#include "engine/model/record.h"
+#include "engine/model/user.h"
+#include "engine/settings.h"
+#include "oci/runtime_spec.h"
+
+namespace berth::engine {
+
+struct SpecInputs final {
+    const model::ContainerRecord& record;
+    const Settings& settings;
+    model::ProcessUser user;
+    std::string rootfs = "rootfs";                            // relative to the bundle
+    std::string hosts_path, hostname_path, resolv_conf_path;  // empty: not mounted
+    std::string init_program;     // berth-init; used when the container wants an init
+    std::string seccomp_profile;  // text of the daemon's profile; empty: built in
+    /// Namespaces of other processes: "network", "ipc", "pid" -> /proc/PID/ns/…
+    std::map<std::string, std::string> joined;
+    std::vector<std::string> host_devices;  // what a privileged container gets besides the usual
+};
+
+oci::Spec build_spec(const SpecInputs& inputs);
+
+/// The process of an exec: the container's own environment and rights, with what `exec` changes.
+oci::Process build_exec_process(const SpecInputs& inputs, const ExecConfig& exec);
+
+/// True when the container's process 1 gets an init in front.
+bool wants_init(const model::ContainerRecord& record, const Settings& settings);
+
+}  // namespace berth::engine

@@ -1,0 +1,149 @@
+#include "engine/volume/state.h"
+
+#include <dirent.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace berth::engine {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kAnonymousLabel = "com.docker.volume.anonymous";
+
+std::string record_text(const Volume& volume) {
+    return dump_json({{"v", 1},
+                      {"name", volume.name},
+                      {"created", volume.created.ns},
+                      {"options", volume.options},
+                      {"labels", volume.labels},
+                      {"anonymous", volume.anonymous}});
+}
+
+Volume volume_from(const std::string& text) {
+    const json value = parse_json(text);
+    const JsonReader r(value);
+    return {r.string("name"), Timestamp{r.integer("created")}, r.string_map("options"),
+            r.string_map("labels"), r.boolean("anonymous", false)};
+}
+
+void check_options(const VolumeRequest& request) {
+    if (!request.driver.empty() && request.driver != "local")
+        throw Error(ErrorKind::not_found,
+                    "error looking up volume plugin {0}: plugin \"{0}\" not found", request.driver);
+    for (const auto& [key, value] : request.options) {
+        if (key != "type" && key != "o" && key != "device" && key != "size")
+            throw Error(ErrorKind::invalid, "create {}: invalid option: \"{}\"", request.name, key);
+        throw Error(ErrorKind::unsupported,
+                    "create {}: options of the local driver need rights that a rootless engine "
+                    "lacks: \"{}\"",
+                    request.name, key);
+    }
+}
+
+}  // namespace
+
+std::string VolumeState::mountpoint(const std::string& name) const {
+    return deps.context.settings.data_root + "/volumes/" + name + "/_data";
+}
+
+void VolumeState::load() {
+    const std::string root = deps.context.settings.data_root + "/volumes";
+    make_directories(root, 0711);
+    for (const auto& entry : std::filesystem::directory_iterator(root)) {
+        const auto text = read_file_if_exists(entry.path().string() + "/volume.json");
+        if (!text) {
+            // A crash between mkdir and the record: nobody was told that it exists.
+            remove_tree(entry.path().string());
+            continue;
+        }
+        try {
+            Volume volume = volume_from(*text);
+            std::string name = volume.name;
+            volumes.emplace(std::move(name), std::move(volume));
+        } catch (const Error& error) {
+            log::warn("volume {}: {}", entry.path().string(), error.message());
+        }
+    }
+}
+
+async::Task<const Volume*> VolumeState::ensure(VolumeRequest request) {
+    Volume volume;
+    volume.anonymous = request.name.empty();
+    if (volume.anonymous) {
+        request.name = random_hex_id();
+        request.labels.emplace(kAnonymousLabel, "");
+    }
+    if (const auto known = volumes.find(request.name); known != volumes.end())
+        co_return &known->second;
+    Name::parse(request.name);
+    check_options(request);
+    volume.name = request.name;
+    volume.created = Timestamp::now();
+    volume.options = request.options;
+    volume.labels = request.labels;
+    const std::string directory = deps.context.settings.data_root + "/volumes/" + volume.name;
+    const std::string text = record_text(volume);
+    const Durability durability = volume.anonymous ? Durability::process : Durability::power;
+    co_await deps.context.pool.run([directory, text, durability] {
+        make_directories(directory + "/_data", 0755);
+        replace_file(directory + "/volume.json", text, 0600, durability);
+    });
+    const auto [place, added] = volumes.emplace(request.name, std::move(volume));
+    if (added) publish(request.name, "create");
+    co_return &place->second;
+}
+
+async::Task<void> VolumeState::prepare(model::MountPoint& mount) {
+    VolumeRequest request;
+    request.name = mount.name;
+    request.driver = mount.driver;
+    request.labels = mount.volume_labels;
+    request.options = mount.volume_options;
+    const Volume* volume = co_await ensure(std::move(request));
+    mount.name = volume->name;
+    mount.driver = "local";
+    mount.source = mountpoint(volume->name);
+}
+
+async::Task<void> VolumeState::destroy(std::string name) {
+    if (!removing.insert(name).second)
+        throw Error(ErrorKind::conflict, "remove {}: volume is being removed", name);
+    const std::string directory = deps.context.settings.data_root + "/volumes/" + name;
+    std::exception_ptr failure;
+    try {
+        co_await deps.context.pool.run([directory] { remove_tree(directory); });
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    removing.erase(name);
+    if (failure) std::rethrow_exception(failure);
+    volumes.erase(name);
+    publish(name, "destroy");
+}
+
+async::Task<void> VolumeState::remove_if_unused(std::string name) {
+    if (!volumes.contains(name) || removing.contains(name)) co_return;
+    if (users && !users(name).empty()) co_return;
+    co_await destroy(name);
+}
+
+void VolumeState::publish(const std::string& name, const std::string& action,
+                          std::map<std::string, std::string> attributes) const {
+    attributes.emplace("driver", "local");
+    Event event;
+    event.type = "volume";
+    event.action = action;
+    event.actor = name;
+    event.attributes = std::move(attributes);
+    deps.context.events.publish(std::move(event));
+}
+
+}  // namespace berth::engine
