@@ -1,7 +1,8 @@
 // berthd: reads flags and daemon.json, takes the lock, runs the supervisor. `berthd holder` is the
 // process that pins the namespaces; the supervisor starts it.
+#include <linux/close_range.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -81,6 +82,8 @@ int supervise(const daemon::CommandLine& line, const daemon::Supervisor::Reload&
 
 int run(const std::vector<std::string>& arguments) {
     std::vector<UniqueFd> inherited = systemd::take_listen_fds();
+    // What a careless parent left open must not travel on into engine and containers.
+    ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     // Whether root or not, flags and file are judged first: --help and --validate work anywhere.
     const auto wants = variable("XDG_RUNTIME_DIR");
     const bool named = wants && !wants->empty();

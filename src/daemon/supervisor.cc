@@ -1,6 +1,7 @@
 #include "daemon/supervisor.h"
 
 #include <fmt/ranges.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -74,6 +75,14 @@ PidFd make_holder_beside(const PidFd& member) {
         throw Error(ErrorKind::internal,
                     "making the holder again in the user namespace of process {}: {}", member.pid(),
                     rootlesskit::explain(failure, {}));
+    }
+}
+
+void reap_if_child(const PidFd& process) {
+    try {
+        (void)process.try_reap();
+    } catch (const Error&) {
+        // An adopted one is a child of somebody else.
     }
 }
 
@@ -303,6 +312,8 @@ void Supervisor::announce_when_ready() {
     for (const Listener& listener : listeners_) log::info("API listen on {}", listener.host);
     const auto took = std::chrono::duration_cast<milliseconds>(steady_now() - born_).count();
     log::info("ready after {} ms", took);
+    // The start is over: what parsing needed goes back, since the process idles from here on.
+    ::malloc_trim(0);
     notifier_.send("READY=1\nSTATUS=serving " + config_.hosts.front());
 }
 
@@ -330,11 +341,7 @@ void Supervisor::on_child_end(Child& child) {
 void Supervisor::on_holder_end() {
     const bool stopping = phase_ == Phase::stopping_engine || phase_ == Phase::stopping_rest;
     log::error("the holder, process {}, ended", holder_.pid());
-    try {
-        (void)holder_.try_reap();
-    } catch (const Error&) {
-        // An adopted one is nobody's child here.
-    }
+    reap_if_child(holder_);
     holder_ = {};
     if (stopping) return;
     std::vector<PidFd> shims = living_shims(config_.exec_root);
@@ -367,6 +374,7 @@ void Supervisor::finish() {
     if (holder_) {
         holder_.signal(SIGKILL);
         linux_os::wait_readable(holder_.fd(), kFormerEnginePatienceMs);
+        reap_if_child(holder_);
     }
     remove_files();
 }

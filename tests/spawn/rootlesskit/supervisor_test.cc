@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 
 #include "base/file.h"
+#include "linux/message_socket.h"
 #include "rootlesskit/preflight.h"
 #include "supervisor_world.h"
 
@@ -24,7 +27,7 @@ class Supervisor : public ::testing::Test {
 
     void stop(World::Daemon& daemon) {
         daemon.process.signal(SIGTERM);
-        read_all(daemon.output);
+        ASSERT_TRUE(wait_gone(daemon.process));
         EXPECT_EQ(daemon.process.reap().code, 0);
     }
     World world;
@@ -113,6 +116,56 @@ TEST_F(Supervisor, a_lost_holder_is_made_again_in_the_same_user_namespace) {
     EXPECT_EQ(world.ask("user"), user);
     EXPECT_NE(world.recorded("holder"), holder.pid());
     stop(daemon);
+}
+
+TEST_F(Supervisor, a_start_without_holder_joins_the_user_namespace_that_survived) {
+    auto first = world.start();
+    world.read_until(first, "ready after");
+    const std::string user = world.ask("user");
+    const auto network = linux_os::PidFd::open(world.recorded("network"));
+    const auto holder = linux_os::PidFd::open(world.recorded("holder"));
+    first.process.signal(SIGKILL);
+    (void)first.process.reap();
+    holder.signal(SIGKILL);
+    ASSERT_TRUE(wait_gone(holder));
+    auto second = world.start();
+    world.read_until(second, "ready after");
+    EXPECT_EQ(world.ask("user"), user);
+    EXPECT_TRUE(wait_gone(network)) << "it serves the lost holder's network namespace";
+    stop(second);
+}
+
+TEST_F(Supervisor, containers_that_run_on_keep_holder_and_network) {
+    auto daemon = world.start();
+    world.read_until(daemon, "ready after");
+    make_directories(world.exec_root() + "/c/0123456789ab");
+    const UniqueFd shim =
+        linux_os::listen_messages(world.exec_root() + "/c/0123456789ab/shim.sock");
+    const auto holder = linux_os::PidFd::open(world.recorded("holder"));
+    const auto network = linux_os::PidFd::open(world.recorded("network"));
+    stop(daemon);
+    EXPECT_TRUE(holder.alive());
+    EXPECT_TRUE(network.alive());
+    EXPECT_EQ(world.recorded("engine"), -1);
+}
+
+TEST_F(Supervisor, readiness_and_stop_are_notified) {
+    const std::string path = world.runtime() + "/notify";
+    const UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, path.size());
+    ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    auto daemon = world.start({}, {"HOME=" + world.directory(), "NOTIFY_SOCKET=" + path,
+                                   "XDG_RUNTIME_DIR=" + world.runtime()});
+    const auto receive = [&] {
+        char text[256];
+        if (!linux_os::wait_readable(socket, 10'000)) return std::string("nothing");
+        return std::string(text, static_cast<std::size_t>(::read(socket.get(), text, sizeof text)));
+    };
+    EXPECT_EQ(receive(), "READY=1\nSTATUS=serving unix://" + world.runtime() + "/docker.sock");
+    stop(daemon);
+    EXPECT_EQ(receive(), "STOPPING=1");
 }
 
 TEST_F(Supervisor, an_engine_that_cannot_start_ends_the_start_with_its_reason) {
