@@ -128,6 +128,13 @@ std::string home_of(uid_t uid) {
     return "/";
 }
 
+/// Go's texts, which clients match, begin in lower case.
+std::string reason_of(int errno_value) {
+    std::string text = errno_text(errno_value);
+    if (!text.empty()) text[0] = static_cast<char>(std::tolower(text[0]));
+    return text;
+}
+
 [[noreturn]] void throw_exec(const std::string& name, ErrorKind kind, std::string_view text,
                              int errno_value) {
     throw Error::with_text(kind, fmt::format("exec: \"{}\": {}", name, text), errno_value);
@@ -194,7 +201,7 @@ std::string find_executable(const std::string& name, const std::vector<std::stri
         if (failed == 0) return name;
         if (failed == EISDIR) throw_exec(name, ErrorKind::denied, "is a directory", EISDIR);
         if (failed == EACCES) throw_exec(name, ErrorKind::denied, "permission denied", EACCES);
-        throw_exec(name, ErrorKind::not_found, fmt::format("stat {}: {}", name, errno_text(failed)),
+        throw_exec(name, ErrorKind::not_found, fmt::format("stat {}: {}", name, reason_of(failed)),
                    failed);
     }
     std::string path = variable(environment, "PATH").value_or(std::string(kDefaultPath));
@@ -247,7 +254,7 @@ void execute(const PreparedProgram& program, const std::optional<SeccompProgram>
     ::execve(program.path.c_str(), arguments.data(), environment.data());
     const int saved = errno;
     throw Error::with_text(saved == EACCES ? ErrorKind::denied : ErrorKind::not_found,
-                           fmt::format("exec {}: {}", program.path, errno_text(saved)), saved);
+                           fmt::format("exec {}: {}", program.path, reason_of(saved)), saved);
 }
 
 }  // namespace berth::runtime
