@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "shim/read_buffer.h"
+#include "shim/idle_memory.h"
 #include "shim/rootfs.h"
 #include "shim/shim.h"
 
@@ -38,10 +38,7 @@ void run(const std::string& directory) {
     shim::ShimConfig config = shim::parse_shim_config(read_file(directory + "/shim.json"));
     shim::enter_private_mounts();
     shim::EventLoop loop;
-    loop.on_quiet([] {
-        shim::release_read_buffer();
-        ::malloc_trim(0);
-    });
+    loop.on_quiet(shim::release_idle_memory);
     shim::Shim container(loop, directory, std::move(config));
     container.begin(std::move(connection));
     loop.run();

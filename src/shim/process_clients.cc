@@ -10,8 +10,8 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "shim/idle_memory.h"
 #include "shim/process_streams.h"
-#include "shim/read_buffer.h"
 
 namespace berth::shim {
 namespace {

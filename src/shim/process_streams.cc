@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "shim/read_buffer.h"
+#include "shim/idle_memory.h"
 
 // The output half and the life cycle; clients and input are in process_clients.cc.
 namespace berth::shim {
