@@ -57,6 +57,12 @@ void raise_descriptor_limit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Removes the directory at the end of its scope; it stays while anything is in it.
+struct EmptyDirectory final {
+    std::string path;
+    ~EmptyDirectory() { ::rmdir(path.c_str()); }
+};
+
 int supervise(const daemon::CommandLine& line, const daemon::Supervisor::Reload& reload,
               std::vector<UniqueFd> inherited) {
     const daemon::Config& config = line.config;
@@ -66,18 +72,14 @@ int supervise(const daemon::CommandLine& line, const daemon::Supervisor::Reload&
     make_directories(config.exec_root, 0700);
     if (::access(config.exec_root.c_str(), W_OK | X_OK) < 0)
         throw_errno("writing to the run-time directory {}", config.exec_root);
-    int status = 1;
-    {
-        const daemon::InstanceLock lock(config);
-        systemd::Notifier notifier(variable("NOTIFY_SOCKET").value_or(""));
-        // Children report through the supervisor alone.
-        for (const char* name : {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"})
-            ::unsetenv(name);
-        daemon::Supervisor supervisor(config, std::move(notifier), reload);
-        status = supervisor.run(std::move(inherited));
-    }
-    ::rmdir(config.exec_root.c_str());  // stays while anything is in it
-    return status;
+    const EmptyDirectory directory{config.exec_root};
+    const daemon::InstanceLock lock(config);
+    systemd::Notifier notifier(variable("NOTIFY_SOCKET").value_or(""));
+    // Children report through the supervisor alone.
+    for (const char* name : {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"})
+        ::unsetenv(name);
+    daemon::Supervisor supervisor(config, std::move(notifier), reload);
+    return supervisor.run(std::move(inherited));
 }
 
 int run(const std::vector<std::string>& arguments) {
