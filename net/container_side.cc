@@ -65,11 +65,11 @@ void configure_tap(const ProcessConfig& config) {
     const unsigned index = link_index(kTapName);
     NetlinkBatch batch;
     batch.set_up(link_index("lo"), "lo");
-    batch.set_mtu(index, kTapName, config.mtu);
+    batch.set_mtu(index, kTapName, config.tap_mtu);
     batch.set_up(index, kTapName);
     batch.add_address(index, addresses.v4, IfExists::accept);
     batch.add_default_route(index, addresses.v4_gateway, IfExists::accept);
-    if (config.ipv6 && exists("/proc/sys/net/ipv6")) {
+    if (config.tap_ipv6 && exists("/proc/sys/net/ipv6")) {
         batch.add_address(index, addresses.v6, IfExists::accept);
         batch.add_default_route(index, addresses.v6_gateway, IfExists::accept);
     }

@@ -258,23 +258,25 @@ Reply decode_reply(std::string_view text) {
 
 json to_json(const ProcessConfig& config) {
     return {{"socket", config.socket},       {"state_file", config.state_file},
-            {"log_level", config.log_level}, {"mtu", config.mtu},
-            {"ipv6", config.ipv6},           {"allow_host_loopback", config.allow_host_loopback}};
+            {"log-level", config.log_level}, {"tap_mtu", config.tap_mtu},
+            {"tap_ipv6", config.tap_ipv6},   {"allow_host_loopback", config.allow_host_loopback}};
 }
 
 ProcessConfig process_config_from(const json& value) {
     const JsonReader reader(value, "config");
     ProcessConfig config;
     config.socket = reader.string("socket");
-    if (config.socket.empty()) throw Error(ErrorKind::invalid, "config.socket is missing");
+    const std::string exec_root = reader.string("exec-root");
+    if (config.socket.empty() && !exec_root.empty()) config.socket = exec_root + "/network.sock";
+    if (config.socket.empty()) throw Error(ErrorKind::invalid, "config.exec-root is missing");
     config.state_file = reader.string("state_file");
     if (config.state_file.empty()) {
         const auto slash = config.socket.rfind('/');
         config.state_file = config.socket.substr(0, slash + 1) + "network-state.json";
     }
-    config.log_level = reader.string("log_level", config.log_level);
-    config.mtu = static_cast<int>(reader.integer("mtu", config.mtu));
-    config.ipv6 = reader.boolean("ipv6", config.ipv6);
+    config.log_level = reader.string("log-level", config.log_level);
+    config.tap_mtu = static_cast<int>(reader.integer("tap_mtu", config.tap_mtu));
+    config.tap_ipv6 = reader.boolean("tap_ipv6", config.tap_ipv6);
     config.allow_host_loopback = reader.boolean("allow_host_loopback", config.allow_host_loopback);
     return config;
 }

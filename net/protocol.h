@@ -19,13 +19,15 @@ namespace berth::net {
 /// so the real network never sees it, and it makes the path 4 to 6 times as fast as 1500.
 constexpr int kFastMtu = 65520;
 
-/// What the supervisor's `configure` message holds for the network process.
+/// What the network process takes from the `config` of the supervisor's `configure`. That is the
+/// whole configuration of the daemon, so `exec-root` and `log-level` are read as daemon.json spells
+/// them; the other keys are the process's own.
 struct ProcessConfig final {
-    std::string socket;                // where to listen: $XDG_RUNTIME_DIR/berth/network.sock
-    std::string state_file;            // what survives a crash of the process; empty: beside socket
+    std::string socket;                // where to listen; empty: EXEC-ROOT/network.sock
+    std::string state_file;            // what survives a crash; empty: beside the socket
     std::string log_level = "info";    //
-    int mtu = kFastMtu;                // of the tap
-    bool ipv6 = true;                  // on the tap and towards the outside
+    int tap_mtu = kFastMtu;            //
+    bool tap_ipv6 = true;              // the tap has IPv6 where the kernel has
     bool allow_host_loopback = false;  // 10.0.2.2 reaches 127.0.0.1 of the host
 };
 

@@ -96,13 +96,13 @@ class UserStack::Loop final {
         options.vhost = v4("10.0.2.2");
         options.vnameserver = v4("10.0.2.3");
         options.vdhcp_start = v4("10.0.2.15");
-        options.in6_enabled = config.ipv6;
+        options.in6_enabled = config.tap_ipv6;
         options.vprefix_addr6 = v6("fd00::");
         options.vprefix_len = 64;
         options.vhost6 = v6("fd00::2");
         options.vnameserver6 = v6("fd00::3");
-        options.if_mtu = static_cast<std::size_t>(config.mtu);
-        options.if_mru = static_cast<std::size_t>(config.mtu);
+        options.if_mtu = static_cast<std::size_t>(config.tap_mtu);
+        options.if_mru = static_cast<std::size_t>(config.tap_mtu);
         options.disable_host_loopback = !config.allow_host_loopback;
         options.disable_dhcp = true;
         return slirp_new(&options, &callbacks(), this);

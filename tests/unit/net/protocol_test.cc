@@ -91,9 +91,18 @@ TEST(Protocol, RefusesPortsOutOfRange) {
 TEST(Protocol, ConfigHasDefaultsBesideTheSocket) {
     const ProcessConfig config = process_config_from({{"socket", "/run/x/network.sock"}});
     EXPECT_EQ(config.state_file, "/run/x/network-state.json");
-    EXPECT_EQ(config.mtu, kFastMtu);
+    EXPECT_EQ(config.tap_mtu, kFastMtu);
     EXPECT_FALSE(config.allow_host_loopback);
     EXPECT_THROW(process_config_from(nlohmann::json::object()), Error);
+    EXPECT_EQ(process_config_from(to_json(config)).socket, config.socket);
+}
+
+TEST(Protocol, ConfigIsTakenFromTheDaemonsWhole) {
+    const ProcessConfig config = process_config_from(
+        {{"exec-root", "/run/x"}, {"log-level", "debug"}, {"mtu", 0}, {"ipv6", false}});
+    EXPECT_EQ(config.socket, "/run/x/network.sock");
+    EXPECT_EQ(config.log_level, "debug");
+    EXPECT_EQ(config.tap_mtu, kFastMtu);
 }
 
 }  // namespace
