@@ -397,7 +397,7 @@ std::size_t TarReader::read(std::span<char> buffer) {
     // buffer's size is given back.
     const std::string_view view = read_view();
     const std::size_t count = std::min(view.size(), buffer.size());
-    std::memcpy(buffer.data(), view.data(), count);
+    if (count != 0) std::memcpy(buffer.data(), view.data(), count);
     const std::size_t surplus = view.size() - count;
     if (surplus != 0) {
         logical_ -= static_cast<std::int64_t>(surplus);
