@@ -107,6 +107,7 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     ::malloc_trim(0);
     Server(service, std::move(listener), std::move(supervisor), std::move(signals)).run();
     ::unlink(config.socket.c_str());
+    service.forget();
 }
 
 int run() {

@@ -27,15 +27,27 @@ std::string short_id(const std::string& id) { return id.substr(0, 12); }
 Service::Service(ContainerSide& side, RelayLoop& relays, const ProcessConfig& config)
     : side_(side), relays_(relays), state_file_(config.state_file), ports_(ephemeral_ports()) {}
 
+NetworkState Service::read_state() const {
+    try {
+        if (const auto text = read_file_if_exists(state_file_)) return decode_state(*text);
+    } catch (const Error& error) {
+        log::error("the state of the previous network process is lost: {}", error.message());
+    }
+    return {};
+}
+
 void Service::restore() {
-    const std::optional<std::string> text = read_file_if_exists(state_file_);
-    if (!text) return side_.apply_firewall(networks_);
-    const NetworkState old = decode_state(*text);
+    const NetworkState old = read_state();
     for (const NetworkSpec& spec : old.networks) {
-        side_.ensure_bridge(spec);
-        networks_.push_back(spec);
+        try {
+            side_.ensure_bridge(spec);
+            networks_.push_back(spec);
+        } catch (const Error& error) {
+            log::error("network={} is lost: {}", spec.name, error.message());
+        }
     }
     side_.apply_firewall(networks_);
+    if (networks_.empty()) return;
     for (const Attachment& attachment : old.attachments)
         if (side_.is_attached(attachment)) attachments_.push_back(attachment);
     const auto is_alive = [&](const std::string& container) {
@@ -64,6 +76,8 @@ void Service::save() {
         log::error("the network state is not saved: {}", error.message());
     }
 }
+
+void Service::forget() { remove_tree(state_file_); }
 
 std::string Service::handle(const std::string& request, const std::vector<UniqueFd>& fds) {
     std::int64_t seq = 0;

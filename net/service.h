@@ -26,7 +26,11 @@ class Service final {
     /// Writes the state file if something changed; call before the reply is sent.
     void save();
 
+    /// Removes the state file, at a wanted end.
+    void forget();
+
   private:
+    NetworkState read_state() const;
     std::string answer(const NumberedRequest& request, const std::vector<UniqueFd>& fds);
     void ensure_network(const NetworkSpec& network);
     void remove_network(const std::string& id);

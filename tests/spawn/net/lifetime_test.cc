@@ -102,11 +102,22 @@ TEST_F(Lifetime, SupervisorsEndIsSurvived) {
     EXPECT_TRUE(network_.alive());
 }
 
-TEST_F(Lifetime, SigtermEndsItAndTakesTheSocketAway) {
+TEST_F(Lifetime, SigtermEndsItAndTakesItsFilesAway) {
+    ensure(default_network());
+    EXPECT_TRUE(exists(directory_ + "/network-state.json"));
     network_.signal(SIGTERM);
     EXPECT_EQ(network_.reap().code, 0);
     network_ = {};
     EXPECT_FALSE(exists(directory_ + "/network.sock"));
+    EXPECT_FALSE(exists(directory_ + "/network-state.json"));
+}
+
+TEST_F(Lifetime, BrokenStateFileDoesNotStopTheStart) {
+    ensure(default_network());
+    crash_network();
+    replace_file(directory_ + "/network-state.json", "{\"networks\":7", 0600, Durability::process);
+    start_network();
+    EXPECT_TRUE(client().state().networks.empty());
 }
 
 TEST_F(Lifetime, AttachCostsMilliseconds) {
