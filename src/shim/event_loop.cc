@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <exception>
 #include <vector>
 
 #include "base/error.h"
@@ -70,6 +71,17 @@ int EventLoop::wait_time() const {
     return wait;
 }
 
+// One client's or exec's trouble must not end the container's shim.
+template <typename Callback, typename... Args>
+void EventLoop::guarded(const Callback& callback, Args... args) {
+    try {
+        callback(args...);
+    } catch (const std::exception& error) {
+        if (!error_) throw;
+        error_(error.what());
+    }
+}
+
 void EventLoop::run_timers() {
     const SteadyTime now = steady_clock::now();
     std::vector<TimerId> due;
@@ -80,7 +92,7 @@ void EventLoop::run_timers() {
         if (found == timers_.end()) continue;  // cancelled by the one before
         const auto callback = std::move(found->second.callback);
         timers_.erase(found);
-        callback();
+        guarded(callback);
     }
 }
 
@@ -89,7 +101,7 @@ void EventLoop::dispatch(const epoll_event& event) {
     const auto found = watches_.find(fd);
     if (found == watches_.end() || found->second->generation != event.data.u64 >> 32U) return;
     const std::shared_ptr<Watch> keep = found->second;
-    keep->callback(event.events);
+    guarded(keep->callback, event.events);
 }
 
 void EventLoop::run() {

@@ -31,6 +31,8 @@ class EventLoop final {
     TimerId after(std::chrono::milliseconds delay, std::function<void()> callback);
     void cancel(TimerId timer);
 
+    /// Told of an exception that leaves a callback; the loop goes on.
+    void on_error(std::function<void(const char*)> callback) { error_ = std::move(callback); }
     /// Called about a second after the last event, once: the time to give memory back.
     void on_quiet(std::function<void()> callback) { quiet_ = std::move(callback); }
 
@@ -49,12 +51,15 @@ class EventLoop final {
     };
     int wait_time() const;
     void run_timers();
+    template <typename Callback, typename... Args>
+    void guarded(const Callback& callback, Args... args);
     void dispatch(const epoll_event& event);
 
     UniqueFd epoll_;
     std::map<int, std::shared_ptr<Watch>> watches_;
     std::map<TimerId, Timer> timers_;
     std::function<void()> quiet_;
+    std::function<void(const char*)> error_;
     std::uint32_t next_generation_ = 0;
     TimerId next_timer_ = 1;
     bool busy_ = false;

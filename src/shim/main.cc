@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -21,9 +22,9 @@ using namespace berth;
 void prepare_process() {
     // Clients and processes that go away are seen as EPIPE.
     ::signal(SIGPIPE, SIG_IGN);
-    // The engine's terminal, if any, is none of ours.
-    ::signal(SIGHUP, SIG_IGN);
-    ::signal(SIGINT, SIG_IGN);
+    // It ends when its container does, and not before: without it nobody reads the output and the
+    // exit is lost. A session's end signals the container's processes themselves.
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) ::signal(number, SIG_IGN);
     ::umask(0022);
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) throw_errno("becoming a subreaper");
     // One arena and small thresholds: the shim lives as long as its container.

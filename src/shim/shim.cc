@@ -13,6 +13,9 @@
 namespace berth::shim {
 namespace {
 
+// shim.log lies in memory: a problem that repeats must not fill it.
+constexpr int kMaxProblems = 200;
+
 // memory.events has a line "oom_kill N"; the cgroup is this container's alone.
 bool oom_killed(const std::string& cgroup_directory) {
     if (cgroup_directory.empty()) return false;
@@ -39,6 +42,7 @@ Shim::Shim(EventLoop& loop, std::string directory, ShimConfig config)
                       },
                       [this](auto id) { connection_closed(id); },
                       [this](const std::string& problem) { report(problem); }}) {
+    loop_.on_error([this](const char* problem) { report(problem); });
     if (config_.log.driver == "json-file") log_.emplace(config_.log);
     if (config_.spool_dir.empty())
         config_.spool_dir = log_ ? directory_of(config_.log.path) : directory_;
@@ -69,11 +73,11 @@ ProcessStreams::Settings Shim::stream_settings(bool terminal) {
 
 // shim.log comes to be with the first problem.
 void Shim::report(const std::string& problem) {
-    if (!logging_) {
+    if (++problems_ > kMaxProblems) return;
+    if (problems_ == 1) {
         const UniqueFd file{
             ::open(path("shim.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
         if (file) ::dup3(file.get(), STDERR_FILENO, O_CLOEXEC);
-        logging_ = true;
     }
     log::error("{}", problem);
 }

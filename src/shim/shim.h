@@ -117,7 +117,7 @@ class Shim final {
     bool create_attempted_ = false;
     bool cleaning_ = false;
     bool cleaned_ = false;
-    bool logging_ = false;
+    int problems_ = 0;
 };
 
 }  // namespace berth::shim
