@@ -61,7 +61,8 @@ async::Task<> Server::Parts::answer(http::Exchange& exchange) {
     if (error.kind() == ErrorKind::internal)
         log::error("method={} path={} error=\"{}\"", request.method, request.path, error.message());
     http::Response response = error_response(error);
-    for (const auto& [name, value] : common_headers().entries()) response.headers.set(name, value);
+    const http::Headers common = common_headers();
+    for (const auto& [name, value] : common.entries()) response.headers.set(name, value);
     co_await exchange.reply(std::move(response));
 }
 
