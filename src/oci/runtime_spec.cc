@@ -286,13 +286,13 @@ Spec parse_spec(std::string_view text) {
     return spec;
 }
 
-Process parse_process(const json& object) {
+Process parse_process_json(const json& object) {
     Process process = read_process(JsonReader(object, "process"));
     validate(process);
     return process;
 }
 
-Process parse_process(std::string_view text) { return parse_process(parse_json(text)); }
+Process parse_process(std::string_view text) { return parse_process_json(parse_json(text)); }
 
 Resources parse_resources(std::string_view text) {
     const json document = parse_json(text);

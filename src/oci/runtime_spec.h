@@ -168,7 +168,7 @@ struct Spec final {
 Spec parse_spec(std::string_view text);
 /// Reads and validates one process object, as `exec --process` takes it.
 Process parse_process(std::string_view text);
-Process parse_process(const nlohmann::json& object);
+Process parse_process_json(const nlohmann::json& object);
 /// Reads the `linux.resources` object, as `update --resources` takes it.
 Resources parse_resources(std::string_view text);
 
