@@ -78,8 +78,6 @@ shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs) {
     mount.workdir = rootfs.workdir;
     mount.path = rootfs.path;
     mount.program = rootfs.fuse_program;
-    // A container's layer is not worth a sync at its end: its record is not either.
-    mount.volatile_writes = true;
     return mount;
 }
 

@@ -22,6 +22,10 @@
 
 namespace berth::engine {
 
+struct ImageState;
+struct VolumeState;
+struct NetworkState;
+
 struct ContainerDependencies final {
     Context context;
     ImageState& images;

@@ -1,0 +1,179 @@
+#include "engine/engine.h"
+
+#include <nlohmann/json.hpp>
+
+#include "async/worker_pool.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "engine/abilities.h"
+#include "engine/containers/state.h"
+#include "engine/image/state.h"
+#include "engine/network/state.h"
+#include "engine/system_facts.h"
+#include "engine/volume/state.h"
+
+namespace berth::engine {
+
+namespace {
+
+constexpr std::size_t kWorkers = 4;
+constexpr std::chrono::seconds kTaskEnd{5};
+constexpr int kFormat = 1;
+
+/// The number of the layout on disk; an unknown one is not touched.
+void check_format(const std::string& data_root) {
+    make_directories(data_root, 0711);
+    const std::string path = data_root + "/format";
+    const auto text = read_file_if_exists(path);
+    if (!text) {
+        replace_file(path, std::to_string(kFormat) + "\n", 0600, Durability::power);
+        return;
+    }
+    if (*text != std::to_string(kFormat) + "\n")
+        throw Error(ErrorKind::unsupported,
+                    "{} has the format {}, this engine knows {}: use the berth that made it, or "
+                    "another --data-root",
+                    data_root, text->substr(0, text->find('\n')), kFormat);
+}
+
+std::string engine_id(const std::string& data_root) {
+    const std::string path = data_root + "/engine-id";
+    if (const auto known = read_file_if_exists(path)) return known->substr(0, known->find('\n'));
+    const std::string id = random_hex_id();
+    replace_file(path, id + "\n", 0600, Durability::power);
+    return id;
+}
+
+Storage open_storage(const Settings& settings) {
+    storage::ProbeRequest request;
+    request.data_directory = settings.data_root;
+    if (!settings.storage_driver.empty())
+        request.requested = storage::driver_from(settings.storage_driver);
+    Storage storage{storage::probe(request), storage::LayerStore::open(settings.data_root)};
+    log::info("storage driver {}: {}", storage::to_string(storage.driver.kind),
+              storage.driver.reason);
+    return storage;
+}
+
+}  // namespace
+
+struct Engine::Parts final {
+    Parts(boost::asio::io_context& io_context, Settings from)
+        : io(io_context),
+          settings(std::move(from)),
+          pool(kWorkers),
+          tasks(io.get_executor()),
+          events(io) {}
+
+    boost::asio::io_context& io;
+    const Settings settings;
+    async::WorkerPool pool;
+    async::TaskGroup tasks;
+    Events events;
+    std::optional<Storage> storage;
+    std::unique_ptr<Images> images;
+    std::unique_ptr<Volumes> volumes;
+    std::unique_ptr<Networks> networks;
+    std::unique_ptr<Containers> containers;
+    std::unique_ptr<Execs> execs;
+    std::unique_ptr<System> system;
+
+    void build();
+    void wire();
+    ContainerCounts counts() const;
+};
+
+void Engine::Parts::build() {
+    const Context context{io.get_executor(), settings, pool, tasks, events, *storage};
+    const model::Abilities abilities = find_abilities(settings);
+    images = std::make_unique<Images>(ImageDependencies{context});
+    volumes = std::make_unique<Volumes>(VolumeDependencies{context});
+    networks = std::make_unique<Networks>(NetworkDependencies{context});
+    containers = std::make_unique<Containers>(ContainerDependencies{
+        context, images->state(), volumes->state(), networks->state(), abilities});
+    execs = std::make_unique<Execs>(containers->state());
+    system = std::make_unique<System>(
+        SystemDependencies{context, abilities, [this] { return counts(); },
+                           [this] { return images->state().store->list().size(); },
+                           engine_id(settings.data_root), Timestamp::now()});
+}
+
+/// Answers to what images, volumes and networks have to know about containers.
+void Engine::Parts::wire() {
+    ContainerState& state = containers->state();
+    images->state().uses = [&state](const Digest& id) {
+        std::vector<image::ImageUse> uses;
+        for (const auto& [key, container] : state.by_id)
+            if (container->record.image_id == id.str())
+                uses.push_back({key, container->record.state.is_running()});
+        return uses;
+    };
+    volumes->state().users = [&state](const std::string& name) {
+        std::vector<std::string> users;
+        for (const auto& [key, container] : state.by_id)
+            for (const model::MountPoint& mount : container->record.mounts)
+                if (mount.type == model::MountType::volume && mount.name == name) {
+                    users.push_back(key);
+                    break;
+                }
+        return users;
+    };
+    networks->state().users = [&state](const std::string& name) {
+        std::vector<NetworkUser> users;
+        for (const auto& [key, container] : state.by_id) {
+            const model::ContainerRecord& record = container->record;
+            const auto endpoint = record.endpoints.find(name);
+            if (endpoint != record.endpoints.end() && record.state.is_running())
+                users.push_back({key, record.name, endpoint->second});
+        }
+        return users;
+    };
+}
+
+ContainerCounts Engine::Parts::counts() const {
+    ContainerCounts counts;
+    for (const auto& [id, container] : containers->state().by_id) {
+        ++counts.all;
+        const model::Status status = container->record.state.status;
+        if (status == model::Status::paused) {
+            ++counts.paused;
+        } else if (container->record.state.is_running()) {
+            ++counts.running;
+        }
+    }
+    return counts;
+}
+
+Engine::Engine(boost::asio::io_context& io, Settings settings)
+    : parts_(std::make_unique<Parts>(io, std::move(settings))) {}
+Engine::~Engine() = default;
+
+async::Task<void> Engine::start() {
+    Parts& parts = *parts_;
+    check_format(parts.settings.data_root);
+    make_directories(parts.settings.exec_root, 0700);
+    parts.storage.emplace(open_storage(parts.settings));
+    parts.build();
+    parts.images->state().load();
+    parts.volumes->state().load();
+    parts.networks->state().load();
+    parts.wire();
+    co_await parts.containers->load();
+}
+
+async::Task<void> Engine::shutdown() {
+    Parts& parts = *parts_;
+    if (parts.containers) co_await parts.containers->shut_down();
+    co_await parts.tasks.stop(std::chrono::steady_clock::now() + kTaskEnd);
+}
+
+Containers& Engine::containers() { return *parts_->containers; }
+Execs& Engine::execs() { return *parts_->execs; }
+Images& Engine::images() { return *parts_->images; }
+Volumes& Engine::volumes() { return *parts_->volumes; }
+Networks& Engine::networks() { return *parts_->networks; }
+Events& Engine::events() { return parts_->events; }
+System& Engine::system() { return *parts_->system; }
+
+}  // namespace berth::engine

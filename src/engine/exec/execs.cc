@@ -1,0 +1,325 @@
+#include "engine/execs.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "engine/containers/attach.h"
+#include "engine/containers/files.h"
+#include "engine/containers/prepare.h"
+#include "engine/containers/start.h"
+#include "engine/containers/state.h"
+
+namespace berth::engine {
+
+using nlohmann::json;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::chrono::minutes kKept{5};
+constexpr std::chrono::seconds kResizeWait{10};
+constexpr int kContainerEnded = 137;
+
+struct Exec final {
+    std::string id;
+    ContainerPtr container;
+    ExecConfig config;
+    bool started = false;  // a start was asked for
+    bool running = false;
+    pid_t pid = 0;
+    std::optional<int> exit_code;
+    SteadyTime ended;
+    async::Condition changed;
+};
+using ExecPtr = std::shared_ptr<Exec>;
+
+std::optional<std::pair<std::uint32_t, std::uint32_t>> console_size_from(const JsonReader& r) {
+    const json* size = r.find("ConsoleSize");
+    if (size == nullptr || !size->is_array() || size->size() != 2 ||
+        !(*size)[0].is_number_unsigned() || !(*size)[1].is_number_unsigned())
+        return std::nullopt;
+    const auto height = (*size)[0].get<std::uint32_t>();
+    const auto width = (*size)[1].get<std::uint32_t>();
+    if (height == 0 && width == 0) return std::nullopt;
+    return std::pair(height, width);
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+    return text;
+}
+
+void check_running(const Container& container) {
+    const model::Status status = container.record.state.status;
+    if (status == model::Status::paused)
+        throw Error(ErrorKind::conflict,
+                    "container {} is paused, unpause the container before exec",
+                    container.record.id);
+    if (status == model::Status::restarting)
+        throw Error(ErrorKind::conflict,
+                    "container {} is restarting, wait until the container is running",
+                    container.record.id);
+    if (status != model::Status::running || !container.shim)
+        throw Error(ErrorKind::conflict, "container {} is not running", container.record.id);
+}
+
+/// An error inside the stream: plain with a terminal, else a frame of stderr.
+std::string error_bytes(const std::string& message, bool tty) {
+    const std::string text = message + "\r\n";
+    if (tty) return text;
+    std::string frame = {
+        2, 0, 0, 0, 0, 0, static_cast<char>(text.size() >> 8), static_cast<char>(text.size())};
+    return frame + text;
+}
+
+shim::ExecRequest exec_request(const Exec& exec, std::string process, std::string early,
+                               bool attached) {
+    shim::ExecRequest request;
+    request.exec_id = exec.id;
+    request.process_json = std::move(process);
+    request.terminal = exec.config.tty;
+    request.streams.stdin_stream = attached && exec.config.attach_stdin;
+    request.streams.stdout_stream = attached && exec.config.attach_stdout;
+    request.streams.stderr_stream = attached && exec.config.attach_stderr;
+    request.streams.framing = exec.config.tty ? shim::Framing::raw : shim::Framing::multiplexed;
+    if (exec.config.tty && exec.config.attach_stdin)
+        request.streams.detach_keys = detach_key_bytes(exec.config.detach_keys);
+    request.streams.prefix = std::move(early);
+    return request;
+}
+
+}  // namespace
+
+struct ExecState final {
+    explicit ExecState(ContainerState& state) : containers(state) {}
+
+    ContainerState& containers;
+    std::map<std::string, ExecPtr> execs;
+    bool sweeping = false;
+
+    ExecPtr find(const std::string& id) const {
+        const auto found = execs.find(id);
+        if (found == execs.end())
+            throw Error(ErrorKind::not_found, "No such exec instance: {}", id);
+        return found->second;
+    }
+
+    void publish(const Exec& exec, const std::string& action,
+                 std::map<std::string, std::string> attributes = {}) const {
+        attributes.emplace("execID", exec.id);
+        containers.publish(*exec.container, action, std::move(attributes));
+    }
+
+    void finish(Exec& exec, int code) {
+        if (exec.exit_code) return;
+        exec.running = false;
+        exec.exit_code = code;
+        exec.ended = steady_clock::now();
+        exec.container->exec_ids.erase(exec.id);
+        exec.changed.notify_all();
+        publish(exec, "exec_die", {{"exitCode", std::to_string(code)}});
+    }
+
+    void container_ended(Container& container) {
+        for (const auto& [id, exec] : execs)
+            if (exec->container.get() == &container) {
+                if (exec->running) finish(*exec, kContainerEnded);
+                if (!exec->exit_code) exec->ended = steady_clock::now();
+            }
+        container.exec_ids.clear();
+    }
+
+    /// Forgets what ended five minutes ago, or was never started and lost its container.
+    void sweep() {
+        const SteadyTime limit = steady_clock::now() - kKept;
+        std::erase_if(execs, [&](const auto& entry) {
+            const Exec& exec = *entry.second;
+            return !exec.running && exec.ended != SteadyTime() && exec.ended < limit;
+        });
+    }
+
+    async::Task<> sweep_until_empty() {
+        while (!execs.empty()) {
+            co_await async::sleep_for(kKept);
+            sweep();
+        }
+        sweeping = false;
+    }
+
+    async::Task<void> launch(ExecPtr exec, BorrowedFd client, std::string early);
+};
+
+/// Starts the process; a failure becomes the exec's exit code and is thrown.
+async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string early) {
+    std::optional<Error> failure;
+    try {
+        check_running(*exec->container);
+        ExecWork work{.record = exec->container->record,
+                      .settings = containers.settings(),
+                      .storage = containers.deps.context.storage,
+                      .directory = containers.directory(exec->container->id()),
+                      .config = exec->config};
+        std::string process = co_await containers.deps.context.pool.run(std::move(work));
+        shim::ExecRequest request =
+            exec_request(*exec, std::move(process), std::move(early), static_cast<bool>(client));
+        check_running(*exec->container);
+        const pid_t pid = co_await exec->container->shim->exec(std::move(request), client);
+        exec->pid = pid;
+        // A short process may have ended before this line.
+        exec->running = !exec->exit_code.has_value();
+        exec->changed.notify_all();
+    } catch (...) {
+        failure = async::to_error(std::current_exception());
+    }
+    if (!failure) {
+        publish(*exec, "exec_start: " + joined(exec->config.cmd));
+        co_return;
+    }
+    const int code = start_failure_code(failure->message());
+    finish(*exec, code == 128 ? 126 : code);
+    throw *failure;
+}
+
+ExecConfig ExecConfig::from_json(const json& body) {
+    const JsonReader r(body, "", KeyCase::any);
+    ExecConfig config;
+    config.attach_stdin = r.boolean("AttachStdin", false);
+    config.attach_stdout = r.boolean("AttachStdout", false);
+    config.attach_stderr = r.boolean("AttachStderr", false);
+    config.tty = r.boolean("Tty", false);
+    config.privileged = r.boolean("Privileged", false);
+    config.cmd = r.strings("Cmd");
+    config.env = r.strings("Env");
+    config.user = r.string("User");
+    config.working_dir = r.string("WorkingDir");
+    config.detach_keys = r.string("DetachKeys");
+    config.console_size = console_size_from(r);
+    return config;
+}
+
+ExecStart ExecStart::from_json(const json& body) {
+    const JsonReader r(body, "", KeyCase::any);
+    return {r.boolean("Detach", false), r.boolean("Tty", false), console_size_from(r)};
+}
+
+Execs::Execs(ContainerState& containers) : state_(std::make_unique<ExecState>(containers)) {
+    ExecState* state = state_.get();
+    containers.on_exec_exit = [state](const shim::ExecExitEvent& event) {
+        const auto found = state->execs.find(event.exec_id);
+        if (found != state->execs.end()) state->finish(*found->second, event.exit_code);
+    };
+    containers.on_exec_detached = [state](const std::string& id) {
+        const auto found = state->execs.find(id);
+        if (found != state->execs.end()) state->publish(*found->second, "exec_detach");
+    };
+    containers.on_container_exit = [state](Container& c) { state->container_ended(c); };
+}
+
+Execs::~Execs() {
+    state_->containers.on_exec_exit = nullptr;
+    state_->containers.on_exec_detached = nullptr;
+    state_->containers.on_container_exit = nullptr;
+}
+
+async::Task<std::string> Execs::create(std::string ref, ExecConfig config) {
+    const ContainerPtr container = state_->containers.find(ref);
+    if (config.cmd.empty() || config.cmd.front().empty())
+        throw Error(ErrorKind::invalid, "No exec command specified");
+    check_running(*container);
+    detach_key_bytes(config.detach_keys);
+    auto exec = std::make_shared<Exec>();
+    exec->id = random_hex_id();
+    exec->container = container;
+    exec->config = std::move(config);
+    container->exec_ids.insert(exec->id);
+    state_->execs.emplace(exec->id, exec);
+    if (!state_->sweeping) {
+        state_->sweeping = true;
+        state_->containers.deps.context.tasks.spawn("exec sweep", state_->sweep_until_empty());
+    }
+    state_->publish(*exec, "exec_create: " + joined(exec->config.cmd));
+    co_return exec->id;
+}
+
+StreamKind Execs::check_start(const std::string& id, const ExecStart&) const {
+    const ExecPtr exec = state_->find(id);
+    if (exec->exit_code) throw Error(ErrorKind::conflict, "exec command {} has already run", id);
+    if (exec->started) throw Error(ErrorKind::conflict, "exec command {} is already running", id);
+    check_running(*exec->container);
+    return exec->config.tty ? StreamKind::raw : StreamKind::multiplexed;
+}
+
+async::Task<void> Execs::start_detached(std::string id, ExecStart request) {
+    check_start(id, request);
+    const ExecPtr exec = state_->find(id);
+    exec->started = true;
+    if (request.console_size) exec->config.console_size = request.console_size;
+    try {
+        co_await state_->launch(exec, BorrowedFd(), "");
+    } catch (const Error& error) {
+        const int code = exec->exit_code.value_or(126);
+        const bool fault = code == 127 || start_failure_code(error.message()) == 126;
+        if (fault) throw Error::with_text(ErrorKind::invalid, error.message());
+        throw;
+    }
+}
+
+async::Task<void> Execs::start_attached(std::string id, ExecStart request, UniqueFd client,
+                                        std::string early) {
+    check_start(id, request);
+    const ExecPtr exec = state_->find(id);
+    exec->started = true;
+    if (request.console_size) exec->config.console_size = request.console_size;
+    std::string message;
+    try {
+        co_await state_->launch(exec, client, std::move(early));
+        co_return;
+    } catch (const Error& error) {
+        message = error.message();
+    }
+    if (message.size() > 60000) message.resize(60000);
+    co_await write_to_client(client, error_bytes(message, exec->config.tty));
+}
+
+async::Task<void> Execs::resize(std::string id, std::uint32_t height, std::uint32_t width) {
+    const ExecPtr exec = state_->find(id);
+    const SteadyTime deadline = steady_clock::now() + kResizeWait;
+    while (!exec->running && !exec->exit_code) {
+        const async::Wake wake = co_await exec->changed.wait_until(deadline);
+        if (wake == async::Wake::deadline)
+            throw Error(ErrorKind::internal, "timeout waiting for exec session ready");
+    }
+    if (!exec->running || !exec->container->shim)
+        throw Error(ErrorKind::conflict, "exec {} is not running", id);
+    shim::ResizeRequest request;
+    request.exec_id = id;
+    request.height = static_cast<std::uint16_t>(height);
+    request.width = static_cast<std::uint16_t>(width);
+    co_await exec->container->shim->resize(std::move(request));
+}
+
+json Execs::inspect(const std::string& id) const {
+    const ExecPtr exec = state_->find(id);
+    const ExecConfig& config = exec->config;
+    const std::vector<std::string> arguments(config.cmd.begin() + 1, config.cmd.end());
+    json process = {{"tty", config.tty},
+                    {"entrypoint", config.cmd.front()},
+                    {"arguments", arguments},
+                    {"privileged", config.privileged}};
+    if (!config.user.empty()) process["user"] = config.user;
+    return {{"ID", exec->id},
+            {"Running", exec->running},
+            {"ExitCode", exec->exit_code ? json(*exec->exit_code) : json()},
+            {"ProcessConfig", std::move(process)},
+            {"OpenStdin", config.attach_stdin},
+            {"OpenStderr", config.attach_stderr},
+            {"OpenStdout", config.attach_stdout},
+            {"CanRemove", false},
+            {"ContainerID", exec->container->id()},
+            {"DetachKeys", config.detach_keys},
+            {"Pid", exec->pid}};
+}
+
+}  // namespace berth::engine

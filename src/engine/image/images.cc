@@ -1,0 +1,269 @@
+#include "engine/images.h"
+
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+
+#include "archive/stream.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "engine/image/state.h"
+#include "engine/model/times.h"
+#include "image/import.h"
+#include "image/load.h"
+#include "image/reference.h"
+
+namespace berth::engine {
+
+using nlohmann::json;
+
+namespace {
+
+/// Brings progress from a worker to the engine's thread, in order.
+image::ProgressCallback post_progress(async::Executor executor, ProgressSink sink) {
+    auto shared = std::make_shared<ProgressSink>(std::move(sink));
+    return [executor, shared](const image::Progress& progress) {
+        boost::asio::post(
+            executor, [shared, line = image::to_line(progress)] { (*shared)(parse_json(line)); });
+    };
+}
+
+image::Credentials credentials_of(const RegistryCredentials& from) {
+    image::Credentials credentials;
+    credentials.username = from.username;
+    credentials.password = from.password;
+    credentials.identity_token = from.identity_token;
+    credentials.registry_token = from.registry_token;
+    return credentials;
+}
+
+json texts(const std::vector<std::string>& list) { return list; }
+
+json summary_json(const image::Image& image, std::int64_t containers) {
+    return {{"Id", image.id.str()},
+            {"ParentId", image.parent ? image.parent->str() : ""},
+            {"RepoTags", texts(image.repo_tags())},
+            {"RepoDigests", texts(image.repo_digests())},
+            {"Created", image.created.seconds()},
+            {"Size", image.size()},
+            {"SharedSize", -1},
+            {"Containers", containers},
+            {"Labels", image.labels.empty() ? json() : json(image.labels)}};
+}
+
+/// "alpine", "alpine:3", "al*:*": against name and name:tag in the familiar and in the full form.
+bool glob(std::string_view pattern, std::string_view text) {
+    if (pattern.empty()) return text.empty();
+    if (pattern.front() == '*') {
+        for (std::size_t skip = 0; skip <= text.size(); ++skip) {
+            if (glob(pattern.substr(1), text.substr(skip))) return true;
+            // As in a path pattern, '*' does not cross a slash.
+            if (skip < text.size() && text[skip] == '/') return false;
+        }
+        return false;
+    }
+    if (text.empty() || (pattern.front() != '?' && pattern.front() != text.front())) return false;
+    return glob(pattern.substr(1), text.substr(1));
+}
+
+bool matches_reference(const std::string& pattern, const image::Image& image) {
+    for (const auto* list : {&image.tags, &image.digests})
+        for (const image::Reference& reference : *list)
+            for (const std::string& form : {reference.familiar_name(), reference.familiar(),
+                                            reference.name(), reference.str()})
+                if (glob(pattern, form)) return true;
+    return false;
+}
+
+json config_json(const model::ContainerConfig& config) {
+    const json all = model::to_json(config);
+    json picked = json::object();
+    for (const char* key : {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "User", "Volumes",
+                            "WorkingDir", "ExposedPorts", "StopSignal", "Shell", "Healthcheck"})
+        if (all.contains(key)) picked[key] = all[key];
+    return picked;
+}
+
+json root_fs(const oci::ImageConfig& config) {
+    json layers = json::array();
+    for (const Digest& digest : config.diff_ids) layers.push_back(digest.str());
+    return {{"Type", "layers"}, {"Layers", std::move(layers)}};
+}
+
+json graph_driver(const Context& context, const image::Image& image) {
+    const std::string name(storage::to_string(context.storage.driver.kind));
+    json data = nullptr;
+    if (!image.chain_ids.empty()) {
+        std::string lower;
+        const auto directories = context.storage.layers.directories(image.chain_ids.back());
+        for (std::size_t i = 1; i < directories.size(); ++i)
+            lower += (lower.empty() ? "" : ":") + directories[i];
+        data = {{"UpperDir", directories.front()}};
+        if (!lower.empty()) data["LowerDir"] = lower;
+    }
+    return {{"Name", name}, {"Data", std::move(data)}};
+}
+
+}  // namespace
+
+Images::Images(ImageDependencies dependencies)
+    : state_(std::make_unique<ImageState>(std::move(dependencies))) {}
+Images::~Images() = default;
+
+async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop_token stop) {
+    image::PullRequest wanted{image::Reference::parse(request.from_image, request.tag),
+                              request.platform, credentials_of(request.credentials)};
+    const std::string name = wanted.reference.familiar();
+    auto progress = post_progress(state_->deps.context.executor, std::move(sink));
+    image::Puller* puller = state_->puller.get();
+    co_await state_->deps.context.pool.run_on_thread(
+        "pull", [puller, wanted = std::move(wanted), progress = std::move(progress), stop] {
+            puller->pull(wanted, progress, stop);
+        });
+    state_->publish(name, "pull", name);
+}
+
+async::Task<void> Images::load(UniqueFd tar, LoadOutput output, ProgressSink sink,
+                               std::stop_token stop) {
+    auto progress = post_progress(state_->deps.context.executor, std::move(sink));
+    const auto file = std::make_shared<UniqueFd>(std::move(tar));
+    ImageState* state = state_.get();
+    const auto mode =
+        output == LoadOutput::quiet ? image::LoadOutput::quiet : image::LoadOutput::progress;
+    const std::vector<Digest> loaded = co_await state->deps.context.pool.run_on_thread(
+        "load", [state, file, mode, progress = std::move(progress), stop] {
+            archive::FdSource source(*file);
+            return image::load(*state->store, *state->layers, source, mode, progress, stop);
+        });
+    for (const Digest& id : loaded) state->publish(id.str(), "load", id.str());
+}
+
+async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std::stop_token stop) {
+    image::ImportRequest wanted;
+    if (!request.repository.empty())
+        wanted.reference =
+            image::Reference::parse(request.repository, request.tag).with_default_tag();
+    wanted.message = request.message;
+    wanted.source = "-";
+    wanted.changes = request.changes;
+    wanted.platform = request.platform;
+    const auto file = std::make_shared<UniqueFd>(std::move(tar));
+    ImageState* state = state_.get();
+    const Digest id = co_await state->deps.context.pool.run_on_thread(
+        "import", [state, file, wanted = std::move(wanted), stop] {
+            archive::FdSource source(*file);
+            return image::import_image(
+                *state->store, *state->layers, source, wanted, [](const image::Progress&) {}, stop);
+        });
+    state->publish(id.str(), "import", id.str());
+    co_return id.str();
+}
+
+json Images::list(const ImageListRequest& request) const {
+    const Filters& filters = request.filters;
+    filters.check_keys({"before", "dangling", "label", "label!", "reference", "since", "until"});
+    const std::optional<bool> dangling = filters.boolean("dangling");
+    std::optional<Timestamp> before;
+    std::optional<Timestamp> since;
+    for (const std::string& name : filters.values("before"))
+        before = state_->store->resolve(name).created;
+    for (const std::string& name : filters.values("since"))
+        since = state_->store->resolve(name).created;
+    for (const std::string& text : filters.values("until"))
+        before = model::time_from_query(text, Timestamp::now());
+    json result = json::array();
+    for (const image::Image& image : state_->store->list()) {
+        if (dangling && *dangling != image.dangling()) continue;
+        if (before && image.created >= *before) continue;
+        if (since && image.created <= *since) continue;
+        if (!filters.labels(image.labels)) continue;
+        const auto named = [&](const std::string& p) { return matches_reference(p, image); };
+        if (!filters.any("reference", named)) continue;
+        const auto uses = state_->uses ? state_->uses(image.id) : std::vector<image::ImageUse>();
+        result.push_back(summary_json(image, static_cast<std::int64_t>(uses.size())));
+    }
+    return result;
+}
+
+json Images::inspect(const std::string& name) const {
+    const image::Image image = state_->store->resolve(name);
+    const oci::ImageConfig config = state_->store->config(image.id);
+    const auto container = model::container_config_from(oci::to_json(config.config));
+    json value = {{"Id", image.id.str()},
+                  {"RepoTags", texts(image.repo_tags())},
+                  {"RepoDigests", texts(image.repo_digests())},
+                  {"Parent", image.parent ? image.parent->str() : ""},
+                  {"Comment", config.comment},
+                  {"Created", rfc3339(image.created)},
+                  {"DockerVersion", config.docker_version},
+                  {"Author", config.author},
+                  {"Config", config_json(container)},
+                  {"Architecture", config.platform.architecture},
+                  {"Os", config.platform.os},
+                  {"Size", image.size()},
+                  {"GraphDriver", graph_driver(state_->deps.context, image)},
+                  {"RootFS", root_fs(config)},
+                  {"Metadata", {{"LastTagTime", rfc3339(image.last_tagged)}}}};
+    if (!config.platform.variant.empty()) value["Variant"] = config.platform.variant;
+    if (!config.os_version.empty()) value["OsVersion"] = config.os_version;
+    return value;
+}
+
+json Images::history(const std::string& name) const {
+    const image::Image image = state_->store->resolve(name);
+    const oci::ImageConfig config = state_->store->config(image.id);
+    json result = json::array();
+    std::size_t layer = 0;
+    for (const oci::HistoryEntry& entry : config.history) {
+        std::int64_t size = 0;
+        if (!entry.empty_layer && layer < image.layer_sizes.size())
+            size = image.layer_sizes[layer++];
+        result.insert(result.begin(), {{"Id", "<missing>"},
+                                       {"Created", entry.created.seconds()},
+                                       {"CreatedBy", entry.created_by},
+                                       {"Tags", nullptr},
+                                       {"Size", size},
+                                       {"Comment", entry.comment}});
+    }
+    if (result.empty()) return result;
+    result[0]["Id"] = image.id.str();
+    if (!image.tags.empty()) result[0]["Tags"] = texts(image.repo_tags());
+    return result;
+}
+
+async::Task<void> Images::tag(std::string name, std::string repository, std::string tag) {
+    const image::Image image = state_->store->resolve(name);
+    const image::Reference reference = image::Reference::parse(repository, tag).with_default_tag();
+    image::ImageStore* store = state_->store.get();
+    const Digest id = image.id;
+    co_await state_->deps.context.pool.run([store, reference, id] { store->tag(reference, id); });
+    state_->publish(id.str(), "tag", reference.familiar());
+}
+
+async::Task<json> Images::remove(std::string name, ImageRemoveOptions options) {
+    // Uses are looked up here, since the store asks on the worker's thread.
+    const image::Image target = state_->store->resolve(name);
+    const auto uses = state_->uses ? state_->uses(target.id) : std::vector<image::ImageUse>();
+    ImageState* state = state_.get();
+    const auto force = options.force ? image::Force::yes : image::Force::no;
+    const auto prune = options.no_prune ? image::PruneParents::no : image::PruneParents::yes;
+    const std::vector<image::RemovalRecord> records =
+        co_await state->deps.context.pool.run([state, name, force, prune, uses, target] {
+            image::Removal removal =
+                state->store->remove(name, force, prune, [&](const Digest& id) {
+                    return id == target.id ? uses : std::vector<image::ImageUse>();
+                });
+            for (const Digest& layer : removal.layers.chain_ids()) state->layers->remove(layer);
+            return removal.records;
+        });
+    json result = json::array();
+    for (const image::RemovalRecord& record : records) {
+        const bool untagged = record.kind == image::RemovalRecord::Kind::untagged;
+        result.push_back({{untagged ? "Untagged" : "Deleted", record.what}});
+        if (untagged || record.what == target.id.str())
+            state->publish(target.id.str(), untagged ? "untag" : "delete", record.what);
+    }
+    co_return result;
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,236 @@
+#include "engine/system.h"
+
+#include <dirent.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "engine/system_facts.h"
+
+namespace berth::engine {
+
+using nlohmann::json;
+
+namespace {
+
+utsname kernel() {
+    utsname names{};
+    uname(&names);
+    return names;
+}
+
+std::int64_t memory_total() {
+    struct sysinfo facts {};
+    if (::sysinfo(&facts) != 0) return 0;
+    return static_cast<std::int64_t>(facts.totalram) * facts.mem_unit;
+}
+
+/// A value of /etc/os-release without its quotes.
+std::string os_release(const std::string& key) {
+    const std::string text = "\n" + read_file_if_exists("/etc/os-release").value_or("");
+    const std::size_t at = text.find("\n" + key + "=");
+    if (at == std::string::npos) return "";
+    std::string value = text.substr(at + key.size() + 2);
+    value = value.substr(0, value.find('\n'));
+    std::erase(value, '"');
+    return value;
+}
+
+int open_descriptors() {
+    DIR* directory = opendir("/proc/self/fd");
+    if (directory == nullptr) return 0;
+    int count = -3;  // ".", ".." and the directory itself
+    while (readdir(directory) != nullptr) ++count;
+    closedir(directory);
+    return count;
+}
+
+/// GOARCH's names in /version, the kernel's in /info.
+std::string go_architecture(const std::string& machine) {
+    if (machine == "x86_64") return "amd64";
+    if (machine == "aarch64") return "arm64";
+    return machine;
+}
+
+json driver_status(const Storage& storage) {
+    json status = json::array();
+    status.push_back(json::array({"Backing Filesystem", storage.driver.backing_filesystem}));
+    status.push_back(json::array({"Supports d_type", "true"}));
+    status.push_back(json::array({"userxattr", "true"}));
+    status.push_back(json::array({"Chosen because", storage.driver.reason}));
+    return status;
+}
+
+json registry_config(const Settings& settings) {
+    json indexes = json::object();
+    indexes["docker.io"] = {{"Name", "docker.io"},
+                            {"Mirrors", settings.registry_mirrors},
+                            {"Secure", true},
+                            {"Official", true}};
+    json ranges = json::array({"::1/128", "127.0.0.0/8"});
+    for (const std::string& registry : settings.insecure_registries) {
+        if (registry.find('/') != std::string::npos) {
+            ranges.push_back(registry);
+        } else {
+            indexes[registry] = {{"Name", registry},
+                                 {"Mirrors", json::array()},
+                                 {"Secure", false},
+                                 {"Official", false}};
+        }
+    }
+    return {{"AllowNondistributableArtifactsCIDRs", nullptr},
+            {"AllowNondistributableArtifactsHostnames", nullptr},
+            {"InsecureRegistryCIDRs", std::move(ranges)},
+            {"IndexConfigs", std::move(indexes)},
+            {"Mirrors", settings.registry_mirrors}};
+}
+
+json runtimes(const Settings& settings) {
+    json result = {{"berth", {{"path", "berth-runtime"}}}, {"runc", {{"path", "berth-runtime"}}}};
+    for (const auto& [name, path] : settings.runtimes) result[name] = {{"path", path}};
+    return result;
+}
+
+void add_abilities(const model::Abilities& abilities, json& info) {
+    info["MemoryLimit"] = abilities.memory_limit;
+    info["SwapLimit"] = abilities.memory_limit;
+    info["CpuCfsPeriod"] = abilities.cpu_limit;
+    info["CpuCfsQuota"] = abilities.cpu_limit;
+    info["CPUShares"] = abilities.cpu_limit;
+    info["CPUSet"] = abilities.cpuset;
+    info["PidsLimit"] = abilities.pids_limit;
+    info["OomKillDisable"] = false;
+    info["CgroupDriver"] = "none";
+    info["CgroupVersion"] = "2";
+    info["NCPU"] = abilities.cpus;
+}
+
+void add_machine(json& info) {
+    const utsname names = kernel();
+    info["Name"] = names.nodename;
+    info["KernelVersion"] = names.release;
+    info["Architecture"] = names.machine;
+    info["OSType"] = "linux";
+    info["OperatingSystem"] = os_release("PRETTY_NAME");
+    info["OSVersion"] = os_release("VERSION_ID");
+    info["MemTotal"] = memory_total();
+    info["NFd"] = open_descriptors();
+    info["NGoroutines"] = 1;
+    info["SystemTime"] = rfc3339(Timestamp::now());
+    info["IPv4Forwarding"] = true;
+}
+
+void add_fixed(json& info) {
+    info["Plugins"] = {{"Volume", json::array({"local"})},
+                       {"Network", json::array({"bridge", "host", "null"})},
+                       {"Authorization", nullptr},
+                       {"Log", json::array({"json-file", "none"})}};
+    info["Swarm"] = {{"NodeID", ""},
+                     {"NodeAddr", ""},
+                     {"LocalNodeState", "inactive"},
+                     {"ControlAvailable", false},
+                     {"Error", ""},
+                     {"RemoteManagers", nullptr}};
+    info["SecurityOptions"] =
+        json::array({"name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"});
+    for (const char* commit : {"ContainerdCommit", "RuncCommit", "InitCommit"})
+        info[commit] = {{"ID", BERTH_VERSION}};
+    info["InitBinary"] = "berth-init";
+    info["DefaultAddressPools"] = json::array(
+        {{{"Base", "172.17.0.0/12"}, {"Size", 16}}, {{"Base", "192.168.0.0/16"}, {"Size", 20}}});
+    info["CDISpecDirs"] = json::array();
+    info["DiscoveredDevices"] = json::array();
+    info["FirewallBackend"] = {{"Driver", "nftables"}};
+    info["HttpProxy"] = "";
+    info["HttpsProxy"] = "";
+    info["NoProxy"] = "";
+    info["ExperimentalBuild"] = false;
+    info["ProductLicense"] = "Apache License, Version 2.0";
+    info["Isolation"] = "";
+    info["GenericResources"] = nullptr;
+}
+
+}  // namespace
+
+System::System(SystemDependencies dependencies)
+    : dependencies_(std::make_unique<SystemDependencies>(std::move(dependencies))) {}
+System::~System() = default;
+
+std::vector<std::string> system_warnings(const SystemDependencies& dependencies) {
+    std::vector<std::string> lines;
+    const model::Abilities& able = dependencies.abilities;
+    if (!able.memory_limit) lines.emplace_back("WARNING: No memory limit support");
+    if (!able.cpu_limit) lines.emplace_back("WARNING: No cpu cfs quota support");
+    if (!able.pids_limit) lines.emplace_back("WARNING: No pids limit support");
+    if (dependencies.context.storage.driver.kind == storage::DriverKind::copy)
+        lines.push_back("WARNING: every container copies its image: " +
+                        dependencies.context.storage.driver.reason);
+    return lines;
+}
+
+json System::info() const {
+    const SystemDependencies& deps = *dependencies_;
+    const Settings& settings = deps.context.settings;
+    const ContainerCounts counts = deps.containers();
+    json info = json::object();
+    add_machine(info);
+    add_fixed(info);
+    add_abilities(deps.abilities, info);
+    info["ID"] = deps.id;
+    info["ServerVersion"] = kDockerVersion;
+    info["Containers"] = counts.all;
+    info["ContainersRunning"] = counts.running;
+    info["ContainersPaused"] = counts.paused;
+    info["ContainersStopped"] = counts.all - counts.running - counts.paused;
+    info["Images"] = deps.images();
+    info["Driver"] = storage::to_string(deps.context.storage.driver.kind);
+    info["DriverStatus"] = driver_status(deps.context.storage);
+    info["DockerRootDir"] = settings.data_root;
+    info["LoggingDriver"] = settings.log_driver;
+    info["DefaultRuntime"] = settings.default_runtime;
+    info["Runtimes"] = runtimes(settings);
+    info["RegistryConfig"] = registry_config(settings);
+    info["IndexServerAddress"] = "https://index.docker.io/v1/";
+    info["LiveRestoreEnabled"] = settings.live_restore == LiveRestore::yes;
+    info["Debug"] = settings.debug;
+    info["NEventsListener"] = deps.context.events.listeners();
+    info["Labels"] = settings.labels;
+    info["Warnings"] = system_warnings(deps);
+    return info;
+}
+
+json System::version() const {
+    const utsname names = kernel();
+    const std::string architecture = go_architecture(names.machine);
+    const std::string built = rfc3339(dependencies_->started);
+    const json details = {{"ApiVersion", kApiVersion},
+                          {"MinAPIVersion", kMinApiVersion},
+                          {"Arch", architecture},
+                          {"Os", "linux"},
+                          {"KernelVersion", names.release},
+                          {"Experimental", "false"},
+                          {"GitCommit", BERTH_VERSION},
+                          {"GoVersion", "none"},
+                          {"BuildTime", built}};
+    json components = json::array();
+    components.push_back({{"Name", "Engine"}, {"Version", kDockerVersion}, {"Details", details}});
+    components.push_back({{"Name", "berth"},
+                          {"Version", BERTH_VERSION},
+                          {"Details", {{"GitCommit", BERTH_VERSION}}}});
+    return {{"Platform", {{"Name", std::string("berth ") + BERTH_VERSION}}},
+            {"Components", std::move(components)},
+            {"Version", kDockerVersion},
+            {"ApiVersion", kApiVersion},
+            {"MinAPIVersion", kMinApiVersion},
+            {"GitCommit", BERTH_VERSION},
+            {"GoVersion", "none"},
+            {"Os", "linux"},
+            {"Arch", architecture},
+            {"KernelVersion", names.release},
+            {"BuildTime", built}};
+}
+
+}  // namespace berth::engine
