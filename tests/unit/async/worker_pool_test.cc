@@ -44,13 +44,11 @@ TEST(WorkerPool, one_thread_runs_jobs_in_order) {
     WorkerPool pool(1);
     TaskGroup group(context.get_executor());
     std::vector<int> order;
-    for (int i = 0; i < 20; ++i) {
-        auto task = [&](int number) -> Task<> {
-            auto job = [&order, number] { order.push_back(number); };
-            co_await pool.run(job);
-        };
-        group.spawn("job", task(i));
-    }
+    auto task = [&](int number) -> Task<> {
+        auto job = [&order, number] { order.push_back(number); };
+        co_await pool.run(job);
+    };
+    for (int i = 0; i < 20; ++i) group.spawn("job", task(i));
     run_in(context, group.wait_empty());
     ASSERT_EQ(order.size(), 20U);
     EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));

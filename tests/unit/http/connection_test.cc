@@ -199,25 +199,41 @@ TEST(Connection, hijack_gives_the_socket_and_early_bytes) {
     EXPECT_EQ(served.receive("more"), "more");
 }
 
-TEST(Connection, client_that_goes_away_cancels_the_watched_task) {
+void expect_cancelled_on_close(SocketPair sockets) {
     std::promise<void> begun;
     std::promise<bool> cancelled;
-    Served served([&](Exchange& exchange) -> async::Task<> {
-        auto wait = [&]() -> async::Task<> {
-            begun.set_value();
-            co_await async::sleep_for(std::chrono::hours(1));
-        };
-        try {
-            co_await exchange.cancel_on_disconnect(wait());
-        } catch (...) {
-            cancelled.set_value(async::is_cancellation(std::current_exception()));
-            throw;
-        }
-    });
+    Served served(
+        [&](Exchange& exchange) -> async::Task<> {
+            auto wait = [&]() -> async::Task<> {
+                begun.set_value();
+                co_await async::sleep_for(std::chrono::hours(1));
+            };
+            try {
+                co_await exchange.cancel_on_disconnect(wait());
+            } catch (...) {
+                cancelled.set_value(async::is_cancellation(std::current_exception()));
+                throw;
+            }
+        },
+        {}, std::move(sockets));
     served.send("GET /logs HTTP/1.1\r\n\r\n");
     begun.get_future().wait();
     served.close();
     EXPECT_TRUE(cancelled.get_future().get());
+}
+
+TEST(Connection, client_that_goes_away_cancels_the_watched_task) {
+    expect_cancelled_on_close(unix_pair());
+}
+
+TEST(Connection, tcp_client_that_goes_away_cancels_the_watched_task) {
+    expect_cancelled_on_close(tcp_pair());
+}
+
+TEST(Connection, requests_over_tcp_are_answered) {
+    Served served(echo, {}, tcp_pair());
+    served.send("GET /tcp HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(has(served.receive("/tcp \n"), "200 OK"));
 }
 
 TEST(Connection, half_closed_client_is_still_served) {

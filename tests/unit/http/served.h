@@ -1,7 +1,8 @@
-// A Connection of the server on a thread of its own, with the client's end of a socket pair.
+// A Connection of the server on a thread of its own, with the client's end of its socket.
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -14,15 +15,36 @@
 
 namespace berth::http {
 
+/// Two connected sockets: the client's and the server's.
+using SocketPair = std::pair<UniqueFd, UniqueFd>;
+
+inline SocketPair unix_pair() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw_errno("pair");
+    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+inline SocketPair tcp_pair() {
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const pointer = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(listener.get(), pointer, size) != 0 || ::listen(listener.get(), 1) != 0 ||
+        ::getsockname(listener.get(), pointer, &size) != 0 ||
+        ::connect(client.get(), pointer, size) != 0)
+        throw_errno("connecting over loopback");
+    return {std::move(client), UniqueFd(::accept(listener.get(), nullptr, nullptr))};
+}
+
 class Served final {
   public:
-    explicit Served(Handler handler, Limits limits = {})
-        : handler_(std::move(handler)), limits_(limits) {
-        int ends[2];
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw_errno("pair");
-        client_ = UniqueFd(ends[0]);
-        connection_ = std::make_unique<Connection>(context_.get_executor(), UniqueFd(ends[1]),
-                                                   handler_, limits_);
+    explicit Served(Handler handler, Limits limits = {}, SocketPair sockets = unix_pair())
+        : handler_(std::move(handler)), limits_(limits), client_(std::move(sockets.first)) {
+        connection_ = std::make_unique<Connection>(context_.get_executor(),
+                                                   std::move(sockets.second), handler_, limits_);
         boost::asio::co_spawn(context_, connection_->run(),
                               [this](std::exception_ptr) { connection_.reset(); });
         thread_ = std::thread([this] { context_.run(); });
