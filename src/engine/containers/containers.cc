@@ -33,7 +33,7 @@ async::Task<Sizes> sizes_of(ContainerState& state, const Container& container) {
     const std::string directory = state.directory(container.record.id);
     const std::string top = container.record.top_layer;
     const Storage& storage = state.deps.context.storage;
-    co_return co_await state.deps.context.pool.run([directory, top, &storage] {
+    auto job = [directory, top, &storage] {
         std::optional<Digest> chain;
         if (!top.empty()) chain = Digest::parse(top);
         const storage::RootfsMount rootfs =
@@ -44,7 +44,8 @@ async::Task<Sizes> sizes_of(ContainerState& state, const Container& container) {
         for (const std::string& layer : rootfs.lowerdirs)
             sizes.root += storage::tree_size(open_file(layer, O_RDONLY | O_DIRECTORY));
         return sizes;
-    });
+    };
+    co_return co_await state.deps.context.pool.run(std::move(job));
 }
 
 }  // namespace

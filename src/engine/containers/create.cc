@@ -184,7 +184,8 @@ async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& re
     }
     if (!failure) co_return;
     const std::string directory = work.directory;
-    co_await state.deps.context.pool.run([directory] { remove_tree(directory); });
+    auto job = [directory] { remove_tree(directory); };
+    co_await state.deps.context.pool.run(std::move(job));
     release_anonymous(state, record);
     std::rethrow_exception(failure);
 }

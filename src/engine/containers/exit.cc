@@ -73,10 +73,11 @@ async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEn
     }
     container->shim.reset();
     container->process.reset();
-    co_await state.deps.context.pool.run([&state, id, directory, end] {
+    auto job = [&state, id, directory, end] {
         if (end == ShimEnd::lost) delete_runtime_state(state, id);
         remove_tree(directory);
-    });
+    };
+    co_await state.deps.context.pool.run(std::move(job));
     container->cleaning_up = false;
     container->changed.notify_all();
     co_await after_exit(state, container);
@@ -175,7 +176,8 @@ async::Task<void> after_exit(ContainerState& state, ContainerPtr container) {
     if (container->removing || container->removed) co_return;
     const async::Lock::Guard guard = co_await container->operations.acquire();
     if (container->removed || container->state().is_running()) co_return;
-    co_await remove_locked(state, container, {.force = true, .volumes = true, .link = false});
+    const RemoveOptions options{.force = true, .volumes = true, .link = false};
+    co_await remove_locked(state, container, options);
 }
 
 }  // namespace berth::engine

@@ -102,7 +102,8 @@ async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
         record_exit(state, *container, exit);
         state.shutting_down = false;
     }
-    co_await state.deps.context.pool.run([directory] { remove_tree(directory); });
+    auto job = [directory] { remove_tree(directory); };
+    co_await state.deps.context.pool.run(std::move(job));
 }
 
 /// Run directories that belong to no container.
@@ -123,7 +124,8 @@ async::Task<void> revive(ContainerState& state, ContainerPtr container) {
     if (record.state.is_running()) co_return;
     if (record.host_config.auto_remove && record.has_been_started) {
         const async::Lock::Guard guard = co_await container->operations.acquire();
-        co_await remove_locked(state, container, {.force = true, .volumes = true, .link = false});
+        const RemoveOptions options{.force = true, .volumes = true, .link = false};
+        co_await remove_locked(state, container, options);
         co_return;
     }
     if (!model::should_start_with_engine(record.host_config.restart_policy, record)) co_return;

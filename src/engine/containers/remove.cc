@@ -50,13 +50,14 @@ async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
     co_await wait_cleaned_up(*container);
     const std::string directory = state.directory(container->id());
     std::exception_ptr failure;
+    auto job = [directory] {
+        // Renamed first: a directory without a record is cleared at the next engine start.
+        remove_tree(directory + "/container.json");
+        storage::remove_rootfs(directory);
+        remove_tree(directory);
+    };
     try {
-        co_await state.deps.context.pool.run([directory] {
-            // Renamed first: a directory without a record is cleared at the next engine start.
-            remove_tree(directory + "/container.json");
-            storage::remove_rootfs(directory);
-            remove_tree(directory);
-        });
+        co_await state.deps.context.pool.run(std::move(job));
     } catch (...) {
         failure = std::current_exception();
     }

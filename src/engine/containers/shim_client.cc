@@ -82,7 +82,8 @@ async::Task<async::ChannelMessage> ShimClient::call(shim::Request request,
 }
 
 async::Task<CreatedProcess> ShimClient::create() {
-    async::ChannelMessage reply = co_await call(shim::CreateRequest{});
+    shim::Request request = shim::CreateRequest{};
+    async::ChannelMessage reply = co_await call(std::move(request));
     if (reply.fds.size() != 2)
         throw Error(ErrorKind::internal, "shim: reply to create has {} descriptors, expected 2",
                     reply.fds.size());
@@ -93,31 +94,39 @@ async::Task<CreatedProcess> ShimClient::create() {
     co_return process;
 }
 
-async::Task<void> ShimClient::start() { co_await call(shim::StartRequest{}); }
+async::Task<void> ShimClient::start() {
+    shim::Request request = shim::StartRequest{};
+    co_await call(std::move(request));
+}
 
 async::Task<void> ShimClient::attach(shim::StreamOptions streams, BorrowedFd client) {
     std::vector<BorrowedFd> fds;
     fds.push_back(client);
-    co_await call(shim::AttachRequest{std::move(streams)}, std::move(fds));
+    shim::Request request = shim::AttachRequest{std::move(streams)};
+    co_await call(std::move(request), std::move(fds));
 }
 
 async::Task<pid_t> ShimClient::exec(shim::ExecRequest request, BorrowedFd client) {
     std::vector<BorrowedFd> fds;
     if (client) fds.push_back(client);
-    const async::ChannelMessage reply = co_await call(std::move(request), std::move(fds));
+    shim::Request wanted = std::move(request);
+    const async::ChannelMessage reply = co_await call(std::move(wanted), std::move(fds));
     co_return static_cast<pid_t>(JsonReader(reply.body()).integer("pid"));
 }
 
 async::Task<void> ShimClient::resize(shim::ResizeRequest request) {
-    co_await call(std::move(request));
+    shim::Request wanted = std::move(request);
+    co_await call(std::move(wanted));
 }
 
 async::Task<void> ShimClient::signal(int number) {
-    co_await call(shim::SignalRequest{.number = number, .all = false});
+    shim::Request request = shim::SignalRequest{.number = number, .all = false};
+    co_await call(std::move(request));
 }
 
 async::Task<shim::StateReply> ShimClient::state() {
-    const async::ChannelMessage reply = co_await call(shim::StateRequest{});
+    shim::Request request = shim::StateRequest{};
+    const async::ChannelMessage reply = co_await call(std::move(request));
     shim::FromShim message = shim::parse_from_shim(dump_json(reply.body()));
     const auto* parsed = std::get_if<shim::Reply>(&message);
     if (parsed == nullptr || !parsed->state)
@@ -125,7 +134,10 @@ async::Task<shim::StateReply> ShimClient::state() {
     co_return *parsed->state;
 }
 
-async::Task<void> ShimClient::shutdown() { co_await call(shim::ShutdownRequest{}); }
+async::Task<void> ShimClient::shutdown() {
+    shim::Request request = shim::ShutdownRequest{};
+    co_await call(std::move(request));
+}
 
 void ShimClient::acknowledge(shim::ExitAck ack) {
     nlohmann::json message = parse_json(shim::encode(shim::RequestMessage{0, std::move(ack)}));

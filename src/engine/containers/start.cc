@@ -121,7 +121,8 @@ async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
     container->queued.clear();
     state.deps.networks.release(container->record);
     const std::string directory = state.run_directory(container->id());
-    co_await state.deps.context.pool.run([directory] { remove_tree(directory); });
+    auto job = [directory] { remove_tree(directory); };
+    co_await state.deps.context.pool.run(std::move(job));
 }
 
 bool is_command_fault(int code) { return code == 126 || code == 127; }
@@ -135,8 +136,10 @@ async::Task<void> start_failed(ContainerState& state, ContainerPtr container, Er
     state.save(*container, Durability::process);
     container->changed.notify_all();
     finish_exit_waits(*container, {code, error.message()});
-    if (container->record.host_config.auto_remove && !container->keep_after_exit)
-        co_await remove_locked(state, container, {.force = true, .volumes = true, .link = false});
+    if (container->record.host_config.auto_remove && !container->keep_after_exit) {
+        const RemoveOptions options{.force = true, .volumes = true, .link = false};
+        co_await remove_locked(state, container, options);
+    }
     if (is_command_fault(code)) throw Error::with_text(ErrorKind::invalid, error.message());
     throw error;
 }

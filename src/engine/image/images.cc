@@ -116,10 +116,10 @@ async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop
     const std::string name = wanted.reference.familiar();
     auto progress = post_progress(state_->deps.context.executor, std::move(sink));
     image::Puller* puller = state_->puller.get();
-    co_await state_->deps.context.pool.run_on_thread(
-        "pull", [puller, wanted = std::move(wanted), progress = std::move(progress), stop] {
-            puller->pull(wanted, progress, stop);
-        });
+    auto job = [puller, wanted = std::move(wanted), progress = std::move(progress), stop] {
+        puller->pull(wanted, progress, stop);
+    };
+    co_await state_->deps.context.pool.run_on_thread("pull", std::move(job));
     state_->publish(name, "pull", name);
 }
 
@@ -130,11 +130,12 @@ async::Task<void> Images::load(UniqueFd tar, LoadOutput output, ProgressSink sin
     ImageState* state = state_.get();
     const auto mode =
         output == LoadOutput::quiet ? image::LoadOutput::quiet : image::LoadOutput::progress;
-    const std::vector<Digest> loaded = co_await state->deps.context.pool.run_on_thread(
-        "load", [state, file, mode, progress = std::move(progress), stop] {
-            archive::FdSource source(*file);
-            return image::load(*state->store, *state->layers, source, mode, progress, stop);
-        });
+    auto job = [state, file, mode, progress = std::move(progress), stop] {
+        archive::FdSource source(*file);
+        return image::load(*state->store, *state->layers, source, mode, progress, stop);
+    };
+    const std::vector<Digest> loaded =
+        co_await state->deps.context.pool.run_on_thread("load", std::move(job));
     for (const Digest& id : loaded) state->publish(id.str(), "load", id.str());
 }
 
@@ -149,12 +150,12 @@ async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std
     wanted.platform = request.platform;
     const auto file = std::make_shared<UniqueFd>(std::move(tar));
     ImageState* state = state_.get();
-    const Digest id = co_await state->deps.context.pool.run_on_thread(
-        "import", [state, file, wanted = std::move(wanted), stop] {
-            archive::FdSource source(*file);
-            return image::import_image(
-                *state->store, *state->layers, source, wanted, [](const image::Progress&) {}, stop);
-        });
+    auto job = [state, file, wanted = std::move(wanted), stop] {
+        archive::FdSource source(*file);
+        const auto ignore = [](const image::Progress&) {};
+        return image::import_image(*state->store, *state->layers, source, wanted, ignore, stop);
+    };
+    const Digest id = co_await state->deps.context.pool.run_on_thread("import", std::move(job));
     state->publish(id.str(), "import", id.str());
     co_return id.str();
 }
@@ -236,7 +237,8 @@ async::Task<void> Images::tag(std::string name, std::string repository, std::str
     const image::Reference reference = image::Reference::parse(repository, tag).with_default_tag();
     image::ImageStore* store = state_->store.get();
     const Digest id = image.id;
-    co_await state_->deps.context.pool.run([store, reference, id] { store->tag(reference, id); });
+    auto job = [store, reference, id] { store->tag(reference, id); };
+    co_await state_->deps.context.pool.run(std::move(job));
     state_->publish(id.str(), "tag", reference.familiar());
 }
 
@@ -247,15 +249,16 @@ async::Task<json> Images::remove(std::string name, ImageRemoveOptions options) {
     ImageState* state = state_.get();
     const auto force = options.force ? image::Force::yes : image::Force::no;
     const auto prune = options.no_prune ? image::PruneParents::no : image::PruneParents::yes;
+    auto job = [state, name, force, prune, uses, target] {
+        const image::FindUses find_uses = [&](const Digest& id) {
+            return id == target.id ? uses : std::vector<image::ImageUse>();
+        };
+        image::Removal removal = state->store->remove(name, force, prune, find_uses);
+        for (const Digest& layer : removal.layers.chain_ids()) state->layers->remove(layer);
+        return removal.records;
+    };
     const std::vector<image::RemovalRecord> records =
-        co_await state->deps.context.pool.run([state, name, force, prune, uses, target] {
-            image::Removal removal =
-                state->store->remove(name, force, prune, [&](const Digest& id) {
-                    return id == target.id ? uses : std::vector<image::ImageUse>();
-                });
-            for (const Digest& layer : removal.layers.chain_ids()) state->layers->remove(layer);
-            return removal.records;
-        });
+        co_await state->deps.context.pool.run(std::move(job));
     json result = json::array();
     for (const image::RemovalRecord& record : records) {
         const bool untagged = record.kind == image::RemovalRecord::Kind::untagged;

@@ -294,7 +294,7 @@ std::vector<std::string> warnings(const HostConfig& host, const Abilities& abili
     add(r.cpu_period > 0 || r.cpu_quota > 0, abilities.cpu_limit, "CPU CFS period and quota");
     add(r.cpu_shares > 0, abilities.cpu_limit, "CPU shares");
     add(!r.cpuset_cpus.empty() || !r.cpuset_mems.empty(), abilities.cpuset, "cpuset");
-    add(r.pids_limit.has_value(), abilities.pids_limit, "PIDs limit capabilities");
+    add(r.pids_limit.value_or(0) > 0, abilities.pids_limit, "PIDs limit capabilities");
     add(r.blkio_weight > 0, abilities.io, "Block I/O weight");
     if (r.oom_kill_disable.value_or(false))
         lines.emplace_back("OomKillDisable is discarded: cgroup v2 has no such switch.");

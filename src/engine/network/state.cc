@@ -152,7 +152,8 @@ async::Task<void> NetworkState::attach(model::ContainerRecord& record, BorrowedF
     std::vector<BorrowedFd> fds;
     fds.push_back(netns);
     if (mode == "none") {
-        co_await call(net::Loopback{}, std::move(fds));
+        net::Request request = net::Loopback{};
+        co_await call(std::move(request), std::move(fds));
         co_return;
     }
     for (auto& [name, endpoint] : record.endpoints) {
@@ -163,11 +164,13 @@ async::Task<void> NetworkState::attach(model::ContainerRecord& record, BorrowedF
         attachment.address = fmt::format("{}/{}", endpoint.ip_address, endpoint.prefix);
         attachment.gateway = endpoint.gateway;
         attachment.mac = endpoint.mac_address;
-        co_await call(net::Attach{std::move(attachment)}, fds);
+        net::Request attach = net::Attach{std::move(attachment)};
+        co_await call(std::move(attach), fds);
         std::vector<net::PortBinding> ports = wanted_ports(record, endpoint.ip_address);
         if (ports.empty()) continue;
         net::PublishedPorts published{record.id, std::move(ports)};
-        const net::Reply reply = co_await call(net::Publish{std::move(published)}, {});
+        net::Request publish = net::Publish{std::move(published)};
+        const net::Reply reply = co_await call(std::move(publish), std::vector<BorrowedFd>());
         record.bound_ports = bound_ports(reply.bindings);
     }
 }
@@ -189,8 +192,12 @@ void NetworkState::release(model::ContainerRecord& record) {
 
 async::Task<void> NetworkState::release_remote(std::string container,
                                                std::vector<std::string> network_ids) {
-    co_await call(net::Unpublish{container}, {});
-    for (const std::string& id : network_ids) co_await call(net::Detach{container, id}, {});
+    net::Request unpublish = net::Unpublish{container};
+    co_await call(std::move(unpublish), std::vector<BorrowedFd>());
+    for (const std::string& id : network_ids) {
+        net::Request detach = net::Detach{container, id};
+        co_await call(std::move(detach), std::vector<BorrowedFd>());
+    }
 }
 
 void NetworkState::adopt(const model::ContainerRecord& record) {
@@ -243,8 +250,8 @@ async::Task<void> NetworkState::connect() {
     try {
         for (const Network& network : networks) {
             if (!is_bridge(network)) continue;
-            net::EnsureNetwork ensure{spec_of(network)};
-            co_await send(channel_, std::move(ensure), {});
+            net::Request ensure = net::EnsureNetwork{spec_of(network)};
+            co_await send(channel_, std::move(ensure), std::vector<BorrowedFd>());
         }
     } catch (...) {
         channel_->close();

@@ -92,10 +92,11 @@ async::Task<const Volume*> VolumeState::ensure(VolumeRequest request) {
     const std::string directory = deps.context.settings.data_root + "/volumes/" + volume.name;
     const std::string text = record_text(volume);
     const Durability durability = volume.anonymous ? Durability::process : Durability::power;
-    co_await deps.context.pool.run([directory, text, durability] {
+    auto job = [directory, text, durability] {
         make_directories(directory + "/_data", 0755);
         replace_file(directory + "/volume.json", text, 0600, durability);
-    });
+    };
+    co_await deps.context.pool.run(std::move(job));
     const auto [place, added] = volumes.emplace(request.name, std::move(volume));
     if (added) publish(request.name, "create");
     co_return &place->second;
@@ -118,8 +119,9 @@ async::Task<void> VolumeState::destroy(std::string name) {
         throw Error(ErrorKind::conflict, "remove {}: volume is being removed", name);
     const std::string directory = deps.context.settings.data_root + "/volumes/" + name;
     std::exception_ptr failure;
+    auto job = [directory] { remove_tree(directory); };
     try {
-        co_await deps.context.pool.run([directory] { remove_tree(directory); });
+        co_await deps.context.pool.run(std::move(job));
     } catch (...) {
         failure = std::current_exception();
     }
