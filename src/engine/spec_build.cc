@@ -187,6 +187,10 @@ std::vector<oci::Mount> build_mounts(const SpecInputs& inputs) {
                });
     });
     bind_what_the_host_owns(record.host_config, mounts);
+    if (record.host_config.ipc_mode == "host")
+        std::erase_if(mounts, [&](const oci::Mount& mount) {
+            return inputs.absent_on_host.contains(mount.destination);
+        });
     if (record.host_config.privileged)
         for (oci::Mount& mount : mounts)
             if (mount.type != "bind") std::erase(mount.options, "ro");
@@ -240,7 +244,7 @@ oci::Spec build_spec(const SpecInputs& inputs) {
     if (host.uts_mode != "host" && !shares(host.network_mode)) {
         spec.hostname = record.config.hostname;
         spec.domainname = record.config.domainname;
-    } else if (host.uts_mode != "host" && host.network_mode == "host") {
+    } else if (host.uts_mode != "host") {
         spec.hostname = record.config.hostname;
     }
     spec.mounts = build_mounts(inputs);

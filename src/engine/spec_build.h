@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct SpecInputs final {
     std::string seccomp_profile;  // text of the daemon's profile; empty: built in
     /// Namespaces of other processes: "network", "ipc", "pid" -> /proc/PID/ns/…
     std::map<std::string, std::string> joined;
+    std::set<std::string> absent_on_host;   // of /dev/mqueue and /dev/shm
     std::vector<std::string> host_devices;  // what a privileged container gets besides the usual
 };
 

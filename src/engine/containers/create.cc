@@ -1,6 +1,7 @@
 #include "engine/containers/create.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -131,6 +132,39 @@ void check_bind_source(const model::MountPoint& mount) {
                 mount.source);
 }
 
+/// Makes the working directory in the container's own layer when no layer has it: the root may be
+/// read-only later on. Components that a lower layer has keep their owner and mode.
+void make_working_directory(const storage::RootfsMount& rootfs, const std::string& path) {
+    const std::string& own = rootfs.upperdir.empty() ? rootfs.path : rootfs.upperdir;
+    if (path.empty() || path == "/" || own.empty()) return;
+    std::vector<UniqueFd> layers;
+    for (const std::string& layer : rootfs.lowerdirs)
+        layers.push_back(open_file(layer, O_PATH | O_DIRECTORY));
+    const UniqueFd top = open_file(own, O_PATH | O_DIRECTORY);
+    const auto find = [&](const std::string& prefix) {
+        for (const UniqueFd& layer : layers)
+            if (UniqueFd fd =
+                    linux_os::try_open_in_root(layer, prefix, O_PATH, linux_os::Resolve::in_root))
+                return fd;
+        return UniqueFd();
+    };
+    if (find(path)) return;
+    const std::string clean = linux_os::clean_path(path);
+    for (std::size_t end = clean.find('/', 1);; end = clean.find('/', end + 1)) {
+        const std::string prefix = clean.substr(0, end);
+        const UniqueFd below = find(prefix);
+        struct stat status {};
+        // Through a file or a link of the image: the runtime says what is wrong.
+        if (below && (fstat(below.get(), &status) != 0 || !S_ISDIR(status.st_mode))) return;
+        const UniqueFd place = linux_os::make_directories_in_root(top, prefix, 0755);
+        const UniqueFd made(openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (below && (fchown(made.get(), status.st_uid, status.st_gid) != 0 ||
+                      fchmod(made.get(), status.st_mode & 07777) != 0))
+            throw_errno("making the working directory {}", path);
+        if (end == std::string::npos) return;
+    }
+}
+
 /// The directories of a new container, made by a worker.
 struct DiskWork final {
     std::string directory;
@@ -138,6 +172,7 @@ struct DiskWork final {
     Durability durability;
     std::optional<Digest> top;
     std::vector<model::MountPoint> mounts;
+    std::string working_directory;
     const Storage& storage;
 
     void operator()() const {
@@ -151,6 +186,7 @@ struct DiskWork final {
             if (mount.type == model::MountType::volume && !mount.no_copy)
                 copy_up(lower, mount.destination, mount.source);
         }
+        make_working_directory(rootfs, working_directory);
         // The record comes last: a directory without one is a half-made container.
         replace_file(directory + "/container.json", record_text, 0600, durability);
     }
@@ -174,6 +210,7 @@ async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& re
         .durability = record.host_config.auto_remove ? Durability::process : Durability::power,
         .top = std::nullopt,
         .mounts = record.mounts,
+        .working_directory = record.config.working_dir,
         .storage = state.deps.context.storage};
     if (!record.top_layer.empty()) work.top = Digest::parse(record.top_layer);
     std::exception_ptr failure;
@@ -233,6 +270,8 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     record.name = reservation.name();
     add_volumes_from(state, record);
     const std::string& mode = record.host_config.network_mode;
+    if (mode.starts_with("container:"))
+        record.config.hostname = state.find(mode.substr(10))->record.config.hostname;
     if (!mode.starts_with("container:")) {
         state.deps.networks.find(mode);
         state.deps.networks.prepare_endpoints(record);

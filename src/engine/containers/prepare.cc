@@ -124,6 +124,8 @@ SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& set
         static const std::string kInit = linux_os::find_own_program("berth-init");
         inputs.init_program = kInit;
     }
+    for (const char* place : {"/dev/mqueue", "/dev/shm"})
+        if (!exists(place)) inputs.absent_on_host.insert(place);
     if (record.host_config.privileged)
         for (const char* device : {"/dev/fuse", "/dev/net/tun", "/dev/kvm"})
             if (exists(device)) inputs.host_devices.emplace_back(device);
@@ -131,7 +133,15 @@ SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& set
 }
 
 void write_network_files(const StartWork& work, SpecInputs& inputs) {
-    if (work.record.host_config.network_mode.starts_with("container:")) return;
+    const std::string& mode = work.record.host_config.network_mode;
+    if (mode.starts_with("container:")) {
+        // One network, one set of names: the files of the container that owns it.
+        const std::string owner = work.settings.data_root + "/containers/" + mode.substr(10);
+        inputs.hosts_path = owner + "/hosts";
+        inputs.hostname_path = owner + "/hostname";
+        inputs.resolv_conf_path = owner + "/resolv.conf";
+        return;
+    }
     inputs.hosts_path = work.directory + "/hosts";
     inputs.hostname_path = work.directory + "/hostname";
     inputs.resolv_conf_path = work.directory + "/resolv.conf";

@@ -219,12 +219,13 @@ json Images::history(const std::string& name) const {
         std::int64_t size = 0;
         if (!entry.empty_layer && layer < image.layer_sizes.size())
             size = image.layer_sizes[layer++];
-        result.insert(result.begin(), {{"Id", "<missing>"},
-                                       {"Created", entry.created.seconds()},
-                                       {"CreatedBy", entry.created_by},
-                                       {"Tags", nullptr},
-                                       {"Size", size},
-                                       {"Comment", entry.comment}});
+        json item = {{"Id", "<missing>"},
+                     {"Created", entry.created.seconds()},
+                     {"CreatedBy", entry.created_by},
+                     {"Tags", nullptr},
+                     {"Size", size},
+                     {"Comment", entry.comment}};
+        result.insert(result.begin(), std::move(item));
     }
     if (result.empty()) return result;
     result[0]["Id"] = image.id.str();
