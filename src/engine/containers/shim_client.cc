@@ -16,8 +16,8 @@ namespace {
 
 /// Takes the exit status, so that no zombie stays.
 async::Task<> reap(linux_os::PidFd child, std::shared_ptr<async::Event> gone) {
-    co_await async::wait_exit(child);
-    child.try_reap();
+    // A wait may end early: only a status that was taken says that the shim has gone.
+    while (!child.try_reap()) co_await async::wait_exit(child);
     gone->set();
 }
 
