@@ -73,7 +73,11 @@ ArchiveMembers::ArchiveMembers(archive::Source& tar, UniqueFd spool, std::stop_t
     archive::TarReader reader(*plain, {.max_entries = kMaxMembers});
     archive::CallbackSink file([&](std::string_view bytes) {
         if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the load was cancelled");
-        write_all(spool_, bytes);
+        try {
+            write_all(spool_, bytes);
+        } catch (Error& error) {
+            throw error.while_("spooling the archive");
+        }
     });
     std::int64_t offset = 0;
     while (const auto entry = reader.next()) {

@@ -2,6 +2,8 @@
 // library). The table stays for the life of the process, since libcurl cannot be unloaded safely.
 #pragma once
 
+// CURLOPT_PROTOCOLS is all that libcurl before 7.85 has.
+#define CURL_DISABLE_DEPRECATION
 #include <curl/curl.h>
 // curl.h wraps these in type-checking macros, which would hide the members below.
 #undef curl_easy_setopt

@@ -1,6 +1,7 @@
 #include "image/registry.h"
 
 #include <algorithm>
+#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "archive/digester.h"
@@ -48,6 +49,22 @@ std::string query_joined(const std::string& url, const std::string& query) {
 }
 
 bool is_https(const std::string& url) { return url.starts_with("https://"); }
+
+/// Throws Error when it is none: it is looked up below certs.d and among the insecure ones.
+std::string host_of_realm(const std::string& realm) {
+    const std::size_t scheme = realm.find("://");
+    std::string host = scheme == std::string::npos ? "" : realm.substr(scheme + 3);
+    host.resize(std::min(host.find_first_of("/?#"), host.size()));
+    if (host.empty() || host.starts_with('.') || host.find('@') != std::string::npos)
+        throw Error(ErrorKind::invalid, "the registry names no usable token service: '{}'", realm);
+    return host;
+}
+
+/// A TLS server's answer to plain HTTP: what went wrong over https before says more.
+bool wants_https(const HttpResponse& response) {
+    return response.status == 400 && (response.body.find("HTTPS server") != std::string::npos ||
+                                      response.body.find("HTTPS port") != std::string::npos);
+}
 
 std::string basic(const Credentials& credentials) {
     return "Basic " + encode_base64(credentials.username + ":" + credentials.password);
@@ -132,6 +149,7 @@ std::string RegistryClient::fetch_token(const RegistryEndpoint& endpoint,
     const std::string realm = parameter("realm");
     if (!realm.starts_with("http://") && !is_https(realm))
         throw Error(ErrorKind::invalid, "the registry names no usable token service: '{}'", realm);
+    const std::string host = host_of_realm(realm);
     if (may_identify && is_https(endpoint.base) && !is_https(realm))
         throw Error(ErrorKind::denied, "refusing to send credentials in the open to {}", realm);
     std::string scope = parameter("scope");
@@ -139,8 +157,9 @@ std::string RegistryClient::fetch_token(const RegistryEndpoint& endpoint,
 
     HttpRequest request;
     request.body_limit = kMaxTokenBytes;
-    const std::string query =
-        "service=" + url_encode(parameter("service")) + "&scope=" + url_encode(scope);
+    std::string query = "scope=" + url_encode(scope);
+    if (const std::string service = parameter("service"); !service.empty())
+        query.insert(0, "service=" + url_encode(service) + "&");
     if (may_identify && !credentials_.identity_token.empty()) {
         request.url = realm;
         request.form = "grant_type=refresh_token&client_id=docker&refresh_token=" +
@@ -152,15 +171,14 @@ std::string RegistryClient::fetch_token(const RegistryEndpoint& endpoint,
             request.authorization = basic(credentials_);
         }
     }
-    const std::size_t scheme = realm.find("://") + 3;
-    const std::string host = realm.substr(scheme, realm.find_first_of("/?", scheme) - scheme);
     const TlsCheck check = is_insecure(settings_, host) ? TlsCheck::accept_any : TlsCheck::verify;
     const HttpResponse response = transport_.exchange(
         request, read_host_tls(settings_.certificate_directories, host, check), stop);
     if (response.status != 200) refuse(response, "token for " + repository_.familiar_name());
     const nlohmann::json document = parse_json(response.body);
     const JsonReader reader(document, "token");
-    const std::string token = reader.string("token", reader.string("access_token"));
+    std::string token = reader.string("token");
+    if (token.empty()) token = reader.string("access_token");
     if (token.empty() || token.find_first_of("\r\n") != std::string::npos)
         throw Error(ErrorKind::invalid, "the token service {} gave no token", realm);
     return token;
@@ -183,8 +201,15 @@ std::string RegistryClient::authorize(const RegistryEndpoint& endpoint, const Ht
     return "";
 }
 
+std::size_t RegistryClient::current() {
+    const std::lock_guard lock(mutex_);
+    return current_;
+}
+
 HttpResponse RegistryClient::get(const RegistryEndpoint& endpoint, HttpRequest request,
-                                 const HostTls& tls, std::stop_token stop) {
+                                 std::stop_token stop) {
+    const HostTls tls =
+        read_host_tls(settings_.certificate_directories, endpoint.host, endpoint.check);
     {
         const std::lock_guard lock(mutex_);
         request.authorization = authorization_[endpoint.base];
@@ -208,31 +233,31 @@ HttpResponse RegistryClient::get(const RegistryEndpoint& endpoint, HttpRequest r
 HttpResponse RegistryClient::get_from_any(const std::string& path,
                                           const std::vector<std::string>& headers,
                                           std::size_t limit, std::stop_token stop) {
-    std::size_t index = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        index = current_;
-    }
+    std::size_t index = current();
+    std::exception_ptr over_https;
+    std::string mirror_failures;
     for (;; ++index) {
         const RegistryEndpoint& endpoint = endpoints_.at(index);
         const bool is_last = index + 1 == endpoints_.size();
+        const bool is_mirror = endpoint.role == RegistryEndpoint::Role::mirror;
         try {
-            const HostTls tls =
-                read_host_tls(settings_.certificate_directories, endpoint.host, endpoint.check);
             HttpRequest request;
             request.url = url_of(endpoint, path);
             request.headers = headers;
             request.body_limit = limit;
-            HttpResponse response = get(endpoint, std::move(request), tls, stop);
-            const bool is_mirror = endpoint.role == RegistryEndpoint::Role::mirror;
+            HttpResponse response = get(endpoint, std::move(request), stop);
             if (is_mirror && response.status != 200 && !is_last) continue;
+            if (over_https && wants_https(response)) std::rethrow_exception(over_https);
             const std::lock_guard lock(mutex_);
             current_ = index;
             return response;
         } catch (const Error& error) {
-            const bool may_go_on = error.kind() == ErrorKind::unavailable ||
-                                   endpoint.role == RegistryEndpoint::Role::mirror;
-            if (error.kind() == ErrorKind::cancelled || is_last || !may_go_on) throw;
+            if (error.kind() == ErrorKind::cancelled) throw;
+            if (is_last && !mirror_failures.empty())
+                throw Error::with_text(error.kind(), error.message() + mirror_failures);
+            if (is_last || (!is_mirror && error.kind() != ErrorKind::unavailable)) throw;
+            if (is_mirror) mirror_failures += fmt::format(" (mirror: {})", error.message());
+            if (!is_mirror) over_https = std::current_exception();
         }
     }
 }
@@ -258,12 +283,25 @@ FetchedManifest RegistryClient::manifest(const Reference& reference, std::stop_t
 
 void RegistryClient::blob(const Digest& digest, std::int64_t offset, const TakeBytes& take,
                           std::stop_token stop) {
-    std::size_t index = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        index = current_;
+    for (std::size_t index = current();; ++index) {
+        const RegistryEndpoint& endpoint = endpoints_.at(index);
+        const bool may_go_on =
+            endpoint.role == RegistryEndpoint::Role::mirror && index + 1 < endpoints_.size();
+        try {
+            blob_from(endpoint, digest, offset, take, stop);
+            return;
+        } catch (const Error& error) {
+            // Only what the mirror did wrong: not a full disk here, and not wrong bytes.
+            const bool is_refusal = error.kind() == ErrorKind::unavailable ||
+                                    error.kind() == ErrorKind::not_found ||
+                                    error.kind() == ErrorKind::unauthorized;
+            if (!may_go_on || !is_refusal) throw;
+        }
     }
-    const RegistryEndpoint& endpoint = endpoints_.at(index);
+}
+
+void RegistryClient::blob_from(const RegistryEndpoint& endpoint, const Digest& digest,
+                               std::int64_t offset, const TakeBytes& take, std::stop_token stop) {
     HttpRequest request;
     request.url = url_of(endpoint, "/blobs/" + digest.str());
     if (offset > 0) request.headers.push_back(fmt::format("Range: bytes={}-", offset));
@@ -275,19 +313,12 @@ void RegistryClient::blob(const Digest& digest, std::int64_t offset, const TakeB
         take(position, bytes);
         position += static_cast<std::int64_t>(bytes.size());
     };
-    const HostTls tls =
-        read_host_tls(settings_.certificate_directories, endpoint.host, endpoint.check);
-    const HttpResponse response = get(endpoint, std::move(request), tls, stop);
-    if (response.status < 200 || response.status >= 300) {
-        // A mirror that lacks a blob must not end the pull: the next try asks the registry.
-        if (endpoint.role == RegistryEndpoint::Role::mirror && index + 1 < endpoints_.size()) {
-            const std::lock_guard lock(mutex_);
-            current_ = std::max(current_, index + 1);
-            throw Error(ErrorKind::unavailable, "the mirror {} has no blob {}", endpoint.base,
-                        digest.str());
-        }
-        refuse(response, "blob " + digest.str());
-    }
+    const HttpResponse response = get(endpoint, std::move(request), stop);
+    if (response.status >= 200 && response.status < 300) return;
+    if (endpoint.role == RegistryEndpoint::Role::mirror)
+        throw Error(ErrorKind::unavailable, "the mirror {} has no blob {}", endpoint.base,
+                    digest.str());
+    refuse(response, "blob " + digest.str());
 }
 
 std::vector<std::string> RegistryClient::tags(std::stop_token stop) {

@@ -45,8 +45,10 @@ class RegistryClient final {
     std::vector<std::string> tags(std::stop_token stop);
 
   private:
-    HttpResponse get(const RegistryEndpoint& endpoint, HttpRequest request, const HostTls& tls,
-                     std::stop_token stop);
+    std::size_t current();
+    HttpResponse get(const RegistryEndpoint& endpoint, HttpRequest request, std::stop_token stop);
+    void blob_from(const RegistryEndpoint& endpoint, const Digest& digest, std::int64_t offset,
+                   const TakeBytes& take, std::stop_token stop);
     HttpResponse get_from_any(const std::string& path, const std::vector<std::string>& headers,
                               std::size_t limit, std::stop_token stop);
     std::string authorize(const RegistryEndpoint& endpoint, const HttpResponse& refused,

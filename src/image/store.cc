@@ -123,6 +123,14 @@ struct ImageStore::State final {
         if (!exists(blob_path(digest)))
             replace_file(blob_path(digest), content, 0600, Durability::power);
     }
+    /// Drops what an add() wrote that a full disk stopped. Best effort, as drop_blobs().
+    void drop_unnamed(const Digest& blob) {
+        const bool used = std::ranges::any_of(snapshot()->images, [&](const auto& item) {
+            const auto& manifests = item.second.manifests;
+            return item.first == blob || std::ranges::find(manifests, blob) != manifests.end();
+        });
+        if (!used) ::unlink(blob_path(blob).c_str());
+    }
     /// Best effort: what stays is collected at the next open.
     void drop_blobs(const ImageEntry& entry, const Digest& id, const StoreIndex& rest) {
         ::unlink(blob_path(id).c_str());
@@ -319,13 +327,10 @@ AddedImage ImageStore::add(const NewImage& image) {
         entry.labels = config.config.labels;
         entry.parent = image.parent;
     }
-    state_->write_blob(result.id, image.config);
-    if (image.manifest) {
-        const Digest digest = archive::sha256(*image.manifest);
-        state_->write_blob(digest, *image.manifest);
-        if (std::ranges::find(entry.manifests, digest) == entry.manifests.end())
-            entry.manifests.push_back(digest);
-    }
+    std::optional<Digest> manifest;
+    if (image.manifest) manifest = archive::sha256(*image.manifest);
+    if (manifest && std::ranges::find(entry.manifests, *manifest) == entry.manifests.end())
+        entry.manifests.push_back(*manifest);
     for (const Reference& reference : image.references) {
         const auto [named, fresh] = next.references.try_emplace(reference, result.id);
         if (!fresh && named->second == result.id) continue;
@@ -333,7 +338,15 @@ AddedImage ImageStore::add(const NewImage& image) {
         named->second = result.id;
         if (reference.tag()) entry.last_tagged = Timestamp::now();
     }
-    state_->publish(std::move(next));
+    try {
+        state_->write_blob(result.id, image.config);
+        if (manifest) state_->write_blob(*manifest, *image.manifest);
+        state_->publish(std::move(next));
+    } catch (...) {
+        state_->drop_unnamed(result.id);
+        if (manifest) state_->drop_unnamed(*manifest);
+        throw;
+    }
     return result;
 }
 

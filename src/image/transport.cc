@@ -1,5 +1,7 @@
 #include "image/transport.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -9,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "image/curl_library.h"
+#include "image/proxy.h"
 
 namespace berth::image {
 namespace {
@@ -16,7 +19,6 @@ namespace {
 constexpr long kMaxRedirects = 10;
 constexpr std::size_t kMaxHeaderBytes = 256U << 10;
 constexpr std::size_t kMaxPem = 4U << 20;
-constexpr std::string_view kNeverProxied = "localhost,127.0.0.0/8,::1";
 
 /// What one exchange gathers; libcurl's callbacks get a pointer to it.
 struct Exchange final {
@@ -83,26 +85,6 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     return static_cast<Exchange*>(user)->stop.stop_requested() ? 1 : 0;
 }
 
-/// A proxy from the settings, else from the environment in either case.
-std::string proxy_for(const RegistrySettings& settings, std::string_view url) {
-    const bool secure = url.starts_with("https:");
-    const std::string& configured = secure ? settings.https_proxy : settings.http_proxy;
-    if (!configured.empty()) return configured;
-    const std::array<const char*, 2> names =
-        secure ? std::array{"https_proxy", "HTTPS_PROXY"} : std::array{"http_proxy", "HTTP_PROXY"};
-    for (const char* name : names)
-        if (const char* value = ::secure_getenv(name)) return value;
-    return "";
-}
-
-std::string no_proxy(const RegistrySettings& settings) {
-    std::string result(kNeverProxied);
-    if (!settings.no_proxy.empty()) return result + "," + settings.no_proxy;
-    for (const char* name : {"no_proxy", "NO_PROXY"})
-        if (const char* value = ::secure_getenv(name)) return result + "," + value;
-    return result;
-}
-
 class HeaderList final {
   public:
     explicit HeaderList(const CurlLibrary& curl) : curl_(curl) {}
@@ -117,33 +99,56 @@ class HeaderList final {
     curl_slist* list_ = nullptr;
 };
 
-void set_tls(const CurlLibrary& curl, CURL* handle, const HostTls& tls) {
+/// GnuTLS builds of libcurl take authorities from a file only: the result keeps that file.
+UniqueFd set_authorities(const CurlLibrary& curl, CURL* handle, const std::string& authorities) {
+    curl_blob blob{.data = const_cast<char*>(authorities.data()),
+                   .len = authorities.size(),
+                   .flags = CURL_BLOB_COPY};
+    if (curl.easy_setopt(handle, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK) return {};
+    UniqueFd file(::memfd_create("authorities", MFD_CLOEXEC));
+    if (!file) throw_errno("making a file of certificates in memory");
+    write_all(file, authorities);
+    const std::string path = fmt::format("/proc/self/fd/{}", file.get());
+    curl.easy_setopt(handle, CURLOPT_CAINFO, path.c_str());
+    return file;
+}
+
+UniqueFd set_tls(const CurlLibrary& curl, CURL* handle, const HostTls& tls) {
+    curl.easy_setopt(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     if (tls.check == TlsCheck::accept_any) {
         curl.easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
         curl.easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-    if (!tls.authorities.empty()) {
-        curl_blob blob{.data = const_cast<char*>(tls.authorities.data()),
-                       .len = tls.authorities.size(),
-                       .flags = CURL_BLOB_COPY};
-        curl.easy_setopt(handle, CURLOPT_CAINFO_BLOB, &blob);
     }
     if (!tls.certificate_file.empty()) {
         curl.easy_setopt(handle, CURLOPT_SSLCERT, tls.certificate_file.c_str());
         curl.easy_setopt(handle, CURLOPT_SSLKEY, tls.key_file.c_str());
     }
+    if (tls.authorities.empty()) return {};
+    return set_authorities(curl, handle, tls.authorities);
+}
+
+void set_protocols(const CurlLibrary& curl, CURL* handle, const std::string& url) {
+    // Never from https down to http: a token or a layer would travel in the open.
+    const bool secure = url.starts_with("https:");
+    const bool known = curl.easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+                       curl.easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR,
+                                        secure ? "https" : "http,https") == CURLE_OK;
+    if (known) return;
+    // libcurl before 7.85 knows only the bit sets.
+    const long both = CURLPROTO_HTTP | CURLPROTO_HTTPS;
+    if (curl.easy_setopt(handle, CURLOPT_PROTOCOLS, both) != CURLE_OK ||
+        curl.easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS, secure ? CURLPROTO_HTTPS : both) !=
+            CURLE_OK)
+        throw Error(ErrorKind::unsupported, "libcurl cannot limit redirects");
 }
 
 void set_route(const CurlLibrary& curl, CURL* handle, const RegistrySettings& settings,
                const std::string& url) {
-    // Never from https down to http: a token or a layer would travel in the open.
-    curl.easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl.easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR,
-                     url.starts_with("https:") ? "https" : "http,https");
+    set_protocols(curl, handle, url);
     curl.easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 1L);
     curl.easy_setopt(handle, CURLOPT_MAXREDIRS, kMaxRedirects);
     curl.easy_setopt(handle, CURLOPT_PROXY, proxy_for(settings, url).c_str());
-    curl.easy_setopt(handle, CURLOPT_NOPROXY, no_proxy(settings).c_str());
+    curl.easy_setopt(handle, CURLOPT_NOPROXY, no_proxy_list(settings).c_str());
     curl.easy_setopt(handle, CURLOPT_CONNECTTIMEOUT,
                      static_cast<long>(settings.connect_timeout.count()));
     curl.easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -168,6 +173,24 @@ void set_callbacks(const CurlLibrary& curl, CURL* handle, Exchange& exchange, ch
     curl.easy_setopt(handle, CURLOPT_ERRORBUFFER, error_text);
 }
 
+/// Docker's words where users know them, and what to do.
+std::string failure_text(CURLcode code, const char* text, const HttpRequest& request,
+                         const HostTls& tls) {
+    const std::string_view said(text);
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+        std::string result = fmt::format("tls: failed to verify certificate: {}", said);
+        if (!tls.directory.empty())
+            result += fmt::format(" (a private authority's certificate belongs into {}/ca.crt)",
+                                  tls.directory);
+        return result;
+    }
+    const bool is_plain = said.find("wrong version number") != std::string_view::npos ||
+                          said.find("unexpected TLS packet") != std::string_view::npos;
+    if (code == CURLE_SSL_CONNECT_ERROR && is_plain && request.url.starts_with("https:"))
+        return "http: server gave HTTP response to HTTPS client";
+    return std::string(said);
+}
+
 std::string read_pem(const std::filesystem::path& path) {
     return read_file(path.string(), kMaxPem) + "\n";
 }
@@ -178,6 +201,27 @@ std::string system_authorities() {
           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
         if (auto text = read_file_if_exists(path, kMaxPem)) return *std::move(text) + "\n";
     return "";
+}
+
+std::vector<std::filesystem::path> files_in(const std::string& directory) {
+    std::error_code error;
+    std::vector<std::filesystem::path> result;
+    for (std::filesystem::directory_iterator file(directory, error), end; !error && file != end;
+         file.increment(error))
+        result.push_back(file->path());
+    if (error) throw Error::from_errno(error.value(), "reading " + directory);
+    std::ranges::sort(result);
+    return result;
+}
+
+/// The other half of a client's key pair. Throws Error with Docker's text.
+std::string need_beside(std::filesystem::path file, const char* extension, std::string_view half,
+                        std::string_view other) {
+    const std::string name = file.string();
+    const std::string result = file.replace_extension(extension).string();
+    if (!exists(result))
+        throw Error(ErrorKind::invalid, "missing {} {} for {} {}", half, result, other, name);
+    return result;
 }
 
 }  // namespace
@@ -197,22 +241,21 @@ std::vector<std::string> RegistrySettings::default_certificate_directories() {
 
 HostTls read_host_tls(const std::vector<std::string>& directories, const std::string& host,
                       TlsCheck check) {
-    HostTls result{.check = check, .authorities = "", .certificate_file = "", .key_file = ""};
+    HostTls result{
+        .check = check, .directory = "", .authorities = "", .certificate_file = "", .key_file = ""};
     for (const std::string& directory : directories) {
-        const std::filesystem::path path = directory + "/" + host;
+        const std::string path = directory + "/" + host;
+        if (result.directory.empty()) result.directory = path;
         std::error_code ignored;
         if (!std::filesystem::is_directory(path, ignored)) continue;
+        result.directory = path;
         std::string extra;
-        for (const auto& file : std::filesystem::directory_iterator(path)) {
-            if (file.path().extension() == ".crt") extra += read_pem(file.path());
-            if (file.path().extension() != ".cert") continue;
-            std::filesystem::path key = file.path();
-            key.replace_extension(".key");
-            if (!exists(key.string()))
-                throw Error(ErrorKind::invalid, "missing key {} for client certificate {}",
-                            key.string(), file.path().string());
-            result.certificate_file = file.path().string();
-            result.key_file = key.string();
+        for (const std::filesystem::path& file : files_in(path)) {
+            if (file.extension() == ".crt") extra += read_pem(file);
+            if (file.extension() == ".key") need_beside(file, ".cert", "client certificate", "key");
+            if (file.extension() != ".cert") continue;
+            result.key_file = need_beside(file, ".key", "key", "client certificate");
+            result.certificate_file = file.string();
         }
         if (!extra.empty()) result.authorities = system_authorities() + extra;
         break;
@@ -258,7 +301,7 @@ HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
     const std::unique_ptr<void, decltype(give_back)> handle(take_handle(), give_back);
     curl.easy_setopt(handle.get(), CURLOPT_URL, request.url.c_str());
     set_route(curl, handle.get(), settings_, request.url);
-    set_tls(curl, handle.get(), tls);
+    const UniqueFd authorities = set_tls(curl, handle.get(), tls);
     set_callbacks(curl, handle.get(), exchange, error_text.data());
     curl.easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
     if (request.form) {
@@ -270,8 +313,9 @@ HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
     if (exchange.failure) std::rethrow_exception(exchange.failure);
     if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the pull was cancelled");
     if (code != CURLE_OK) {
-        throw Error(ErrorKind::unavailable, "Get \"{}\": {}", request.url,
-                    error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(code));
+        const char* text = error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(code);
+        throw Error(ErrorKind::unavailable, "{} \"{}\": {}", request.form ? "Post" : "Get",
+                    request.url, failure_text(code, text, request, tls));
     }
     return std::move(exchange.response);
 }

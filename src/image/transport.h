@@ -23,6 +23,7 @@ enum class TlsCheck { verify, accept_any };
 /// How one host is spoken to, from its directory in certs.d.
 struct HostTls final {
     TlsCheck check = TlsCheck::verify;
+    std::string directory;    // where its certificates lie or would lie; empty: nowhere
     std::string authorities;  // PEM, system's included; empty: the system's
     std::string certificate_file;
     std::string key_file;
