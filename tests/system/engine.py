@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 
 BUILD = pathlib.Path(os.environ.get("BERTH_BUILD") or pathlib.Path(__file__).resolve().parents[2] / "build")
 DOCKER = os.environ.get("BERTH_DOCKER") or shutil.which("docker")
@@ -137,6 +138,13 @@ class Engine:
         if reply.headers.get("Content-Type") == "application/json" and data.count(b"\n") <= 1 and data.strip():
             data = json.loads(data)
         return reply.status, reply.headers, data
+
+    def events(self, container):
+        """Everything that has happened to a container so far."""
+        filters = urllib.parse.quote(json.dumps({"container": [container]}))
+        connection = UnixConnection(self.socket)
+        connection.request("GET", f"/events?since=0&until={time.time():.9f}&filters={filters}")
+        return [json.loads(line) for line in connection.getresponse().read().splitlines()]
 
     def inspect(self, name):
         return json.loads(self.docker("inspect", name).stdout)[0]

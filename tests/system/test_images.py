@@ -170,5 +170,5 @@ def test_a_truncated_layer_is_refused_and_leaves_nothing(engine):
     done = engine.docker("import", "-", "cut:1", input=busybox_rootfs_tar()[:300_000], check=False)
     assert done.returncode != 0
     assert ids(engine) == before
-    leftovers = [path for path in (engine.root / "data").rglob("*") if "tmp" in path.name or "ingest" == path.parent.name]
+    leftovers = [path for path in (engine.root / "data").rglob("*") if path.name.startswith("tmp-") or path.parent.name == "ingest"]
     assert [path for path in leftovers if path.is_file() or any(path.iterdir())] == []

@@ -1,10 +1,9 @@
 """The first network: none, host, the default bridge, published ports."""
 import json
 import socket
-import subprocess
 import threading
 
-from engine import wait_until
+from engine import BUILD, wait_until
 from registry import free_port
 
 
@@ -88,8 +87,8 @@ def test_a_port_is_free_again_after_the_container(engine):
 
 def test_a_published_udp_port(engine, container):
     port = free_port()
-    identity = container("-p", f"127.0.0.1:{port}:9/udp", "busybox", "sh", "-c", "nc -u -l -p 9 -e cat")
-    wait_until(lambda: engine.docker("exec", identity, "sh", "-c", "netstat -lun | grep -q ':9 '", check=False).returncode == 0, "the server listens")
+    identity = container("-p", f"127.0.0.1:{port}:9/udp", "-v", f"{BUILD / 'tests/test_tool'}:/test_tool:ro", "busybox", "/test_tool", "udp-echo", "9")
+    wait_until(lambda: engine.docker("logs", identity).stdout == "ready\n", "the server listens")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(10)
         client.sendto(b"datagram", ("127.0.0.1", port))

@@ -1,5 +1,4 @@
 """HTTP as clients really speak it, and as they should not."""
-import json
 import socket
 
 import pytest
@@ -141,8 +140,7 @@ def test_events_arrive_in_dockers_order(engine):
     identity = engine.docker("run", "-d", "busybox", "true").stdout.strip()
     engine.docker("wait", identity)
     engine.docker("rm", identity)
-    out = engine.docker("events", "--since", "1h", "--until", "0s", "--filter", f"container={identity}", "--format", "{{json .}}").stdout
-    actions = [json.loads(line)["Action"] for line in out.splitlines()]
+    actions = [event["Action"] for event in engine.events(identity)]
     assert [action for action in actions if action in ("create", "start", "die", "destroy")] == ["create", "start", "die", "destroy"]
 
 

@@ -79,9 +79,11 @@ ProcessUser resolve_user(const std::string& spec, const UserFiles& files,
         throw Error(ErrorKind::invalid,
                     "unable to find user {}: no matching entries in passwd file", name);
     if (!found) result.user.uid = *number;
-    if (!group.empty()) {
-        result.user.gid = group_id(group, groups);
-    } else if (!login.empty()) {
+    if (!group.empty()) result.user.gid = group_id(group, groups);
+    // The primary group is a supplementary one too, or a process could drop it and evade "deny this
+    // group" permissions (CVE-2022-36109).
+    add_group(result.user.additional_gids, static_cast<gid_t>(result.user.gid));
+    if (group.empty() && !login.empty()) {
         for (const auto& row : groups) {
             if (row.size() < 4) continue;
             const auto members = fields_of(row[3], ',');
