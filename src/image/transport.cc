@@ -173,10 +173,11 @@ void set_callbacks(const CurlLibrary& curl, CURL* handle, Exchange& exchange, ch
     curl.easy_setopt(handle, CURLOPT_ERRORBUFFER, error_text);
 }
 
-/// Docker's words where users know them, and what to do.
-std::string failure_text(CURLcode code, const char* text, const HttpRequest& request,
-                         const HostTls& tls) {
-    const std::string_view said(text);
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+std::string tls_failure_text(CURLcode code, std::string_view said, const HostTls& tls) {
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
         std::string result = fmt::format("tls: failed to verify certificate: {}", said);
         if (!tls.directory.empty())
@@ -184,11 +185,29 @@ std::string failure_text(CURLcode code, const char* text, const HttpRequest& req
                                   tls.directory);
         return result;
     }
-    const bool is_plain = said.find("wrong version number") != std::string_view::npos ||
-                          said.find("unexpected TLS packet") != std::string_view::npos;
-    if (code == CURLE_SSL_CONNECT_ERROR && is_plain && request.url.starts_with("https:"))
+    if (code == CURLE_SSL_CONNECT_ERROR &&
+        (contains(said, "wrong version number") || contains(said, "unexpected TLS packet")))
         return "http: server gave HTTP response to HTTPS client";
-    return std::string(said);
+    // The refusal of a client without certificate arrives behind the handshake (TLS 1.3): libcurl
+    // finds a broken connection, or trips over it when it asks for the peer's name.
+    std::string result(contains(said, "getpeername") ? "the server closed the connection" : said);
+    const bool is_broken = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CLIENTCERT ||
+                           code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+                           code == CURLE_GOT_NOTHING;
+    if (is_broken && tls.certificate_file.empty() && !tls.directory.empty())
+        result += fmt::format(
+            " (a client certificate, if it wants one, belongs into "
+            "{}/client.cert and client.key)",
+            tls.directory);
+    return result;
+}
+
+/// Docker's words where users know them, and what to do.
+std::string failure_text(CURLcode code, const char* text, const Exchange& exchange,
+                         const HostTls& tls) {
+    // With a status, from the server or a proxy, the handshake is not what failed.
+    if (!exchange.request.url.starts_with("https:") || exchange.response.status != 0) return text;
+    return tls_failure_text(code, text, tls);
 }
 
 std::string read_pem(const std::filesystem::path& path) {
@@ -315,7 +334,7 @@ HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
     if (code != CURLE_OK) {
         const char* text = error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(code);
         throw Error(ErrorKind::unavailable, "{} \"{}\": {}", request.form ? "Post" : "Get",
-                    request.url, failure_text(code, text, request, tls));
+                    request.url, failure_text(code, text, exchange, tls));
     }
     return std::move(exchange.response);
 }

@@ -21,13 +21,20 @@ constexpr const char* kPasswordLine =
     "joe:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 constexpr std::chrono::seconds kStartLimit{20};
 
-std::string config_text(const std::string& directory, RegistryAccess access) {
+std::string config_text(const std::string& directory, const RegistryOptions& options) {
     std::string text =
         "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: " +
-        directory + "/data\nhttp:\n  addr: 127.0.0.1:0\n";
-    if (access == RegistryAccess::password)
-        text += "auth:\n  htpasswd:\n    realm: test\n    path: " + directory + "/htpasswd\n";
+        directory + "/data\nhttp:\n  addr: " + options.address + ":0\n";
+    if (!options.tls.empty()) text += "  tls:\n" + options.tls;
+    if (!options.auth.empty()) text += "auth:\n" + options.auth;
     return text;
+}
+
+RegistryOptions options_for(const std::string& directory, RegistryAccess access) {
+    RegistryOptions result;
+    if (access == RegistryAccess::password)
+        result.auth = "  htpasswd:\n    realm: test\n    path: " + directory + "/htpasswd\n";
+    return result;
 }
 
 /// Reads the log until it names the address that the registry listens on.
@@ -63,9 +70,12 @@ std::string missing_programs() {
 }
 
 RegistryProcess::RegistryProcess(const std::string& directory, RegistryAccess access)
+    : RegistryProcess(directory, options_for(directory, access)) {}
+
+RegistryProcess::RegistryProcess(const std::string& directory, const RegistryOptions& options)
     : directory_(directory) {
     make_directories(directory + "/data");
-    replace_file(directory + "/config.yml", config_text(directory, access), 0600,
+    replace_file(directory + "/config.yml", config_text(directory, options), 0600,
                  Durability::process);
     replace_file(directory + "/htpasswd", kPasswordLine, 0600, Durability::process);
     Pipe pipe = Pipe::make();
@@ -102,13 +112,10 @@ std::string RegistryProcess::blob_file(const std::string& hex) const {
            "/data";
 }
 
-void skopeo_copy(const std::vector<std::string>& arguments) {
-    std::vector<std::string> all{kSkopeo, "--insecure-policy", "copy", "--quiet",
-                                 "--dest-tls-verify=false"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
+void run_program(const std::vector<std::string>& arguments) {
     Pipe pipe = Pipe::make();
-    const linux_os::PidFd process = linux_os::spawn({.program = kSkopeo,
-                                                     .arguments = all,
+    const linux_os::PidFd process = linux_os::spawn({.program = arguments.front(),
+                                                     .arguments = arguments,
                                                      .environment = linux_os::current_environment(),
                                                      .directory = "",
                                                      .fds = {{pipe.write, 1}, {pipe.write, 2}},
@@ -116,7 +123,14 @@ void skopeo_copy(const std::vector<std::string>& arguments) {
     pipe.write.reset();
     const std::string output = read_all(pipe.read);
     if (const int code = process.reap().code; code != 0)
-        throw Error(ErrorKind::internal, "skopeo ended with {}: {}", code, output);
+        throw Error(ErrorKind::internal, "{} ended with {}: {}", arguments.front(), code, output);
+}
+
+void skopeo_copy(const std::vector<std::string>& arguments) {
+    std::vector<std::string> all{kSkopeo, "--insecure-policy", "copy", "--quiet",
+                                 "--dest-tls-verify=false"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    run_program(all);
 }
 
 }  // namespace berth::image::test
