@@ -17,7 +17,7 @@ for name in sys.argv[1:]:
         test = json.loads(line)
         out = test.get("stdout", "") or ""
         ok = len(re.findall(r"^\[       OK \]", out, re.M))
-        bad = len(set(re.findall(r"^\[  FAILED  \] ([\w./]+)", out, re.M)))
+        bad = len(set(re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w./]+)", out, re.M)))
         skips = re.findall(r"^.*?: Skipped\n(.*)$", out, re.M)
         skip_count = len(re.findall(r"^\[  SKIPPED \] [\w./]+ \(", out, re.M))
         if ok + bad + skip_count == 0:  # not a GoogleTest program

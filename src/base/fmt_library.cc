@@ -1,5 +1,5 @@
-// The compiled half of libfmt, built once here: Debian packages only the shared library, half of our
-// programs are linked statically, and header-only use doubles the time to compile every file.
+// The compiled half of libfmt, built once here: Debian packages only the shared library, half of
+// our programs are linked statically, and header-only use doubles the time to compile every file.
 // fmt offers format-inl.h and these instantiations for this very purpose (its own src/format.cc).
 #include <fmt/format-inl.h>
 

@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 
-
 namespace berth::linux_os {
 namespace {
 

@@ -50,15 +50,6 @@ TEST(validate, security_options_must_be_known) {
     EXPECT_NE(refusal({}, host), "");
 }
 
-TEST(warnings, each_limit_without_power_has_a_line) {
-    HostConfig host;
-    host.resources.memory = 64 << 20;
-    host.resources.pids_limit = 10;
-    host.resources.nano_cpus = 1;
-    EXPECT_EQ(warnings(host, {}).size(), 3U);
-    EXPECT_TRUE(warnings(HostConfig{}, {}).empty());
-}
-
 TEST(capabilities, defaults_are_dockers_fourteen) { EXPECT_EQ(capabilities_of({}).size(), 14U); }
 
 TEST(capabilities, dropping_all_leaves_what_is_added) {
@@ -129,7 +120,7 @@ TEST(user, a_name_brings_its_groups_and_home) {
     const ProcessUser user = resolve_user("app", kFiles, {});
     EXPECT_EQ(user.user.uid, 1000U);
     EXPECT_EQ(user.user.gid, 1001U);
-    EXPECT_EQ(user.user.additional_gids, std::vector<gid_t>{29});
+    EXPECT_EQ(user.user.additional_gids, (std::vector<gid_t>{1001, 29}));
     EXPECT_EQ(user.home, "/home/app");
 }
 
@@ -137,7 +128,7 @@ TEST(user, numbers_need_no_entry) {
     const ProcessUser user = resolve_user("5:6", {}, {"7"});
     EXPECT_EQ(user.user.uid, 5U);
     EXPECT_EQ(user.user.gid, 6U);
-    EXPECT_EQ(user.user.additional_gids, std::vector<gid_t>{7});
+    EXPECT_EQ(user.user.additional_gids, (std::vector<gid_t>{6, 7}));
     EXPECT_EQ(user.home, "/");
 }
 
