@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "linux/idle_memory.h"
 #include "linux/spawn.h"
 
 namespace berth::rootlesskit {
@@ -183,6 +184,7 @@ void sleep_as_holder() {
     const Report report{kReady, 0};
     [[maybe_unused]] const auto sent = ::send(kReportFd, &report, sizeof report, MSG_NOSIGNAL);
     ::close(kReportFd);
+    linux_os::release_idle_memory();
     for (;;) ::pause();
 }
 

@@ -1,6 +1,7 @@
 // berth-engine: takes its configuration and the listening sockets from the supervisor, moves into
 // the namespaces while it is single-threaded, then runs the engine and serves the API on one
 // thread. SIGTERM stops the containers; the end of the supervisor's channel leaves them running.
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -123,9 +124,18 @@ class EngineProcess final {
     std::exception_ptr start_failure_;
 };
 
+// One heap for all threads, which gives back what a pull or an import needed: the workers wait for
+// disks, not for the allocator.
+void keep_heap_small() {
+    ::mallopt(M_ARENA_MAX, 1);
+    ::mallopt(M_TRIM_THRESHOLD, 128 << 10);
+    ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
 }  // namespace
 
 int main() {
+    keep_heap_small();
     UniqueFd channel;
     try {
         channel = linux_os::take_inherited(linux_os::kSupervisorChannelFd);

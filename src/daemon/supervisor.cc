@@ -1,7 +1,6 @@
 #include "daemon/supervisor.h"
 
 #include <fmt/ranges.h>
-#include <malloc.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/survivors.h"
+#include "linux/idle_memory.h"
 #include "linux/message_socket.h"
 #include "rootlesskit/preflight.h"
 #include "rootlesskit/process_record.h"
@@ -312,8 +312,8 @@ void Supervisor::announce_when_ready() {
     for (const Listener& listener : listeners_) log::info("API listen on {}", listener.host);
     const auto took = std::chrono::duration_cast<milliseconds>(steady_now() - born_).count();
     log::info("ready after {} ms", took);
-    // The start is over: what parsing needed goes back, since the process idles from here on.
-    ::malloc_trim(0);
+    // The start is over, and from here on the process sleeps for days.
+    linux_os::release_idle_memory();
     notifier_.send("READY=1\nSTATUS=serving " + config_.hosts.front());
 }
 
