@@ -63,6 +63,7 @@ async::Task<nlohmann::json> read_json(Call& call, BodyRule rule) {
     if (value.is_null() && rule == BodyRule::optional) value = nlohmann::json::object();
     if (!value.is_object())
         throw Error(ErrorKind::invalid, "invalid JSON: the request's body must be an object");
+    check_no_zero_bytes(value);
     co_return value;
 }
 

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -46,6 +47,25 @@ json parse_json(std::string_view text, const JsonLimits& limits) {
     }
 }
 
+void check_no_zero_bytes(const json& value, const std::string& path) {
+    const auto check = [&path](const std::string& text) {
+        if (text.find('\0') != std::string::npos)
+            throw Error(ErrorKind::invalid, "{}: a zero byte is not allowed",
+                        path.empty() ? "body" : path);
+    };
+    if (value.is_string()) check(value.get_ref<const std::string&>());
+    if (!value.is_structured()) return;
+    std::size_t number = 0;
+    for (auto it = value.begin(); it != value.end(); ++it, ++number) {
+        if (value.is_array()) {
+            check_no_zero_bytes(*it, fmt::format("{}[{}]", path, number));
+            continue;
+        }
+        check(it.key());
+        check_no_zero_bytes(*it, path.empty() ? it.key() : path + "." + it.key());
+    }
+}
+
 std::string dump_json(const json& value) {
     return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -81,6 +101,8 @@ std::string JsonReader::string(std::string_view key, std::string fallback) const
 std::optional<std::int64_t> JsonReader::optional_integer(std::string_view key) const {
     const json* member = find(key);
     if (!member) return std::nullopt;
+    if (member->is_number_unsigned() && member->get<std::uint64_t>() > INT64_MAX)
+        throw Error(ErrorKind::invalid, "{}: {} is too large", path_of(key), member->dump());
     if (member->is_number_integer()) return member->get<std::int64_t>();
     // 1e9 is an integer to JavaScript clients.
     if (member->is_number_float()) {
@@ -110,7 +132,6 @@ bool JsonReader::boolean(std::string_view key, bool fallback) const {
 std::vector<std::string> JsonReader::strings(std::string_view key) const {
     const json* member = find(key);
     if (!member) return {};
-    if (member->is_string()) return {member->get<std::string>()};
     if (!member->is_array()) wrong_type(path_of(key), "a list of strings", *member);
     std::vector<std::string> values;
     for (const json& element : *member) {
@@ -119,6 +140,28 @@ std::vector<std::string> JsonReader::strings(std::string_view key) const {
         values.push_back(element.get<std::string>());
     }
     return values;
+}
+
+std::vector<std::string> JsonReader::string_or_strings(std::string_view key) const {
+    const json* member = find(key);
+    if (member && member->is_string()) return {member->get<std::string>()};
+    return strings(key);
+}
+
+std::optional<std::pair<std::uint32_t, std::uint32_t>> JsonReader::number_pair(
+    std::string_view key) const {
+    const json* member = find(key);
+    if (!member) return std::nullopt;
+    const auto number = [&](std::size_t at) {
+        const json& element = (*member)[at];
+        if (!element.is_number_integer() ||
+            !std::in_range<std::uint32_t>(element.get<std::int64_t>()))
+            wrong_type(fmt::format("{}[{}]", path_of(key), at), "a number below 2^32", element);
+        return element.get<std::uint32_t>();
+    };
+    if (!member->is_array() || member->size() != 2)
+        wrong_type(path_of(key), "a list of two numbers", *member);
+    return std::pair(number(0), number(1));
 }
 
 std::map<std::string, std::string> JsonReader::string_map(std::string_view key) const {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace berth {
@@ -20,6 +21,9 @@ struct JsonLimits final {
 
 /// Parses exactly one JSON value. Throws Error{invalid} with the position for anything else.
 nlohmann::json parse_json(std::string_view text, const JsonLimits& limits = {});
+/// Throws Error{invalid} naming the first string or key that contains a zero byte: names, paths
+/// and words from outside end as C strings.
+void check_no_zero_bytes(const nlohmann::json& value, const std::string& path = "");
 /// One line without HTML escaping; invalid UTF-8 becomes U+FFFD.
 std::string dump_json(const nlohmann::json& value);
 
@@ -39,8 +43,11 @@ class JsonReader final {
     bool boolean(std::string_view key, bool fallback) const;
     std::optional<bool> optional_boolean(std::string_view key) const;
     std::optional<std::int64_t> optional_integer(std::string_view key) const;
-    /// A list of strings; a single string reads as a list of one, as Docker's StrSlice does.
     std::vector<std::string> strings(std::string_view key) const;
+    /// As strings(); a single string reads as a list of one, as Docker's StrSlice does.
+    std::vector<std::string> string_or_strings(std::string_view key) const;
+    /// A list of exactly two numbers of 0 to 2^32-1, as a terminal's size is.
+    std::optional<std::pair<std::uint32_t, std::uint32_t>> number_pair(std::string_view key) const;
     std::map<std::string, std::string> string_map(std::string_view key) const;
     /// The member object; an empty one when absent.
     JsonReader object(std::string_view key) const;

@@ -60,7 +60,7 @@ json write_key_set(const std::set<std::string>& keys) {
 std::optional<std::vector<std::string>> read_optional_list(const JsonReader& reader,
                                                            std::string_view key) {
     if (!reader.has(key)) return std::nullopt;
-    return reader.strings(key);
+    return reader.string_or_strings(key);
 }
 
 Timestamp read_time(const JsonReader& reader, std::string_view key) {
@@ -79,6 +79,7 @@ HealthCheck read_health_check(const JsonReader& reader) {
 }
 
 ContainerDefaults read_defaults(const JsonReader& reader) {
+    check_no_zero_bytes(reader.value(), "config");
     ContainerDefaults result;
     result.user = reader.string("User");
     result.exposed_ports = read_key_set(reader, "ExposedPorts");

@@ -35,14 +35,9 @@ struct Exec final {
 using ExecPtr = std::shared_ptr<Exec>;
 
 std::optional<std::pair<std::uint32_t, std::uint32_t>> console_size_from(const JsonReader& r) {
-    const json* size = r.find("ConsoleSize");
-    if (size == nullptr || !size->is_array() || size->size() != 2 ||
-        !(*size)[0].is_number_unsigned() || !(*size)[1].is_number_unsigned())
-        return std::nullopt;
-    const auto height = (*size)[0].get<std::uint32_t>();
-    const auto width = (*size)[1].get<std::uint32_t>();
-    if (height == 0 && width == 0) return std::nullopt;
-    return std::pair(height, width);
+    const auto size = r.number_pair("ConsoleSize");
+    if (size == std::pair(0U, 0U)) return std::nullopt;
+    return size;
 }
 
 std::string joined(const std::vector<std::string>& words) {

@@ -20,15 +20,18 @@ JsonReader reader(const json& value, const std::string& path) {
 std::set<std::string> key_set(const JsonReader& from, std::string_view key) {
     std::set<std::string> keys;
     if (!from.has(key)) return keys;
-    const json& object = from.object(key).value();
-    for (const auto& [name, ignored] : object.items()) keys.insert(name);
+    const JsonReader object = from.object(key);
+    for (const auto& [name, ignored] : object.value().items()) {
+        object.object(name);  // {} or null
+        keys.insert(name);
+    }
     return keys;
 }
 
 std::optional<std::vector<std::string>> optional_strings(const JsonReader& from,
                                                          std::string_view key) {
     if (!from.has(key)) return std::nullopt;
-    return from.strings(key);
+    return from.string_or_strings(key);
 }
 
 std::optional<Healthcheck> healthcheck_from(const JsonReader& from) {
@@ -87,7 +90,7 @@ ContainerConfig container_config_from(const json& value) {
     c.labels = r.string_map("Labels");
     c.stop_signal = r.string("StopSignal");
     c.stop_timeout_s = r.optional_integer("StopTimeout");
-    c.shell = r.strings("Shell");
+    c.shell = r.string_or_strings("Shell");
     return c;
 }
 
@@ -125,6 +128,7 @@ EndpointConfig endpoint_config_from(const json& value) {
     const JsonReader ipam = r.object("IPAMConfig");
     e.ipv4_address = ipam.string("IPv4Address");
     e.ipv6_address = ipam.string("IPv6Address");
+    e.link_local_ips = ipam.strings("LinkLocalIPs");
     e.aliases = r.strings("Aliases");
     e.links = r.strings("Links");
     e.mac_address = r.string("MacAddress");
@@ -135,10 +139,11 @@ EndpointConfig endpoint_config_from(const json& value) {
 
 json to_json(const EndpointConfig& e) {
     json ipam;
-    if (!e.ipv4_address.empty() || !e.ipv6_address.empty()) {
+    if (!e.ipv4_address.empty() || !e.ipv6_address.empty() || !e.link_local_ips.empty()) {
         ipam = json::object();
         if (!e.ipv4_address.empty()) ipam["IPv4Address"] = e.ipv4_address;
         if (!e.ipv6_address.empty()) ipam["IPv6Address"] = e.ipv6_address;
+        if (!e.link_local_ips.empty()) ipam["LinkLocalIPs"] = e.link_local_ips;
     }
     return {{"IPAMConfig", std::move(ipam)},
             {"Links", e.links.empty() ? json() : json(e.links)},

@@ -145,7 +145,7 @@ struct HostConfig final {
 
 struct EndpointConfig final {
     std::string ipv4_address, ipv6_address;
-    std::vector<std::string> aliases, links;
+    std::vector<std::string> aliases, links, link_local_ips;
     std::string mac_address;
     std::map<std::string, std::string> driver_options;
     std::int64_t gateway_priority = 0;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -10,6 +11,14 @@ namespace berth::engine::model {
 using nlohmann::json;
 
 namespace {
+
+template <typename Number>
+Number narrow(const JsonReader& r, std::string_view key) {
+    const std::int64_t value = r.integer(key);
+    if (!std::in_range<Number>(value))
+        throw Error(ErrorKind::invalid, "{}: {} is out of range", r.path_of(key), value);
+    return static_cast<Number>(value);
+}
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -35,12 +44,34 @@ const json& passive_keys() {
                                {"IOMaximumIOps", 0},
                                {"IOMaximumBandwidth", 0},
                                {"StorageOpt", nullptr},
+                               {"KernelMemory", 0},
                                {"KernelMemoryTCP", 0}};
     return kKeys;
 }
 
-/// The passive keys that were sent, with the API's spelling.
+void check_device_lists(const JsonReader& r) {
+    for (const char* key : {"BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps",
+                            "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps"})
+        for (const JsonReader& device : r.objects(key)) {
+            device.string("Path");
+            device.integer("Weight");
+            device.integer("Rate");
+        }
+    for (const JsonReader& request : r.objects("DeviceRequests")) {
+        request.string("Driver");
+        request.integer("Count");
+        request.strings("DeviceIDs");
+        request.string_map("Options");
+    }
+}
+
+/// The passive keys that were sent, with the API's spelling. Their types are checked all the same.
 std::shared_ptr<const json> other_keys(const JsonReader& r) {
+    check_device_lists(r);
+    r.strings("DeviceCgroupRules");
+    r.string_map("StorageOpt");
+    for (const auto& [key, absent] : passive_keys().items())
+        if (absent.is_number()) r.integer(key);
     json other = json::object();
     for (const auto& [key, ignored] : passive_keys().items()) {
         const json* sent = r.find(key);
@@ -90,7 +121,7 @@ void read_mount_options(const JsonReader& m, MountObject& mount) {
     if (m.has("ImageOptions")) mount.subpath = m.object("ImageOptions").string("Subpath");
     const JsonReader tmpfs = m.object("TmpfsOptions");
     mount.tmpfs_size = tmpfs.integer("SizeBytes");
-    mount.tmpfs_mode = static_cast<std::uint32_t>(tmpfs.integer("Mode"));
+    mount.tmpfs_mode = narrow<std::uint32_t>(tmpfs, "Mode");
     const json* options = tmpfs.find("Options");
     if (options == nullptr) return;
     try {
@@ -186,11 +217,7 @@ void read_devices(const JsonReader& r, HostConfig& h) {
 }
 
 void read_console_size(const JsonReader& r, HostConfig& h) {
-    const json* size = r.find("ConsoleSize");
-    if (size == nullptr || !size->is_array() || size->size() != 2) return;
-    if (!(*size)[0].is_number_unsigned() || !(*size)[1].is_number_unsigned())
-        throw Error(ErrorKind::invalid, "{}: expected two numbers", r.path_of("ConsoleSize"));
-    h.console_size = {(*size)[0].get<std::uint32_t>(), (*size)[1].get<std::uint32_t>()};
+    if (const auto size = r.number_pair("ConsoleSize")) h.console_size = *size;
 }
 
 void read_lists(const JsonReader& r, HostConfig& h) {
@@ -198,8 +225,8 @@ void read_lists(const JsonReader& r, HostConfig& h) {
     h.tmpfs = r.string_map("Tmpfs");
     h.volumes_from = r.strings("VolumesFrom");
     h.annotations = r.string_map("Annotations");
-    h.cap_add = r.strings("CapAdd");
-    h.cap_drop = r.strings("CapDrop");
+    h.cap_add = r.string_or_strings("CapAdd");
+    h.cap_drop = r.string_or_strings("CapDrop");
     h.dns = r.strings("Dns");
     h.dns_options = r.strings("DnsOptions");
     h.dns_search = r.strings("DnsSearch");
@@ -310,8 +337,7 @@ HostConfig host_config_from(const json& value) {
     h.port_bindings = ports_from(r);
     h.publish_all_ports = r.boolean("PublishAllPorts", false);
     const JsonReader policy = r.object("RestartPolicy");
-    h.restart_policy = {policy.string("Name"),
-                        static_cast<int>(policy.integer("MaximumRetryCount"))};
+    h.restart_policy = {policy.string("Name"), narrow<int>(policy, "MaximumRetryCount")};
     h.auto_remove = r.boolean("AutoRemove", false);
     h.cgroupns_mode = r.string("CgroupnsMode");
     h.ipc_mode = r.string("IpcMode");
@@ -319,7 +345,7 @@ HostConfig host_config_from(const json& value) {
     h.uts_mode = r.string("UTSMode");
     h.userns_mode = r.string("UsernsMode");
     h.cgroup = r.string("Cgroup");
-    h.oom_score_adj = static_cast<int>(r.integer("OomScoreAdj"));
+    h.oom_score_adj = narrow<int>(r, "OomScoreAdj");
     h.privileged = r.boolean("Privileged", false);
     h.readonly_rootfs = r.boolean("ReadonlyRootfs", false);
     h.shm_size = r.integer("ShmSize");
@@ -333,6 +359,8 @@ HostConfig host_config_from(const json& value) {
 
 json to_json(const HostConfig& h) {
     json value = passive_keys();
+    // Docker shows these only when they were sent.
+    for (const char* key : {"StorageOpt", "KernelMemory", "KernelMemoryTCP"}) value.erase(key);
     if (h.other) value.update(*h.other);
     add_resources(h.resources, value);
     add_modes(h, value);
