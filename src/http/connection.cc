@@ -93,17 +93,30 @@ async::Task<> Connection::write(Buffers buffers) {
 
 async::Task<bool> Connection::read_head() {
     parser_ = std::make_unique<MessageParser>(MessageParser::Kind::request, limits_.header_bytes);
-    while (!parser_->head_done()) {
-        if (begin_ < end_) {
-            idle_ = false;
-            consume(parser_->put(unread(), {}).consumed);
-            if (parser_->head_done()) break;
-        }
-        if (stopping_ && idle_) co_return false;
+    if (begin_ == end_) {
+        if (stopping_) co_return false;
         const bool more = co_await fill();
         if (!more) co_return false;
     }
-    co_return true;
+    idle_ = false;
+    if (take_head()) co_return true;
+    // Only a head that comes in pieces pays for a timer.
+    bool whole = false;
+    co_await async::finish_by(std::chrono::steady_clock::now() + limits_.head_time,
+                              rest_of_head(whole));
+    co_return whole;
+}
+
+bool Connection::take_head() {
+    if (begin_ < end_) consume(parser_->put(unread(), {}).consumed);
+    return parser_->head_done();
+}
+
+async::Task<> Connection::rest_of_head(bool& whole) {
+    for (bool more = true; more && !whole;) {
+        more = co_await fill();
+        whole = more && take_head();
+    }
 }
 
 async::Task<std::size_t> Connection::read_body(std::span<char> into) {

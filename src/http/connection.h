@@ -30,7 +30,11 @@ class Connection final {
     friend class Exchange;
     enum class Next { keep, close, linger, gone };
 
+    /// False when there is no (further) request: end of the stream, or its time is over.
     async::Task<bool> read_head();
+    async::Task<> rest_of_head(bool& whole);
+    /// Parses what has come; true when the head is complete.
+    bool take_head();
     async::Task<Next> answer();
     async::Task<Next> settle(Exchange& exchange, std::exception_ptr failure);
     async::Task<> refuse();

@@ -62,7 +62,12 @@ struct MessageParser::Beast final : Machine, beast::http::basic_parser<IsRequest
         message.headers.add(std::string(name.data(), name.size()),
                             std::string(value.data(), value.size()));
     }
-    void on_header_impl(error_code& error) override { error = {}; }
+    void on_header_impl(error_code& error) override {
+        error = {};
+        // Where such a request ends cannot be known.
+        if (IsRequest && !Base::chunked() && message.headers.find("Transfer-Encoding") != nullptr)
+            error = beast::http::error::bad_transfer_encoding;
+    }
     void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code& error) override {
         error = {};
     }

@@ -4,6 +4,7 @@
 // answered here with 400 and closed. TLS will be another transport behind Connection (server.cc).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -81,6 +82,8 @@ using Handler = std::function<async::Task<>(Exchange&)>;
 struct Limits final {
     std::size_t header_bytes = 1U << 20;
     std::size_t drained_bytes = 256U << 10;  // of an unread body, before the connection is closed
+    std::chrono::milliseconds head_time =
+        std::chrono::minutes(5);  // from its first byte to its end
 };
 
 class Server final {
