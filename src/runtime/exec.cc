@@ -127,6 +127,9 @@ int exec(const Settings& settings, const Arguments& arguments) {
     request.join_process = target.fd();
     request.join_flags = flags_to_join(spec);
     if (cgroup) request.cgroup = cgroup->fd();
+    request.kept.emplace(1, child.console);
+    for (unsigned number = 0; number < child.preserved_fds; ++number)
+        request.kept->push_back(BorrowedFd(static_cast<int>(3 + number)));
     request.body = [&child](BorrowedFd channel) { run_exec_child(child, channel); };
     Launched launched = launch(request);
     try {

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "linux/message_socket.h"
 #include "linux/namespaces.h"
@@ -43,6 +45,17 @@ void join_all(const LaunchRequest& request) {
     }
 }
 
+void close_all_but(std::vector<BorrowedFd> kept, BorrowedFd channel) {
+    kept.push_back(channel);
+    std::ranges::sort(kept, {}, [](BorrowedFd fd) { return fd.get(); });
+    int next = 3;
+    for (const BorrowedFd fd : kept) {
+        if (fd.get() > next) ::syscall(SYS_close_range, next, fd.get() - 1, 0);
+        next = std::max(next, fd.get() + 1);
+    }
+    if (::syscall(SYS_close_range, next, ~0U, 0) < 0) throw_errno("closing descriptors");
+}
+
 [[noreturn]] void run_body(const LaunchRequest& request, BorrowedFd channel) {
     try {
         request.body(channel);
@@ -67,6 +80,7 @@ linux_os::Cloned clone_into(std::uint64_t flags, BorrowedFd cgroup) {
 [[noreturn]] void run_stage(const LaunchRequest& request, BorrowedFd channel) {
     try {
         join_all(request);
+        if (request.kept) close_all_but(*request.kept, channel);
         const linux_os::Cloned cloned =
             linux_os::clone_process({request.new_namespaces | CLONE_PARENT, BorrowedFd{}});
         if (cloned.pid == 0) run_body(request, channel);

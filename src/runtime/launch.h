@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "linux/pid_fd.h"
@@ -19,6 +20,9 @@ struct LaunchRequest final {
     BorrowedFd join_process;       // pidfd whose namespaces are joined (exec)
     std::uint64_t join_flags = 0;  // which of them
     BorrowedFd cgroup;             // none: stay where we are
+    /// Where namespaces are joined: what the body needs from descriptor 3 on. It has no other, so
+    /// that nobody who lives there finds one in /proc. Unset: all go along.
+    std::optional<std::vector<BorrowedFd>> kept;
     /// Runs in the new process and must not return; an Error becomes Failed on the channel.
     std::function<void(BorrowedFd channel)> body;
 };
