@@ -77,17 +77,17 @@ std::string UserService::start() {
     make_directories(state_directory_, 0700);
     const std::string log = state_directory_ + "/berthd.log";
     const UniqueFd log_fd = open_file(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    const auto process = linux_os::spawn({.program = program,
-                                          .arguments = {program},
-                                          .environment = linux_os::current_environment(),
-                                          .directory = "/",
-                                          .fds = {{log_fd, STDOUT_FILENO}, {log_fd, STDERR_FILENO}},
-                                          .new_session = true,
-                                          .death_signal = {},
-                                          .cgroup = {}});
-    replace_file(state_directory_ + "/berthd.pid", std::to_string(process.pid()), 0600,
+    started_ = linux_os::spawn({.program = program,
+                                .arguments = {program},
+                                .environment = linux_os::current_environment(),
+                                .directory = "/",
+                                .fds = {{log_fd, STDOUT_FILENO}, {log_fd, STDERR_FILENO}},
+                                .new_session = true,
+                                .death_signal = {},
+                                .cgroup = {}});
+    replace_file(state_directory_ + "/berthd.pid", std::to_string(started_.pid()), 0600,
                  Durability::process);
-    return fmt::format("started in the background as process {}, log in {}", process.pid(), log);
+    return fmt::format("started in the background as process {}, log in {}", started_.pid(), log);
 }
 
 linux_os::PidFd UserService::background_process() const {
@@ -108,7 +108,7 @@ linux_os::PidFd UserService::background_process() const {
     }
 }
 
-bool UserService::alive() const { return has_systemd() || background_process(); }
+bool UserService::alive() const { return has_systemd() || (started_ && started_.alive()); }
 
 void UserService::stop() {
     if (has_systemd() && exists(unit_path_)) {

@@ -21,7 +21,7 @@ class UserService final {
     void stop();
     /// The end of the engine's log, for a start that failed.
     std::string log_tail() const;
-    /// False when the background process has ended already.
+    /// False when the process that start() began has ended already.
     bool alive() const;
 
   private:
@@ -30,7 +30,8 @@ class UserService final {
 
     std::string unit_path_;
     std::string state_directory_;
-    std::string systemctl_;  // full path; empty without a user manager
+    std::string systemctl_;    // full path; empty without a user manager
+    linux_os::PidFd started_;  // in the background, by this object
 };
 
 }  // namespace berth::cli
