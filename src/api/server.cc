@@ -4,6 +4,7 @@
 #include "api/errors.h"
 #include "api/routes.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "http/server.h"
 
 namespace berth::api {
@@ -11,6 +12,7 @@ namespace berth::api {
 struct Server::Parts final {
     Parts(const async::Executor& executor, engine::Engine& served)
         : engine(served),
+          oldest(ApiVersion::parse(served.settings().min_api_version)),
           streams(executor),
           http(executor, [this](http::Exchange& exchange) { return answer(exchange); }) {
         add_system_routes(router);
@@ -28,6 +30,7 @@ struct Server::Parts final {
     async::Task<> dispatch(http::Exchange& exchange);
 
     engine::Engine& engine;
+    const ApiVersion oldest;
     Router router;
     async::TaskGroup streams;
     http::Server http;
@@ -38,7 +41,7 @@ async::Task<> Server::Parts::dispatch(http::Exchange& exchange) {
     const VersionedPath versioned = split_version(request.path);
     auto match = router.find(request.method, versioned.path);
     if (!match) throw Error(ErrorKind::not_found, "page not found");
-    check_version(versioned.version);
+    check_version(versioned.version, oldest);
     Call call{exchange, engine, streams, versioned.version, std::move(match->name)};
     co_await match->handler(call);
 }

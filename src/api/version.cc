@@ -29,12 +29,12 @@ VersionedPath split_version(std::string_view path) {
     return result;
 }
 
-void check_version(ApiVersion version) {
-    if (version < kOldest)
+void check_version(ApiVersion version, ApiVersion oldest) {
+    if (version < oldest)
         throw Error(ErrorKind::invalid,
                     "client version {} is too old. Minimum supported API version is {}, please "
                     "upgrade your client to a newer version",
-                    version.str(), kOldest.str());
+                    version.str(), oldest.str());
     if (version > kNewest)
         throw Error(ErrorKind::invalid,
                     "client version {} is too new. Maximum supported API version is {}",

@@ -27,6 +27,6 @@ struct VersionedPath final {
 /// Takes the version prefix off; a path without one is of the newest version.
 VersionedPath split_version(std::string_view path);
 /// Throws Error{invalid} with Docker's text for a version outside the range.
-void check_version(ApiVersion version);
+void check_version(ApiVersion version, ApiVersion oldest = kOldest);
 
 }  // namespace berth::api

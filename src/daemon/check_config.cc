@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -10,6 +12,9 @@
 
 namespace berth::daemon {
 namespace {
+
+constexpr int kOldestApiMinor = 24;
+constexpr int kNewestApiMinor = 51;
 
 void check_host(const Config& config, const std::string& host, std::vector<std::string>& warnings) {
     if (host.starts_with("unix://") || host.starts_with("fd://")) return;
@@ -77,9 +82,6 @@ void check_numbers(const Config& config) {
     if (config.max_concurrent_downloads < 1)
         throw Error(ErrorKind::invalid, "invalid max concurrent downloads: {}",
                     config.max_concurrent_downloads);
-    if (config.max_concurrent_uploads < 1)
-        throw Error(ErrorKind::invalid, "invalid max concurrent uploads: {}",
-                    config.max_concurrent_uploads);
     if (config.max_download_attempts < 1)
         throw Error(ErrorKind::invalid, "invalid max download attempts: {}",
                     config.max_download_attempts);
@@ -100,6 +102,101 @@ void check_runtimes(const Config& config) {
     for (const auto& [name, runtime] : config.runtimes)
         if (runtime.path.empty())
             throw Error(ErrorKind::invalid, "runtime '{}': the path is missing", name);
+    for (const auto& [name, runtime] : config.runtimes)
+        if (!runtime.path.starts_with('/'))
+            throw Error(ErrorKind::invalid, "runtime '{}': '{}' is not an absolute path", name,
+                        runtime.path);
+}
+
+void check_cidr(std::string_view key, const std::string& text) {
+    if (text.empty()) return;
+    const auto slash = text.find('/');
+    int prefix = -1;
+    const char* end = text.data() + text.size();
+    const bool number = slash != std::string::npos &&
+                        std::from_chars(text.data() + slash + 1, end, prefix).ptr == end &&
+                        prefix >= 0;
+    in_addr address{};
+    if (!number || prefix > 32 ||
+        ::inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1)
+        throw Error(ErrorKind::invalid, "{}: invalid CIDR address: {}", key, text);
+}
+
+void check_network(const Config& config) {
+    if (!config.bridge.empty()) check_one_of("bridge", config.bridge, {"none", "docker0"});
+    if (config.bridge == "none" && !config.bip.empty())
+        throw Error(ErrorKind::invalid, "bip needs a default bridge, and bridge is none");
+    check_addresses(config.dns);
+    check_addresses(config.host_gateway_ips);
+    check_addresses({config.ip});
+    if (!config.default_gateway.empty()) check_addresses({config.default_gateway});
+    check_cidr("bip", config.bip);
+    check_cidr("fixed-cidr", config.fixed_cidr);
+    for (const AddressPool& pool : config.default_address_pools) {
+        check_cidr("default-address-pools", pool.base);
+        const int prefix = std::atoi(pool.base.c_str() + pool.base.find('/') + 1);
+        if (pool.size < prefix || pool.size > 30)
+            throw Error(ErrorKind::invalid, "default-address-pools: invalid size {} of {}",
+                        pool.size, pool.base);
+    }
+}
+
+void check_api_version(const std::string& text) {
+    int minor = 0;
+    const char* end = text.data() + text.size();
+    const bool readable =
+        text.starts_with("1.") && std::from_chars(text.data() + 2, end, minor).ptr == end;
+    if (!readable || minor < kOldestApiMinor || minor > kNewestApiMinor)
+        throw Error(ErrorKind::invalid, "invalid min-api-version: {}: 1.{} to 1.{} can be served",
+                    text, kOldestApiMinor, kNewestApiMinor);
+}
+
+// The engine checks a container's own choice in the same words.
+void check_log(const Config& config) {
+    if (config.log_driver != "json-file" && config.log_driver != "none")
+        throw Error(ErrorKind::invalid, "logger: no log driver named '{}' is registered",
+                    config.log_driver);
+    for (const auto& [key, value] : config.log_opts) {
+        constexpr std::array<std::string_view, 5> kKnown{"max-size", "max-file", "compress",
+                                                         "labels", "env"};
+        if (config.log_driver != "json-file" ||
+            std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end())
+            throw Error(ErrorKind::invalid, "unknown log opt '{}' for {} log driver", key,
+                        config.log_driver);
+        if (key == "max-size" && value != "-1" && parse_bytes(value) == 0)
+            throw Error(ErrorKind::invalid, "log opt max-size: invalid size: '{}'", value);
+        if (key == "compress") check_one_of("log opt compress", value, {"true", "false"});
+        int files = 0;
+        const char* end = value.data() + value.size();
+        if (key == "max-file" &&
+            (std::from_chars(value.data(), end, files).ptr != end || files < 1))
+            throw Error(ErrorKind::invalid, "log opt max-file: invalid number: '{}'", value);
+    }
+    if (config.log_opts.contains("max-file") && config.log_opts.at("max-file") != "1" &&
+        !config.log_opts.contains("max-size"))
+        throw Error(ErrorKind::invalid, "max-file cannot be set when max-size is not set");
+}
+
+void check_exec_opts(const Config& config, std::vector<std::string>& warnings) {
+    for (const std::string& option : config.exec_opts) {
+        constexpr std::string_view kDriver = "native.cgroupdriver=";
+        if (!option.starts_with(kDriver))
+            throw Error(ErrorKind::invalid, "invalid option in exec-opts: {}", option);
+        const std::string driver = option.substr(kDriver.size());
+        check_one_of("native.cgroupdriver", driver, {"cgroupfs", "systemd", "none"});
+        if (driver != "none")
+            warnings.push_back(
+                fmt::format("exec-opts: {} has no effect: containers have no cgroup of their own "
+                            "yet",
+                            option));
+    }
+}
+
+void check_features(const Config& config, std::vector<std::string>& warnings) {
+    for (const auto& [name, wanted] : config.features)
+        if (wanted)
+            warnings.push_back(
+                fmt::format("features: {} has no effect: there is no such feature", name));
 }
 
 void check_directory(std::string_view key, const std::string& path) {
@@ -118,16 +215,18 @@ std::vector<std::string> check_config(const Config& config) {
     }
     check_one_of("log format", config.log_format, {"text"});
     check_one_of("default ipc mode", config.default_ipc_mode, {"private", "shareable"});
-    check_one_of("default cgroup namespace", config.default_cgroupns_mode, {"private", "host"});
-    if (!config.bridge.empty()) check_one_of("bridge", config.bridge, {"none", "docker0"});
+    check_one_of("default cgroup namespace", config.default_cgroupns_mode, {"", "private", "host"});
+    check_log(config);
+    check_exec_opts(config, warnings);
+    check_features(config, warnings);
+    check_api_version(config.min_api_version);
+    check_network(config);
     for (const std::string& host : config.hosts) check_host(config, host, warnings);
     check_labels(config.labels);
-    check_addresses(config.dns);
-    check_addresses(config.host_gateway_ips);
-    check_addresses({config.ip});
     check_mirrors(config.registry_mirrors);
     check_numbers(config);
     check_runtimes(config);
+    if (!config.init_path.empty()) check_directory("init-path", config.init_path);
     check_directory("data-root", config.data_root);
     check_directory("exec-root", config.exec_root);
     check_directory("pidfile", config.pidfile);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -35,6 +36,7 @@ void Child::start(const PidFd& holder, const nlohmann::json& configure,
     start_at_.reset();
     process_ = linux_os::spawn(request);
     origin_ = Origin::spawned;
+    killed_for_restart_ = false;
     channel_ = std::move(ours);
     // Before it can do anything: a supervisor that dies here must leave no unknown engine behind.
     rootlesskit::write_process_record(record_, process_);
@@ -74,6 +76,11 @@ void Child::forget() {
 void Child::plan_restart() {
     forget();
     start_at_ = restarts_.ended(std::chrono::steady_clock::now());
+}
+
+void Child::kill_for_restart() {
+    killed_for_restart_ = true;
+    signal(SIGKILL);
 }
 
 void Child::signal(int number) const {

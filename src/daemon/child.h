@@ -34,6 +34,10 @@ class Child final {
 
     const std::string& program() const { return program_; }
     bool running() const { return static_cast<bool>(process_); }
+    /// Kills it; its end then is no failure.
+    void kill_for_restart();
+    /// Its end says nothing of a new one: taken over from a former supervisor, or killed by us.
+    bool may_end() const { return origin_ == Origin::adopted || killed_for_restart_; }
     const linux_os::PidFd& process() const { return process_; }
     BorrowedFd channel() const { return channel_; }
     const std::optional<SteadyTime>& start_at() const { return start_at_; }
@@ -47,6 +51,7 @@ class Child final {
     std::string record_;
     linux_os::PidFd process_;
     Origin origin_ = Origin::spawned;
+    bool killed_for_restart_ = false;
     UniqueFd channel_;
     Restarts restarts_;
     std::optional<SteadyTime> start_at_;

@@ -43,7 +43,6 @@ struct Config final {
     std::string tls_key;
     std::string min_api_version = "1.24";
     bool debug = false;
-    bool experimental = false;
 
     // State and directories
     std::string config_file;  // the file that was read; empty when there was none
@@ -67,22 +66,18 @@ struct Config final {
     std::map<std::string, UlimitDefault> default_ulimits;
     std::int64_t default_shm_size = 64 << 20;
     std::string default_ipc_mode = "private";
-    std::string default_cgroupns_mode = "private";
-    std::string cgroup_parent;
+    std::string default_cgroupns_mode;  // empty: private
     std::vector<std::string> exec_opts;
     bool init = false;
     std::string init_path;
     bool no_new_privileges = false;
     std::string seccomp_profile = "builtin";
-    std::vector<std::string> cdi_spec_dirs;
 
     // Images and registries
     std::string storage_driver;  // empty: probed
-    std::vector<std::string> storage_opts;
     std::vector<std::string> registry_mirrors;
     std::vector<std::string> insecure_registries;
     std::int64_t max_concurrent_downloads = 3;
-    std::int64_t max_concurrent_uploads = 5;
     std::int64_t max_download_attempts = 5;
     std::string http_proxy;
     std::string https_proxy;

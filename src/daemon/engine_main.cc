@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/engine_settings.h"
+#include "daemon/reload.h"
 #include "engine/engine.h"
 #include "linux/enter_namespaces.h"
 #include "linux/message_socket.h"
@@ -55,7 +56,8 @@ class EngineProcess final {
     EngineProcess(UniqueFd channel, Configure configure)
         : signals_(io_, SIGTERM, SIGINT),
           listeners_(std::move(configure.listeners)),
-          engine_(io_, daemon::engine_settings(configure.config)),
+          config_(std::move(configure.config)),
+          engine_(io_, daemon::engine_settings(config_)),
           server_(io_.get_executor(), engine_),
           channel_(io_.get_executor(), std::move(channel), "berthd",
                    {[this](async::ChannelMessage message) { on_message(message); },
@@ -88,16 +90,26 @@ class EngineProcess final {
     void on_message(const async::ChannelMessage& message) {
         const std::string type = JsonReader(message.body()).string("type");
         if (type == "reload") {
-            log::info("a changed configuration takes effect when the engine is started again");
+            reload(daemon::config_from_json(JsonReader(message.body()).object("config").value()));
         } else if (type == "network_ready") {
             log::debug("the network process is ready");
         }
     }
 
+    void reload(const daemon::Config& wanted) {
+        if (!started_ || stop_ != Stop::none) return;
+        daemon::Reloaded reloaded = daemon::reload_config(config_, wanted);
+        config_ = std::move(reloaded.config);
+        log::configure("berth-engine", log::level_from(config_.log_level));
+        engine_.reload(daemon::engine_settings(config_), daemon::reloadable_values(config_));
+    }
+
     void begin_stop(Stop stop) {
         if (stop_ != Stop::none) return;
         stop_ = stop;
-        if (started_) spawn_stop();
+        if (started_) return spawn_stop();
+        // Nothing is served yet: a start that waits for something is not waited for.
+        if (stop == Stop::api_only) io_.stop();
     }
 
     void spawn_stop() {
@@ -116,6 +128,7 @@ class EngineProcess final {
     boost::asio::io_context io_{1};
     boost::asio::signal_set signals_;
     std::vector<UniqueFd> listeners_;
+    daemon::Config config_;
     engine::Engine engine_;
     api::Server server_;
     async::MessageChannel channel_;

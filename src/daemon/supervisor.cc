@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/reload.h"
 #include "daemon/survivors.h"
 #include "linux/idle_memory.h"
 #include "linux/message_socket.h"
@@ -31,6 +32,7 @@ namespace {
 constexpr seconds kEngineMargin{10};  // for the engine's own work after the containers stopped
 constexpr seconds kRestPatience{5};
 constexpr int kFormerEnginePatienceMs = 5000;
+constexpr int kDyingHolderMs = 500;
 
 SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
 
@@ -68,14 +70,19 @@ PidFd make_holder(const Config& config) {
     }
 }
 
-PidFd make_holder_beside(const PidFd& member) {
+// Nothing when that process is gone, or dies just now: a dead one has no namespaces.
+PidFd try_holder_beside(const PidFd& member) {
     try {
         return rootlesskit::start_holder_in(member);
     } catch (const rootlesskit::HolderFailure& failure) {
-        throw Error(ErrorKind::internal,
-                    "making the holder again in the user namespace of process {}: {}", member.pid(),
-                    rootlesskit::explain(failure, {}));
+        log::warn("making the holder again in the user namespace of process {}: {}", member.pid(),
+                  rootlesskit::explain(failure, {}));
+        return {};
     }
+}
+
+std::string names_of(const std::vector<std::string>& keys) {
+    return keys.empty() ? "nothing" : fmt::format("{}", fmt::join(keys, ", "));
 }
 
 void reap_if_child(const PidFd& process) {
@@ -136,26 +143,44 @@ void Supervisor::bring_up_holder() {
     wants_network_ = config_.bridge != "none" || ::access("/dev/net/tun", R_OK | W_OK) == 0;
     if (auto found = rootlesskit::read_process_record(record)) {
         holder_ = std::move(*found);
+        holder_adopted_ = true;
         log::info(
             "adopted holder, process {}{}", holder_.pid(),
             has_network ? fmt::format(", and network, process {}", network_.process().pid()) : "");
         return;
     }
-    const std::vector<PidFd> shims = living_shims(config_.exec_root);
-    if (shims.empty() && !has_network) {
-        holder_ = make_holder(config_);
-    } else {
-        holder_ = make_holder_beside(shims.empty() ? network_.process() : shims.front());
-        log::warn(
-            "the holder was gone: made again; running containers have no network until "
-            "they are restarted");
-    }
-    rootlesskit::write_process_record(record, holder_);
+    holder_ = make_holder_anew();
     // It serves the network namespace of the former holder.
     if (has_network) {
         network_.signal(SIGKILL);
         network_.forget();
     }
+}
+
+// In the user namespace of what survived the former holder, so that ids and rights still match: of
+// a container's shim, else of a child that entered it.
+PidFd Supervisor::make_holder_anew() {
+    const std::vector<PidFd> shims = living_shims(config_.exec_root);
+    std::vector<const PidFd*> members;
+    for (const PidFd& shim : shims) members.push_back(&shim);
+    for (const Child* child : {&network_, &engine_})
+        if (child->running() && child->ready) members.push_back(&child->process());
+    PidFd holder;
+    for (const PidFd* member : members)
+        if (!holder) holder = try_holder_beside(*member);
+    if (holder) {
+        log::warn(
+            "the holder was gone: made again; running containers have no network until they are "
+            "restarted");
+    } else if (!living_shims(config_.exec_root).empty()) {
+        throw Error(ErrorKind::unavailable,
+                    "the user namespace of the running containers cannot be entered: stop their "
+                    "berth-shim processes, then start again");
+    } else {
+        holder = make_holder(config_);
+    }
+    rootlesskit::write_process_record(config_.exec_root + "/holder.json", holder);
+    return holder;
 }
 
 void Supervisor::start_network() {
@@ -186,12 +211,13 @@ void Supervisor::loop() {
                             {holder_.fd().get(), POLLIN, 0}};
         if (::poll(watched, std::size(watched), next_timeout()) < 0 && errno != EINTR)
             throw_errno("waiting for events");
+        // First: a holder's end explains what its children say next.
+        if (watched[5].revents) on_holder_end();
         if (watched[0].revents) on_signal();
         if (watched[1].revents) on_message(network_);
         if (watched[2].revents) on_message(engine_);
         if (watched[3].revents && network_.running() && network_.ended()) on_child_end(network_);
         if (watched[4].revents && engine_.running() && engine_.ended()) on_child_end(engine_);
-        if (watched[5].revents && phase_ != Phase::done) on_holder_end();
         on_deadlines();
     }
 }
@@ -260,10 +286,14 @@ void Supervisor::on_stop_signal() {
 
 void Supervisor::on_reload() {
     try {
-        const Config config = reload_();
-        engine_.send({{"v", 1}, {"type", "reload"}, {"config", to_json(config)}});
-        log::configure("berthd", log::level_from(config.log_level));
-        log::info("configuration read again");
+        Reloaded reloaded = reload_config(config_, reload_());
+        config_ = std::move(reloaded.config);
+        engine_.send({{"v", 1}, {"type", "reload"}, {"config", to_json(config_)}});
+        log::configure("berthd", log::level_from(config_.log_level));
+        log::info("configuration read again; changed: {}", names_of(reloaded.changed));
+        if (!reloaded.need_restart.empty())
+            log::warn("changed in the configuration, and in effect after a restart of berthd: {}",
+                      names_of(reloaded.need_restart));
     } catch (const Error& error) {
         log::error("configuration not changed: {}", error.message());
     }
@@ -285,7 +315,8 @@ void Supervisor::on_message(Child& child) {
         } else if (type == "failed") {
             const std::string text =
                 fmt::format("{}: {}", child.program(), message.string("message"));
-            if (phase_ == Phase::starting) return fail_start(text);
+            if (phase_ == Phase::starting && holder_is_dying()) on_holder_end();
+            if (phase_ == Phase::starting && !child.may_end()) return fail_start(text);
             log::error("{}", text);
         } else if (type == "status") {
             notifier_.send("STATUS=" + message.string("text"));
@@ -301,7 +332,8 @@ void Supervisor::fail_start(const std::string& message) {
     fmt::print(stderr, "berthd: {}\n", message);
     exit_status_ = 1;
     phase_ = Phase::stopping_engine;
-    engine_.signal(SIGTERM);
+    // The end of its channel, not SIGTERM: containers that survived are not what failed.
+    engine_.close_channel();
     deadline_ = steady_now() + kRestPatience;
     if (!engine_.running()) stop_rest();
 }
@@ -327,7 +359,8 @@ void Supervisor::on_child_end(Child& child) {
         if (phase_ == Phase::stopping_rest && !network_.running()) finish();
         return;
     }
-    if (phase_ == Phase::starting) {
+    if (phase_ == Phase::starting && holder_is_dying()) on_holder_end();
+    if (phase_ == Phase::starting && !child.may_end()) {
         const std::string how = fmt::format("{} {}", child.program(), child.how_it_ended());
         child.forget();
         return fail_start(how + " before it was ready");
@@ -337,23 +370,22 @@ void Supervisor::on_child_end(Child& child) {
     log::error("{} {}: starting it again in {} ms", child.program(), child.how_it_ended(), wait);
 }
 
+// One that was taken over right after its SIGKILL has lost its namespaces before its end shows.
+bool Supervisor::holder_is_dying() const {
+    return holder_ && holder_adopted_ && linux_os::wait_readable(holder_.fd(), kDyingHolderMs);
+}
+
 // Members of the namespaces must still live to make them again, so the children end afterwards.
 void Supervisor::on_holder_end() {
-    const bool stopping = phase_ == Phase::stopping_engine || phase_ == Phase::stopping_rest;
+    const bool stopping = phase_ != Phase::starting && phase_ != Phase::ready;
     log::error("the holder, process {}, ended", holder_.pid());
     reap_if_child(holder_);
     holder_ = {};
+    holder_adopted_ = false;
     if (stopping) return;
-    std::vector<PidFd> shims = living_shims(config_.exec_root);
-    const PidFd& member = engine_.running()    ? engine_.process()
-                          : network_.running() ? network_.process()
-                          : shims.empty()      ? holder_
-                                               : shims.front();
-    holder_ = member ? make_holder_beside(member) : make_holder(config_);
-    rootlesskit::write_process_record(config_.exec_root + "/holder.json", holder_);
-    log::warn("the holder was made again: running containers have no network until restarted");
-    engine_.signal(SIGKILL);
-    network_.signal(SIGKILL);
+    holder_ = make_holder_anew();
+    engine_.kill_for_restart();
+    network_.kill_for_restart();
 }
 
 void Supervisor::stop_rest() {
@@ -380,7 +412,8 @@ void Supervisor::finish() {
 }
 
 void Supervisor::remove_files() {
-    for (const char* name : {"holder.json", "network.json", "engine.json", "network.sock"})
+    for (const char* name :
+         {"holder.json", "network.json", "engine.json", "network.sock", "network-state.json"})
         ::unlink((config_.exec_root + "/" + name).c_str());
     // Only what is empty: a container's directory that could not be removed stays for inspection.
     for (const char* name : {"c", "runtime"}) ::rmdir((config_.exec_root + "/" + name).c_str());

@@ -47,6 +47,8 @@ class Supervisor final {
     void on_message(Child& child);
     void on_child_end(Child& child);
     void on_holder_end();
+    bool holder_is_dying() const;
+    linux_os::PidFd make_holder_anew();
     void fail_start(const std::string& message);
     void announce_when_ready();
     void stop_rest();
@@ -60,6 +62,7 @@ class Supervisor final {
     SteadyTime born_;
     std::vector<Listener> listeners_;
     linux_os::PidFd holder_;
+    bool holder_adopted_ = false;
     Child network_;
     Child engine_;
     bool wants_network_ = true;

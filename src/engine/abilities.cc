@@ -22,7 +22,7 @@ model::Abilities find_abilities(const Settings& settings) {
     abilities.cpus = usable_cpus();
     // Clients and recorded containers name Docker's own runtime: it means the built-in one.
     abilities.runtimes = {"berth", "runc", "io.containerd.runc.v2"};
-    for (const auto& [name, path] : settings.runtimes) abilities.runtimes.insert(name);
+    for (const auto& [name, program] : settings.runtimes) abilities.runtimes.insert(name);
     return abilities;
 }
 

@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
 #include "async/worker_pool.h"
@@ -37,6 +39,21 @@ void check_format(const std::string& data_root) {
                     data_root, text->substr(0, text->find('\n')), kFormat);
 }
 
+/// Programs of the configuration that are missing would fail each container later.
+void check_programs(const Settings& settings) {
+    const auto check = [](const std::string& option, const std::string& path) {
+        if (access(path.c_str(), X_OK) != 0) throw_errno("{} {}", option, path);
+    };
+    if (!settings.init_program.empty()) check("init-path", settings.init_program);
+    for (const auto& [name, program] : settings.runtimes)
+        check("runtime " + name + ":", program.path);
+}
+
+std::string host_name() {
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 std::string engine_id(const std::string& data_root) {
     const std::string path = data_root + "/engine-id";
     if (const auto known = read_file_if_exists(path)) return known->substr(0, known->find('\n'));
@@ -67,7 +84,7 @@ struct Engine::Parts final {
           events(io) {}
 
     boost::asio::io_context& io;
-    const Settings settings;
+    Settings settings;
     async::WorkerPool pool;
     async::TaskGroup tasks;
     Events events;
@@ -78,6 +95,7 @@ struct Engine::Parts final {
     std::unique_ptr<Containers> containers;
     std::unique_ptr<Execs> execs;
     std::unique_ptr<System> system;
+    std::string own_id;  // the engine's, kept in the data root
 
     void build();
     void wire();
@@ -92,11 +110,11 @@ void Engine::Parts::build() {
     networks = std::make_unique<Networks>(NetworkDependencies{context});
     containers = std::make_unique<Containers>(ContainerDependencies{
         context, images->state(), volumes->state(), networks->state(), abilities});
+    own_id = engine_id(settings.data_root);
     execs = std::make_unique<Execs>(containers->state());
-    system = std::make_unique<System>(
-        SystemDependencies{context, abilities, [this] { return counts(); },
-                           [this] { return images->state().store->list().size(); },
-                           engine_id(settings.data_root), Timestamp::now()});
+    system = std::make_unique<System>(SystemDependencies{
+        context, abilities, [this] { return counts(); },
+        [this] { return images->state().store->list().size(); }, own_id, Timestamp::now()});
 }
 
 /// Answers to what images, volumes and networks have to know about containers.
@@ -151,6 +169,7 @@ Engine::~Engine() = default;
 
 async::Task<void> Engine::start() {
     Parts& parts = *parts_;
+    check_programs(parts.settings);
     check_format(parts.settings.data_root);
     make_directories(parts.settings.exec_root, 0700);
     parts.storage.emplace(open_storage(parts.settings));
@@ -168,6 +187,29 @@ async::Task<void> Engine::shutdown() {
     co_await parts.tasks.stop(std::chrono::steady_clock::now() + kTaskEnd);
 }
 
+void Engine::reload(const Settings& wanted, std::map<std::string, std::string> shown) {
+    Settings& settings = parts_->settings;
+    settings.debug = wanted.debug;
+    settings.labels = wanted.labels;
+    settings.live_restore = wanted.live_restore;
+    settings.shutdown_timeout_s = wanted.shutdown_timeout_s;
+    settings.default_stop_timeout_s = wanted.default_stop_timeout_s;
+    settings.default_shm_size = wanted.default_shm_size;
+    settings.registry_mirrors = wanted.registry_mirrors;
+    settings.insecure_registries = wanted.insecure_registries;
+    settings.max_concurrent_downloads = wanted.max_concurrent_downloads;
+    settings.max_download_attempts = wanted.max_download_attempts;
+    parts_->images->state().apply_registry_settings();
+    Event event;
+    event.type = "daemon";
+    event.action = "reload";
+    event.actor = parts_->own_id;
+    event.attributes = std::move(shown);
+    event.attributes["name"] = host_name();
+    parts_->events.publish(std::move(event));
+}
+
+const Settings& Engine::settings() const { return parts_->settings; }
 Containers& Engine::containers() { return *parts_->containers; }
 Execs& Engine::execs() { return *parts_->execs; }
 Images& Engine::images() { return *parts_->images; }

@@ -30,6 +30,11 @@ class Engine final {
     /// Stops containers (unless live-restore) and ends background tasks.
     async::Task<void> shutdown();
 
+    /// SIGHUP: takes over debug, labels, live-restore, the stop and shutdown timeouts, the default
+    /// shm size and how registries are reached; `shown` are the attributes of the event.
+    void reload(const Settings& wanted, std::map<std::string, std::string> shown);
+
+    const Settings& settings() const;
     Containers& containers();
     Execs& execs();
     Images& images();

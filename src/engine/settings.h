@@ -1,5 +1,6 @@
 // What the engine is told when it starts: values that berthd made out of daemon.json and flags.
-// Plain data; nothing here is read again after Engine's construction.
+// Plain data. What SIGHUP changes is said at Engine::reload; the rest is fixed for the engine's
+// life, so worker threads may read it.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,21 @@ namespace berth::engine {
 
 enum class LiveRestore { no, yes };
 
+/// An OCI runtime other than the built-in one.
+struct RuntimeProgram final {
+    std::string path;
+    std::vector<std::string> arguments;  // global ones, before the verb
+};
+
+/// "default-address-pools": subnets of `size` prefix bits are cut out of `base`.
+struct AddressRange final {
+    std::string base;  // a CIDR
+    int size = 0;
+};
+
+/// What new containers without a network of their own choice get.
+enum class DefaultNetwork { bridge, none };
+
 struct Settings final {
     std::string data_root;       // $XDG_DATA_HOME/berth
     std::string exec_root;       // $XDG_RUNTIME_DIR/berth
@@ -21,24 +37,38 @@ struct Settings final {
     std::string certificates_directory;  // certs.d; empty: none
     std::string log_driver = "json-file";
     std::map<std::string, std::string> log_options;
-    std::string
-        bridge_address;  // "bip": gateway and prefix of the default bridge; empty: 172.17.0.1/16
-    int mtu = 1500;
+    DefaultNetwork default_network = DefaultNetwork::bridge;
+    std::string bridge_address;   // "bip": address and prefix of the default bridge; empty: chosen
+    std::string fixed_cidr;       // where the bridge's containers get their addresses
+    std::string default_gateway;  // of the bridge's containers; empty: the bridge's address
+    std::vector<AddressRange> address_pools;  // empty: Docker's
+    std::string publish_address;              // of -p without one; empty: all addresses
+    bool icc = true;
+    bool masquerade = true;
+    int mtu = 0;                                // 0: the network process's choice
+    std::vector<std::string> host_gateway_ips;  // of `host-gateway`; empty: the bridge's address
     std::vector<std::string> dns;
     std::vector<std::string> dns_options;
     std::vector<std::string> dns_search;
     std::vector<std::string> labels;
     std::int64_t default_shm_size = 64 << 20;
-    int shutdown_timeout_s = 15;
+    std::string default_ipc_mode = "private";
+    std::string default_cgroupns_mode;  // empty: private
+    int default_stop_timeout_s = 10;
+    int shutdown_timeout_s = 15;  // -1: waits for ever
     LiveRestore live_restore = LiveRestore::no;
     bool debug = false;
+    std::string min_api_version = "1.24";
     bool init = false;               // an init in every container unless it says otherwise
+    std::string init_program;        // empty: berth-init
     bool no_new_privileges = false;  // default of new containers
     std::string seccomp_profile;     // path; empty: built in
     std::map<std::string, std::pair<std::int64_t, std::int64_t>> default_ulimits;  // soft, hard
-    std::map<std::string, std::string> runtimes;  // name -> path of other OCI runtimes
+    std::map<std::string, RuntimeProgram> runtimes;                                // by name
     std::string default_runtime = "berth";
     int max_concurrent_downloads = 3;
+    int max_download_attempts = 5;
+    std::string http_proxy, https_proxy, no_proxy;  // empty: from the environment
 };
 
 }  // namespace berth::engine

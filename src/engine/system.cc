@@ -88,9 +88,40 @@ json registry_config(const Settings& settings) {
             {"Mirrors", settings.registry_mirrors}};
 }
 
+/// The configured proxies, else those of the environment, without their passwords.
+void add_proxies(const Settings& settings, json& info) {
+    const auto shown = [](const std::string& configured, const char* lower, const char* upper) {
+        std::string url = configured;
+        for (const char* name : {lower, upper})
+            if (const char* value = secure_getenv(name); url.empty() && value != nullptr)
+                url = value;
+        const std::size_t at = url.rfind('@');
+        const std::size_t begin = url.find("://");
+        if (at != std::string::npos && begin != std::string::npos && begin < at)
+            url.replace(begin + 3, at - begin - 3, "xxxxx:xxxxx");
+        return url;
+    };
+    info["HttpProxy"] = shown(settings.http_proxy, "http_proxy", "HTTP_PROXY");
+    info["HttpsProxy"] = shown(settings.https_proxy, "https_proxy", "HTTPS_PROXY");
+    info["NoProxy"] = shown(settings.no_proxy, "no_proxy", "NO_PROXY");
+}
+
+json address_pools(const Settings& settings) {
+    json result = json::array();
+    for (const AddressRange& range : settings.address_pools)
+        result.push_back({{"Base", range.base}, {"Size", range.size}});
+    if (result.empty())
+        result = {{{"Base", "172.17.0.0/12"}, {"Size", 16}},
+                  {{"Base", "192.168.0.0/16"}, {"Size", 20}}};
+    return result;
+}
+
 json runtimes(const Settings& settings) {
     json result = {{"berth", {{"path", "berth-runtime"}}}, {"runc", {{"path", "berth-runtime"}}}};
-    for (const auto& [name, path] : settings.runtimes) result[name] = {{"path", path}};
+    for (const auto& [name, program] : settings.runtimes) {
+        result[name] = {{"path", program.path}};
+        if (!program.arguments.empty()) result[name]["runtimeArgs"] = program.arguments;
+    }
     return result;
 }
 
@@ -138,15 +169,9 @@ void add_fixed(json& info) {
         json::array({"name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"});
     for (const char* commit : {"ContainerdCommit", "RuncCommit", "InitCommit"})
         info[commit] = {{"ID", BERTH_VERSION}};
-    info["InitBinary"] = "berth-init";
-    info["DefaultAddressPools"] = json::array(
-        {{{"Base", "172.17.0.0/12"}, {"Size", 16}}, {{"Base", "192.168.0.0/16"}, {"Size", 20}}});
     info["CDISpecDirs"] = json::array();
     info["DiscoveredDevices"] = json::array();
     info["FirewallBackend"] = {{"Driver", "nftables"}};
-    info["HttpProxy"] = "";
-    info["HttpsProxy"] = "";
-    info["NoProxy"] = "";
     info["ExperimentalBuild"] = false;
     info["ProductLicense"] = "Apache License, Version 2.0";
     info["Isolation"] = "";
@@ -192,6 +217,9 @@ json System::info() const {
     info["LoggingDriver"] = settings.log_driver;
     info["DefaultRuntime"] = settings.default_runtime;
     info["Runtimes"] = runtimes(settings);
+    info["InitBinary"] = settings.init_program.empty() ? "berth-init" : settings.init_program;
+    info["DefaultAddressPools"] = address_pools(settings);
+    add_proxies(settings, info);
     info["RegistryConfig"] = registry_config(settings);
     info["IndexServerAddress"] = "https://index.docker.io/v1/";
     info["LiveRestoreEnabled"] = settings.live_restore == LiveRestore::yes;
@@ -206,8 +234,9 @@ json System::version() const {
     const utsname names = kernel();
     const std::string architecture = go_architecture(names.machine);
     const std::string built = rfc3339(dependencies_->started);
+    const std::string& oldest = dependencies_->context.settings.min_api_version;
     const json details = {{"ApiVersion", kApiVersion},
-                          {"MinAPIVersion", kMinApiVersion},
+                          {"MinAPIVersion", oldest},
                           {"Arch", architecture},
                           {"Os", "linux"},
                           {"KernelVersion", names.release},
@@ -224,7 +253,7 @@ json System::version() const {
             {"Components", std::move(components)},
             {"Version", kDockerVersion},
             {"ApiVersion", kApiVersion},
-            {"MinAPIVersion", kMinApiVersion},
+            {"MinAPIVersion", oldest},
             {"GitCommit", BERTH_VERSION},
             {"GoVersion", "none"},
             {"Os", "linux"},

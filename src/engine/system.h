@@ -13,7 +13,6 @@ struct SystemDependencies;
 /// The Docker release whose behaviour is served; several clients compare it.
 constexpr const char* kDockerVersion = "28.5.2";
 constexpr const char* kApiVersion = "1.51";
-constexpr const char* kMinApiVersion = "1.24";
 
 class System final {
   public:

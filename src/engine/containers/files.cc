@@ -57,18 +57,20 @@ const std::vector<std::string>& first_set(const std::vector<std::string>& a,
 
 }  // namespace
 
-std::string hosts_text(const model::ContainerRecord& record) {
+std::string hosts_text(const model::ContainerRecord& record, const Settings& settings) {
     std::string text =
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
         "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
-    std::string gateway;
-    for (const auto& [name, endpoint] : record.endpoints)
-        if (!endpoint.gateway.empty()) gateway = endpoint.gateway;
+    std::vector<std::string> gateways = settings.host_gateway_ips;
+    if (gateways.empty())
+        for (const auto& [name, endpoint] : record.endpoints)
+            if (!endpoint.gateway.empty()) gateways = {endpoint.gateway};
     for (const std::string& entry : record.host_config.extra_hosts) {
         const std::size_t colon = entry.find(':');
-        std::string address = entry.substr(colon + 1);
-        if (address == "host-gateway") address = gateway;
-        if (!address.empty()) text += address + "\t" + entry.substr(0, colon) + "\n";
+        std::vector<std::string> addresses{entry.substr(colon + 1)};
+        if (addresses.front() == "host-gateway") addresses = gateways;
+        for (const std::string& address : addresses)
+            if (!address.empty()) text += address + "\t" + entry.substr(0, colon) + "\n";
     }
     for (const auto& [name, endpoint] : record.endpoints) {
         if (endpoint.ip_address.empty()) continue;

@@ -10,7 +10,7 @@
 
 namespace berth::engine {
 
-std::string hosts_text(const model::ContainerRecord& record);
+std::string hosts_text(const model::ContainerRecord& record, const Settings& settings);
 /// From the host's own file: loopback servers are left out, since they are not reachable.
 std::string resolv_conf_text(const model::ContainerRecord& record, const Settings& settings,
                              const std::string& host_text);

@@ -81,18 +81,20 @@ shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs) {
     return mount;
 }
 
-std::string runtime_program(const std::string& name, const Settings& settings) {
+RuntimeProgram runtime_program(const std::string& name, const Settings& settings) {
     const auto found = settings.runtimes.find(name);
     if (found != settings.runtimes.end()) return found->second;
     static const std::string kOwn = linux_os::find_own_program("berth-runtime");
-    return kOwn;
+    return {kOwn, {}};
 }
 
 shim::ShimConfig shim_config(const StartWork& work, const storage::RootfsMount& rootfs) {
     const model::ContainerRecord& record = work.record;
     shim::ShimConfig config;
     config.id = record.id;
-    config.runtime_program = runtime_program(record.host_config.runtime, work.settings);
+    RuntimeProgram runtime = runtime_program(record.host_config.runtime, work.settings);
+    config.runtime_program = std::move(runtime.path);
+    config.runtime_arguments = std::move(runtime.arguments);
     config.runtime_root = work.settings.exec_root + "/runtime";
     config.bundle = work.run_directory;
     config.rootfs = shim_rootfs(rootfs);
@@ -122,7 +124,7 @@ SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& set
     inputs.seccomp_profile = seccomp_profile(settings);
     if (wants_init(record, settings)) {
         static const std::string kInit = linux_os::find_own_program("berth-init");
-        inputs.init_program = kInit;
+        inputs.init_program = settings.init_program.empty() ? kInit : settings.init_program;
     }
     for (const char* place : {"/dev/mqueue", "/dev/shm"})
         if (!exists(place)) inputs.absent_on_host.insert(place);
@@ -146,7 +148,7 @@ void write_network_files(const StartWork& work, SpecInputs& inputs) {
     inputs.hostname_path = work.directory + "/hostname";
     inputs.resolv_conf_path = work.directory + "/resolv.conf";
     const std::string host_text = read_file_if_exists("/etc/resolv.conf").value_or("");
-    write_file(inputs.hosts_path, hosts_text(work.record), 0644);
+    write_file(inputs.hosts_path, hosts_text(work.record, work.settings), 0644);
     write_file(inputs.hostname_path, work.record.config.hostname + "\n", 0644);
     write_file(inputs.resolv_conf_path, resolv_conf_text(work.record, work.settings, host_text),
                0644);

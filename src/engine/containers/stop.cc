@@ -15,7 +15,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int kDefaultStopTimeout = 10;
 constexpr std::chrono::seconds kUndelivered{2};
 constexpr std::chrono::seconds kKillTime{10};
 
@@ -63,8 +62,8 @@ void mark_stopped_by_hand(ContainerState& state, Container& container) {
 async::Task<void> stop_running(ContainerState& state, ContainerPtr container, StopOptions options) {
     const int number = stop_signal(*container, options);
     const auto own = container->record.config.stop_timeout_s;
-    const int seconds =
-        options.timeout_s.value_or(static_cast<int>(own.value_or(kDefaultStopTimeout)));
+    const int seconds = options.timeout_s.value_or(
+        static_cast<int>(own.value_or(state.settings().default_stop_timeout_s)));
     const Delivery delivery = co_await send_signal(state, container, number);
     std::optional<SteadyTime> deadline;
     if (delivery == Delivery::failed) {

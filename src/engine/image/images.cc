@@ -115,7 +115,7 @@ async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop
                               request.platform, credentials_of(request.credentials)};
     const std::string name = wanted.reference.familiar();
     auto progress = post_progress(state_->deps.context.executor, std::move(sink));
-    image::Puller* puller = state_->puller.get();
+    const std::shared_ptr<image::Puller> puller = state_->puller;
     auto job = [puller, wanted = std::move(wanted), progress = std::move(progress), stop] {
         puller->pull(wanted, progress, stop);
     };

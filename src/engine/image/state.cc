@@ -41,6 +41,10 @@ image::RegistrySettings registry_settings(const Settings& settings) {
     registry.mirrors = settings.registry_mirrors;
     registry.insecure_registries = settings.insecure_registries;
     registry.parallel_downloads = settings.max_concurrent_downloads;
+    registry.download_attempts = settings.max_download_attempts;
+    registry.http_proxy = settings.http_proxy;
+    registry.https_proxy = settings.https_proxy;
+    registry.no_proxy = settings.no_proxy;
     if (!settings.certificates_directory.empty())
         registry.certificate_directories = {settings.certificates_directory};
     return registry;
@@ -55,11 +59,16 @@ void ImageState::load() {
     layers = std::make_unique<StorageSink>(context.storage.layers);
     store = std::make_unique<image::ImageStore>(context.settings.data_root);
     for (const std::string& note : store->open_notes()) log::warn("images: {}", note);
-    puller = std::make_unique<image::Puller>(*store, *layers, registry_settings(context.settings));
+    apply_registry_settings();
     std::set<Digest> wanted;
     for (const Digest& digest : store->layers_in_use()) wanted.insert(digest);
     for (const storage::Layer& layer : context.storage.layers.list())
         if (!wanted.contains(layer.chain_id)) context.storage.layers.remove(layer.chain_id);
+}
+
+void ImageState::apply_registry_settings() {
+    puller =
+        std::make_shared<image::Puller>(*store, *layers, registry_settings(deps.context.settings));
 }
 
 ImageForContainer ImageState::for_container(const std::string& name) const {

@@ -36,12 +36,14 @@ struct ImageState final {
     ImageDependencies deps;
     std::unique_ptr<image::LayerSink> layers;
     std::unique_ptr<image::ImageStore> store;
-    std::unique_ptr<image::Puller> puller;
+    std::shared_ptr<image::Puller> puller;  // a pull that runs keeps its own
     /// Containers made from an image; set by the engine.
     image::FindUses uses;
 
     /// Opens the store and removes layers that no image names.
     void load();
+    /// Later pulls use the mirrors, registries and limits of the settings as they are now.
+    void apply_registry_settings();
     /// Throws Error{not_found} "No such image: X:tag".
     ImageForContainer for_container(const std::string& name) const;
     /// True when `name` (a tag) still points at the image.

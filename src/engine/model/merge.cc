@@ -62,9 +62,10 @@ bool unconfined_system_paths(const HostConfig& host) {
            host.security_opt.end();
 }
 
-void apply_network_mode(CreateRequest& request) {
+void apply_network_mode(CreateRequest& request, const Settings& settings) {
     HostConfig& host = request.host_config;
-    if (host.network_mode.empty() || host.network_mode == "default") host.network_mode = "bridge";
+    if (host.network_mode.empty() || host.network_mode == "default")
+        host.network_mode = settings.default_network == DefaultNetwork::bridge ? "bridge" : "none";
     if (request.config.network_disabled) host.network_mode = "none";
     auto named = request.networking.endpoints.extract("default");
     if (named.empty()) return;
@@ -118,12 +119,13 @@ ContainerConfig merge_image(ContainerConfig config, const ContainerConfig& image
 
 void apply_defaults(CreateRequest& request, const Settings& settings, const DefaultFacts& facts) {
     HostConfig& host = request.host_config;
-    apply_network_mode(request);
+    apply_network_mode(request, settings);
     apply_resource_defaults(host.resources);
     apply_paths(host);
     apply_log_defaults(host, settings);
     if (host.shm_size == 0) host.shm_size = settings.default_shm_size;
-    if (host.ipc_mode.empty()) host.ipc_mode = "private";
+    if (host.ipc_mode.empty()) host.ipc_mode = settings.default_ipc_mode;
+    if (host.cgroupns_mode.empty()) host.cgroupns_mode = settings.default_cgroupns_mode;
     if (host.cgroupns_mode.empty())
         host.cgroupns_mode = host.privileged && !facts.cgroup_v2 ? "host" : "private";
     if (host.restart_policy.name.empty()) host.restart_policy.name = "no";

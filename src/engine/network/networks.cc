@@ -24,12 +24,15 @@ json ipam_json(const Network& network) {
             {"Config", network.pool ? std::move(config) : json()}};
 }
 
-json options_json(const Network& network, int mtu) {
+json options_json(const Network& network, const Settings& settings) {
     if (!network.pool) return json::object();
+    const auto text = [](bool value) { return value ? "true" : "false"; };
+    const int mtu = settings.mtu > 0 ? settings.mtu : net::kFastMtu;
     return {{"com.docker.network.bridge.default_bridge", "true"},
-            {"com.docker.network.bridge.enable_icc", "true"},
-            {"com.docker.network.bridge.enable_ip_masquerade", "true"},
-            {"com.docker.network.bridge.host_binding_ipv4", "0.0.0.0"},
+            {"com.docker.network.bridge.enable_icc", text(settings.icc)},
+            {"com.docker.network.bridge.enable_ip_masquerade", text(settings.masquerade)},
+            {"com.docker.network.bridge.host_binding_ipv4",
+             settings.publish_address.empty() ? "0.0.0.0" : settings.publish_address},
             {"com.docker.network.bridge.name", network.bridge},
             {"com.docker.network.driver.mtu", std::to_string(mtu)}};
 }
@@ -65,7 +68,7 @@ json network_json(const NetworkState& state, const Network& network, Detail deta
             {"ConfigFrom", {{"Network", ""}}},
             {"ConfigOnly", false},
             {"Containers", with_users ? users_json(state.users(network.name)) : json::object()},
-            {"Options", options_json(network, state.deps.context.settings.mtu)},
+            {"Options", options_json(network, state.deps.context.settings)},
             {"Labels", json::object()}};
 }
 

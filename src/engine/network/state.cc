@@ -18,16 +18,49 @@ namespace {
 
 constexpr const char* kDefaultBridge = "172.17.0.1/16";
 
+/// Address and prefix of the default bridge: `bip`, else the first subnet of the configured pools,
+/// else Docker's; a `fixed-cidr` outside of that subnet is the subnet.
+net::Subnet bridge_address(const Settings& settings) {
+    if (!settings.bridge_address.empty()) return net::Subnet::parse(settings.bridge_address);
+    net::Subnet chosen = net::Subnet::parse(kDefaultBridge);
+    std::vector<net::PoolSource> sources;
+    for (const AddressRange& range : settings.address_pools)
+        sources.push_back({net::Subnet::parse(range.base), range.size});
+    if (!sources.empty()) chosen = net::pick_subnet(sources, {}, {});
+    if (!settings.fixed_cidr.empty()) {
+        const net::Subnet fixed = net::Subnet::parse(settings.fixed_cidr).network();
+        if (!chosen.contains(fixed.first()) || !chosen.contains(fixed.last())) chosen = fixed;
+    }
+    if (chosen.address == chosen.first()) ++chosen.address.value;
+    return chosen;
+}
+
+net::AddressPool bridge_pool(const Settings& settings) {
+    const net::Subnet address = bridge_address(settings);
+    std::optional<net::Subnet> range;
+    if (!settings.fixed_cidr.empty()) range = net::Subnet::parse(settings.fixed_cidr);
+    net::AddressPool pool(address.network(), range, address.address);
+    if (!settings.default_gateway.empty()) {
+        const net::IpAddress gateway = net::IpAddress::parse(settings.default_gateway);
+        if (!pool.subnet().contains(gateway))
+            throw Error(ErrorKind::invalid, "default-gateway {} is not in the bridge's subnet {}",
+                        settings.default_gateway, pool.subnet().str());
+        if (gateway != pool.gateway()) pool.reserve(gateway);
+    }
+    return pool;
+}
+
 /// Published ports as the network process takes them.
 std::vector<net::PortBinding> wanted_ports(const model::ContainerRecord& record,
-                                           const std::string& address) {
+                                           const std::string& address,
+                                           const std::string& default_host_ip) {
     std::vector<net::PortBinding> wanted;
     const auto add = [&](const std::string& port, const model::PortBinding& binding) {
         const model::PortSpec spec = model::port_spec_from(port);
         const auto [first, last] = model::host_port_range(binding.host_port);
         net::PortBinding one;
         one.transport = net::transport_from(spec.protocol);
-        one.host_ip = binding.host_ip;
+        one.host_ip = binding.host_ip.empty() ? default_host_ip : binding.host_ip;
         one.host_port = first;
         one.host_port_end = last;
         one.container_ip = address;
@@ -79,20 +112,21 @@ void NetworkState::load() {
         const std::string known = reader.string(name);
         return known.empty() ? random_hex_id() : known;
     };
-    const net::Subnet address = net::Subnet::parse(
-        settings.bridge_address.empty() ? kDefaultBridge : settings.bridge_address);
-    Network bridge{id("bridge"), "bridge", "bridge", created, std::nullopt, "docker0"};
-    bridge.pool.emplace(address.network(), std::nullopt, address.address);
-    networks.push_back(std::move(bridge));
-    networks.push_back({id("host"), "host", "host", created, std::nullopt, ""});
-    networks.push_back({id("none"), "none", "null", created, std::nullopt, ""});
+    const std::string bridge_id = id("bridge");
+    const std::string host_id = id("host");
+    const std::string none_id = id("none");
+    if (settings.default_network == DefaultNetwork::bridge)
+        networks.push_back(
+            {bridge_id, "bridge", "bridge", created, bridge_pool(settings), "docker0"});
+    networks.push_back({host_id, "host", "host", created, std::nullopt, ""});
+    networks.push_back({none_id, "none", "null", created, std::nullopt, ""});
     if (text) return;
     make_directories(settings.data_root + "/networks", 0700);
     const json record = {{"v", 1},
                          {"created", created.ns},
-                         {"bridge", networks[0].id},
-                         {"host", networks[1].id},
-                         {"none", networks[2].id}};
+                         {"bridge", bridge_id},
+                         {"host", host_id},
+                         {"none", none_id}};
     replace_file(path, dump_json(record), 0600, Durability::power);
 }
 
@@ -118,7 +152,11 @@ const Network& NetworkState::find(const std::string& ref) const {
 
 void NetworkState::prepare_endpoints(model::ContainerRecord& record) const {
     const Network* network = try_find(record.host_config.network_mode);
-    if (network == nullptr) return;
+    if (network == nullptr) {
+        // Kept for the start, which says what is missing.
+        if (record.endpoints.empty()) record.endpoints[record.host_config.network_mode];
+        return;
+    }
     model::Endpoint endpoint;
     const auto asked = record.endpoints.find(network->name);
     if (asked != record.endpoints.end()) endpoint = asked->second;
@@ -138,7 +176,8 @@ void NetworkState::allocate(model::ContainerRecord& record) {
         const net::IpAddress address = network->pool->allocate();
         endpoint.ip_address = address.str();
         endpoint.prefix = network->pool->subnet().prefix;
-        endpoint.gateway = network->pool->gateway().str();
+        const std::string& gateway = deps.context.settings.default_gateway;
+        endpoint.gateway = gateway.empty() ? network->pool->gateway().str() : gateway;
         const std::string& asked = endpoint.config.mac_address.empty()
                                        ? record.config.mac_address
                                        : endpoint.config.mac_address;
@@ -166,7 +205,8 @@ async::Task<void> NetworkState::attach(model::ContainerRecord& record, BorrowedF
         attachment.mac = endpoint.mac_address;
         net::Request attach = net::Attach{std::move(attachment)};
         co_await call(std::move(attach), fds);
-        std::vector<net::PortBinding> ports = wanted_ports(record, endpoint.ip_address);
+        std::vector<net::PortBinding> ports =
+            wanted_ports(record, endpoint.ip_address, deps.context.settings.publish_address);
         if (ports.empty()) continue;
         net::PublishedPorts published{record.id, std::move(ports)};
         net::Request publish = net::Publish{std::move(published)};
@@ -216,7 +256,10 @@ net::NetworkSpec NetworkState::spec_of(const Network& network) const {
     spec.bridge = network.bridge;
     spec.subnet = network.pool->subnet().str();
     spec.gateway = network.pool->gateway().str();
-    spec.mtu = deps.context.settings.mtu;
+    const Settings& settings = deps.context.settings;
+    spec.mtu = settings.mtu;
+    spec.icc = settings.icc;
+    spec.masquerade = settings.masquerade;
     return spec;
 }
 
