@@ -1,5 +1,6 @@
 #include "engine/containers/remove.h"
 
+#include "base/log.h"
 #include "engine/containers/exit.h"
 #include "engine/containers/stop.h"
 #include "engine/containers/wait.h"
@@ -34,6 +35,19 @@ async::Task<void> remove_anonymous_volumes(ContainerState& state, const Containe
         if (mount.anonymous) co_await state.deps.volumes.remove_if_unused(mount.name);
 }
 
+// Not waited for by the client: each file that is freed can cost milliseconds of a busy disk.
+async::Task<void> remove_files(ContainerState& state, std::string directory) {
+    auto job = [directory] {
+        storage::remove_rootfs(directory);
+        remove_tree(directory);
+    };
+    try {
+        co_await state.deps.context.pool.run(std::move(job));
+    } catch (const Error& error) {
+        log::warn("files of a removed container stay until the next start: {}", error.message());
+    }
+}
+
 void forget(ContainerState& state, Container& container) {
     state.by_id.erase(container.id());
     const auto name = state.names.find(container.record.name);
@@ -50,12 +64,8 @@ async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
     co_await wait_cleaned_up(*container);
     const std::string directory = state.directory(container->id());
     std::exception_ptr failure;
-    auto job = [directory] {
-        // Renamed first: a directory without a record is cleared at the next engine start.
-        remove_tree(directory + "/container.json");
-        storage::remove_rootfs(directory);
-        remove_tree(directory);
-    };
+    // The container is gone with its record: the next engine start clears a directory without one.
+    auto job = [directory] { remove_tree(directory + "/container.json"); };
     try {
         co_await state.deps.context.pool.run(std::move(job));
     } catch (...) {
@@ -68,6 +78,7 @@ async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
     }
     const WaitOutcome outcome{container->state().exit_code, ""};
     forget(state, *container);
+    state.deps.context.tasks.spawn("remove files", remove_files(state, directory));
     if (options.volumes) co_await remove_anonymous_volumes(state, *container);
     state.publish(*container, "destroy");
     container->changed.notify_all();
