@@ -103,8 +103,12 @@ def ping_rate(engine, clients, seconds=2.0):
         request = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
         while time.perf_counter() < end:
             raw.sendall(request)
-            if not raw.recv(65536):
-                raise http.client.HTTPException("closed")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nOK"):
+                piece = raw.recv(65536)
+                if not piece:
+                    raise http.client.HTTPException("closed")
+                answer += piece
             count += 1
         return count
     with concurrent.futures.ThreadPoolExecutor(clients) as pool:
@@ -229,7 +233,7 @@ def measure(engines, wanted, count, image):
         table.add("GET /containers/json of 50", "ms",
                   interleaved(engines, lambda engine: Api(engine).call("GET", "/containers/json"), count))
         table.add("memory a running container (PSS)", "MiB", per_engine(
-            engines, lambda engine: (engine.pss_mib(containers=True) - before[engine.name][0]) / 50))
+            engines, lambda engine: (engine.pss_mib() - before[engine.name][0]) / 50))
         for engine in engines:
             remove_fifty(engine)
     if want("load"):
