@@ -14,6 +14,9 @@
 namespace berth::api {
 
 namespace {
+/// Docker ends each object of a progress stream so.
+constexpr const char* kLineEnd = "\r\n";
+
 /// What the work has said and the client has not got yet.
 struct Progress final {
     std::string lines;
@@ -38,7 +41,7 @@ std::string failure_line(const std::exception_ptr& failure) {
     const nlohmann::json line{
         {"errorDetail", {{"code", status_of(error.kind())}, {"message", error.message()}}},
         {"error", error.message()}};
-    return dump_json(line) + "\n";
+    return dump_json(line) + kLineEnd;
 }
 
 async::Task<> send_progress(Call& call, std::shared_ptr<Progress> progress) {
@@ -84,7 +87,7 @@ async::Task<> pump_body(Call& call, UniqueFd into) {
 engine::ProgressSink sink_of(const std::shared_ptr<Progress>& progress) {
     return [progress](const nlohmann::json& line) {
         progress->lines += dump_json(line);
-        progress->lines += '\n';
+        progress->lines += kLineEnd;
         progress->changed.set();
     };
 }

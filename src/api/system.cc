@@ -25,7 +25,14 @@ async::Task<> version(Call& call) {
     co_await reply_json(call, 200, call.engine.system().version());
 }
 
-async::Task<> info(Call& call) { co_await reply_json(call, 200, call.engine.system().info()); }
+async::Task<> info(Call& call) {
+    auto facts = call.engine.system().info();
+    // Clients of older versions complain when a commit is not the expected one.
+    if (call.version < ApiVersion{1, 49})
+        for (const char* part : {"ContainerdCommit", "RuncCommit", "InitCommit"})
+            facts[part]["Expected"] = facts[part]["ID"];
+    co_await reply_json(call, 200, facts);
+}
 
 async::Task<> send_events(Call& call, std::unique_ptr<engine::EventStream> events) {
     co_await call.exchange.stream(200, json_headers());

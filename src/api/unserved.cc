@@ -1,5 +1,6 @@
 // What the Engine API has and berth does not serve: swarm answers as an inactive node, which
-// compose and Portainer rely on; the rest says 501 instead of pretending to be an unknown path.
+// compose and Portainer rely on, a plugin is never found; the rest says 501 instead of pretending
+// to be an unknown path.
 #include <array>
 #include <utility>
 
@@ -27,6 +28,12 @@ async::Task<> not_in_swarm(Call&) {
 async::Task<> not_implemented(Call& call) {
     throw Error(ErrorKind::unsupported, "berth does not implement {} {} yet", call.request().method,
                 call.request().path);
+    co_return;
+}
+
+// No managed plugin exists; `docker inspect NAME` asks here last and expects a 404.
+async::Task<> no_plugin(Call& call) {
+    throw Error(ErrorKind::not_found, "plugin \"{}\" not found", call.name);
     co_return;
 }
 
@@ -77,14 +84,13 @@ constexpr std::array kNotYet{Path{"POST", "/auth"},
                              Path{"PUT", "/volumes/{name}"},
                              Path{"GET", "/plugins/privileges"},
                              Path{"POST", "/plugins/pull"},
-                             Path{"POST", "/plugins/create"},
-                             Path{"GET", "/plugins/{name...}/json"},
-                             Path{"DELETE", "/plugins/{name...}"},
-                             Path{"POST", "/plugins/{name...}/enable"},
-                             Path{"POST", "/plugins/{name...}/disable"},
-                             Path{"POST", "/plugins/{name...}/push"},
-                             Path{"POST", "/plugins/{name...}/set"},
-                             Path{"POST", "/plugins/{name...}/upgrade"}};
+                             Path{"POST", "/plugins/create"}};
+
+constexpr std::array kPlugin{
+    Path{"GET", "/plugins/{name...}/json"},    Path{"DELETE", "/plugins/{name...}"},
+    Path{"POST", "/plugins/{name...}/enable"}, Path{"POST", "/plugins/{name...}/disable"},
+    Path{"POST", "/plugins/{name...}/push"},   Path{"POST", "/plugins/{name...}/set"},
+    Path{"POST", "/plugins/{name...}/upgrade"}};
 }  // namespace
 
 void add_unserved_routes(Router& router) {
@@ -98,6 +104,7 @@ void add_unserved_routes(Router& router) {
         router.add("POST", "/" + kind + "/{name}/update", no_swarm);
     }
     router.add("GET", "/services/{name}/logs", no_swarm);
+    for (const auto& [method, path] : kPlugin) router.add(method, path, no_plugin);
     for (const auto& [method, path] : kNotYet) router.add(method, path, not_implemented);
 }
 

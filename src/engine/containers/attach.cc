@@ -1,8 +1,11 @@
 #include "engine/containers/attach.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "async/fd_wait.h"
+#include "async/task.h"
 #include "engine/containers/files.h"
 #include "engine/containers/logs.h"
 
@@ -24,12 +27,23 @@ shim::StreamOptions stream_options(const Container& container, const AttachReque
     return options;
 }
 
+/// docker-py reads the reply's head through a buffer and the stream below it from the socket: bytes
+/// that arrive together with the head are lost to it. Waits shortly until the head was taken.
+async::Task<void> wait_until_head_is_read(BorrowedFd client) {
+    for (int i = 0; i < 20; ++i) {
+        int unread = 0;
+        if (ioctl(client.get(), SIOCOUTQ, &unread) != 0 || unread == 0) co_return;
+        co_await async::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
 async::Task<void> replay_log(ContainerState& state, const Container& container,
                              const AttachRequest& request, BorrowedFd client) {
     LogRequest history;
     history.stdout_ = request.stdout_;
     history.stderr_ = request.stderr_;
     history.tail = "all";
+    co_await wait_until_head_is_read(client);
     const std::unique_ptr<LogStream> log = open_log(state, container, history);
     while (std::optional<std::string> bytes = co_await log->next())
         co_await write_to_client(client, std::move(*bytes));

@@ -13,6 +13,7 @@
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
 #include "engine/model/names.h"
+#include "engine/model/warnings.h"
 #include "engine/network/state.h"
 #include "engine/volume/state.h"
 #include "image/platform.h"
@@ -94,12 +95,18 @@ std::string host_name() {
     return gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
-std::vector<std::string> platform_warnings(const CreateOptions& options,
-                                           const ImageForContainer& image) {
-    if (options.platform.empty()) return {};
+/// A platform that was asked for must be the image's, so that the client pulls the right one; one
+/// that was not is only warned of.
+std::vector<std::string> check_platform(const CreateOptions& options, const std::string& name,
+                                        const ImageForContainer& image) {
     const oci::Platform wanted = image::parse_platform(options.platform);
     const oci::Platform offered = image::parse_platform(image.platform);
-    if (wanted.os == offered.os && wanted.architecture == offered.architecture) return {};
+    if (image.platform.empty() || image::is_compatible(wanted, offered)) return {};
+    if (!options.platform.empty())
+        throw Error(ErrorKind::not_found,
+                    "image with reference {} was found but its platform ({}) does not match the "
+                    "specified platform ({})",
+                    name, offered.str(), wanted.str());
     return {
         fmt::format("The requested image's platform ({}) does not match the detected host "
                     "platform ({}) and no specific platform was requested",
@@ -199,6 +206,19 @@ void release_anonymous(ContainerState& state, const model::ContainerRecord& reco
                                            state.deps.volumes.remove_if_unused(mount.name));
 }
 
+/// Refuses what prepare_endpoints would leave out: networks besides that of NetworkMode. A missing
+/// network is found out at the start, as with Docker: clients take a 404 here for a missing image.
+void check_networks(const ContainerState& state, const model::ContainerRecord& record) {
+    const std::string& mode = record.host_config.network_mode;
+    const Network* own = state.deps.networks.try_find(mode);
+    for (const auto& [name, endpoint] : record.endpoints) {
+        const Network* network = state.deps.networks.try_find(name);
+        if (name != mode && (own == nullptr || network == nullptr || network->id != own->id))
+            throw Error(ErrorKind::invalid,
+                        "container cannot be connected to network {} besides {}", name, mode);
+    }
+}
+
 async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& record) {
     for (model::MountPoint& mount : record.mounts)
         if (mount.type == model::MountType::volume && mount.source.empty())
@@ -258,22 +278,22 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
         throw Error(ErrorKind::invalid, "no image given: config cannot be empty");
     const ImageForContainer image = state.deps.images.for_container(request.config.image);
     model::validate(request.config, request.host_config, request.networking, state.deps.abilities);
-    ContainerCreated created{id, model::warnings(request.host_config, state.deps.abilities)};
-    for (std::string& line : platform_warnings(options, image))
-        created.warnings.push_back(std::move(line));
     resolve_container_modes(state, request.host_config);
     model::apply_defaults(request, state.settings(),
                           {.container_id = id, .host_name = host_name()});
     auto container = std::make_shared<Container>();
     model::ContainerRecord& record = container->record;
     record = make_record(state, request, image, id);
+    ContainerCreated created{id, model::warnings(record, state.deps.abilities)};
+    for (std::string& line : check_platform(options, record.config.image, image))
+        created.warnings.push_back(std::move(line));
     record.name = reservation.name();
     add_volumes_from(state, record);
     const std::string& mode = record.host_config.network_mode;
     if (mode.starts_with("container:"))
         record.config.hostname = state.find(mode.substr(10))->record.config.hostname;
     if (!mode.starts_with("container:")) {
-        state.deps.networks.find(mode);
+        check_networks(state, record);
         state.deps.networks.prepare_endpoints(record);
     }
     co_await make_on_disk(state, record);

@@ -90,8 +90,10 @@ json network_settings(const model::ContainerRecord& record) {
 
 json mounts_json(const model::ContainerRecord& record) {
     json mounts = json::array();
+    // What HostConfig.Tmpfs asked for is shown there only.
     for (const model::MountPoint& mount : record.mounts)
-        if (mount.type != model::MountType::tmpfs) mounts.push_back(model::to_json(mount));
+        if (!record.host_config.tmpfs.contains(mount.destination))
+            mounts.push_back(model::to_json(mount));
     return mounts;
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "engine/model/restart.h"
 #include "engine/model/signals.h"
 #include "net/ipam.h"
@@ -148,7 +150,7 @@ void check_network(const ContainerConfig& config, const HostConfig& host,
     for (const auto& [name, endpoint] : networking.endpoints) {
         if (!endpoint.mac_address.empty()) net::check_mac(endpoint.mac_address);
         if (!predefined) continue;
-        if (!endpoint.ipv4_address.empty())
+        if (!endpoint.ipv4_address.empty() || !endpoint.ipv6_address.empty())
             refuse("user specified IP address is supported on user defined networks only");
         if (!endpoint.aliases.empty())
             refuse("network-scoped aliases are only supported for user-defined networks");
@@ -181,6 +183,36 @@ std::vector<std::string> capability_names(const std::vector<std::string>& texts)
     std::vector<std::string> names;
     for (const std::string& text : texts) names.push_back(capability_name(text));
     return names;
+}
+
+/// What would change the meaning of the container when it was left out.
+void check_unserved(const HostConfig& host) {
+    const auto sent = [&](const char* key) {
+        return host.other && host.other->contains(key) && !host.other->at(key).empty();
+    };
+    if (sent("DeviceRequests")) {
+        const nlohmann::json& first = host.other->at("DeviceRequests").front();
+        const JsonReader request(first, "DeviceRequests", KeyCase::any);
+        const nlohmann::json* capabilities = request.find("Capabilities");
+        refuse(fmt::format("could not select device driver \"{}\" with capabilities: {}",
+                           request.string("Driver"),
+                           capabilities == nullptr ? "[]" : dump_json(*capabilities)));
+    }
+    if (sent("StorageOpt"))
+        refuse(
+            "--storage-opt is not supported: a rootless engine cannot set quotas on its storage");
+    if (!host.volume_driver.empty() && host.volume_driver != "local")
+        refuse(fmt::format("error looking up volume plugin {0}: plugin \"{0}\" not found",
+                           host.volume_driver));
+}
+
+void check_sysctls(const HostConfig& host) {
+    for (const auto& [key, value] : host.sysctls) {
+        if (key.find('.') == std::string::npos || key.find('/') != std::string::npos)
+            refuse(fmt::format("sysctl '{}' is not allowed", key));
+        if (host.network_mode == "host" && key.starts_with("net."))
+            refuse(fmt::format("sysctl '{}' not allowed in host network namespace", key));
+    }
 }
 
 }  // namespace
@@ -274,33 +306,8 @@ void validate(const ContainerConfig& config, const HostConfig& host,
     if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000)
         refuse(fmt::format("Invalid value {}, range for oom score adj is [-1000, 1000]",
                            host.oom_score_adj));
-    for (const auto& [key, value] : host.sysctls)
-        if (key.find('.') == std::string::npos || key.find('/') != std::string::npos)
-            refuse(fmt::format("sysctl '{}' is not allowed", key));
-}
-
-std::vector<std::string> warnings(const HostConfig& host, const Abilities& abilities) {
-    std::vector<std::string> lines;
-    const Resources& r = host.resources;
-    const auto add = [&](bool asked, bool able, const char* what) {
-        if (asked && !able)
-            lines.push_back(fmt::format(
-                "Your kernel does not support {} or the cgroup is not delegated. It is discarded.",
-                what));
-    };
-    add(r.memory > 0, abilities.memory_limit, "memory limit capabilities");
-    add(r.memory_reservation > 0, abilities.memory_limit, "memory soft limit capabilities");
-    add(r.nano_cpus > 0, abilities.cpu_limit, "CPU CFS scheduler limits");
-    add(r.cpu_period > 0 || r.cpu_quota > 0, abilities.cpu_limit, "CPU CFS period and quota");
-    add(r.cpu_shares > 0, abilities.cpu_limit, "CPU shares");
-    add(!r.cpuset_cpus.empty() || !r.cpuset_mems.empty(), abilities.cpuset, "cpuset");
-    add(r.pids_limit.value_or(0) > 0, abilities.pids_limit, "PIDs limit capabilities");
-    add(r.blkio_weight > 0, abilities.io, "Block I/O weight");
-    if (r.oom_kill_disable.value_or(false))
-        lines.emplace_back("OomKillDisable is discarded: cgroup v2 has no such switch.");
-    if (host.network_mode == "host" && !host.port_bindings.empty())
-        lines.emplace_back("Published ports are discarded when using host network mode");
-    return lines;
+    check_sysctls(host);
+    check_unserved(host);
 }
 
 }  // namespace berth::engine::model

@@ -1,4 +1,4 @@
-// What a create request may not say, with Docker's texts, and what it may say in vain. Pure.
+// What a create request may not say, with Docker's texts. Pure.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,6 @@ struct Abilities final {
 /// Throws Error{invalid} for the first thing that is wrong.
 void validate(const ContainerConfig& config, const HostConfig& host,
               const NetworkingConfig& networking, const Abilities& abilities);
-/// A line for each limit and option that will have no effect.
-std::vector<std::string> warnings(const HostConfig& host, const Abilities& abilities);
 
 /// "80/tcp" or "80"; returns the number and sets nothing. Throws Error{invalid} `invalid port`.
 struct PortSpec final {
