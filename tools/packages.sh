@@ -4,7 +4,7 @@ build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev l
   libssl-dev libcurl4-openssl-dev libzstd-dev libisal-dev zlib1g-dev liblzma-dev libbz2-dev libmnl-dev libnftables-dev libfmt-dev"
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
-  docker-registry skopeo attr libcap2-bin procps apache2-utils"
+  docker-registry skopeo attr libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose"
 
 # Debian 13 has a newer Boost only.
 apt-cache show libboost1.81-dev >/dev/null 2>&1 || build_packages=${build_packages/libboost1.81-dev/libboost-dev}

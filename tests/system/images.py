@@ -57,13 +57,13 @@ def layer_tar(files):
     return buffer.getvalue()
 
 
-def docker_archive(tags, layers, config=None, compress=False):
+def docker_archive(tags, layers, config=None, compress=False, created_by="test"):
     """A `docker save` archive of the given uncompressed layer tars."""
     digests = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
     document = {"architecture": "amd64", "os": "linux", "created": "2024-01-01T00:00:00Z",
                 "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin", "FROM_IMAGE=yes"], **(config or {})},
                 "rootfs": {"type": "layers", "diff_ids": digests},
-                "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "test"} for _ in layers]}
+                "history": [{"created": "2024-01-01T00:00:00Z", "created_by": created_by} for _ in layers]}
     raw = json.dumps(document).encode()
     name = hashlib.sha256(raw).hexdigest() + ".json"
     buffer = io.BytesIO()

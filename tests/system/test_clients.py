@@ -1,0 +1,104 @@
+"""Other clients at their everyday work: docker-compose of the machine (1.29 on Debian 12), and Debian 13's docker CLI with
+compose v2 where tools/newer-clients could fetch them (BERTH_NEWER_CLIENTS names the directory)."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+NEWER = pathlib.Path(os.environ.get("BERTH_NEWER_CLIENTS") or "/nonexistent")
+
+PROJECT = """
+services:
+  web:
+    image: busybox
+    command: sh -c 'echo serving; exec sleep 1000'
+    init: true
+    network_mode: bridge
+    environment: {NAME: value}
+    volumes: ['data:/data', './src:/src:ro']
+    tmpfs: ['/scratch:size=1m']
+    labels: {role: web}
+    ports: ['127.0.0.1::80']
+  job:
+    image: busybox
+    network_mode: none
+    command: sh -c 'echo working; exit 3'
+volumes: {data: {}}
+"""
+
+
+def run(engine, *command, check=True, **options):
+    done = subprocess.run(command, env=dict(engine.environment, DOCKER_HOST="unix://" + engine.socket), text=True, timeout=120,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture
+def newer(engine):
+    if not (NEWER / "usr/bin/docker").exists():
+        pytest.skip("no newer docker CLI: BERTH_NEWER_CLIENTS is not set or empty")
+    plugins = pathlib.Path(engine.environment["HOME"]) / ".docker/cli-plugins"
+    plugins.mkdir(parents=True, exist_ok=True)
+    if not (plugins / "docker-compose").exists():
+        (plugins / "docker-compose").symlink_to(NEWER / "usr/libexec/docker/cli-plugins/docker-compose")
+    return str(NEWER / "usr/bin/docker")
+
+
+@pytest.fixture(params=["docker-compose", "docker compose"])
+def compose(request, engine, tmp_path):
+    if request.param == "docker compose":
+        command = [request.getfixturevalue("newer"), "compose"]
+    else:
+        if not shutil.which("docker-compose"):
+            pytest.skip("docker-compose is not installed")
+        command = ["docker-compose"]
+    name = "c1" if command == ["docker-compose"] else "c2"
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/file").write_text("from the host\n")
+    (tmp_path / "docker-compose.yml").write_text(PROJECT)
+
+    def call(*arguments, **options):
+        return run(engine, *command, "-p", name, *arguments, cwd=tmp_path, **options)
+
+    yield call
+    call("down", "-v", "-t", "0", check=False)
+
+
+def test_compose_brings_a_project_up_and_down(engine, compose):
+    compose("up", "-d")
+    # A second "up" finds everything as it should be and makes nothing anew.
+    before = compose("ps", "-q", "web").stdout
+    compose("up", "-d")
+    assert compose("ps", "-q", "web").stdout == before != ""
+    out = compose("exec", "-T", "web", "sh", "-c", "cat /src/file; echo $NAME; ls -d /data; grep -c ' /scratch ' /proc/mounts").stdout
+    assert out == "from the host\nvalue\n/data\n1\n"
+    logs = compose("logs").stdout
+    assert "serving" in logs and "working" in logs
+    assert compose("port", "web", "80").stdout.startswith("127.0.0.1:")
+    compose("restart", "-t", "0", "web")
+    compose("down", "-v", "-t", "0")
+    assert engine.docker("ps", "-aq", "--filter", "label=role=web").stdout == ""
+    assert engine.docker("volume", "ls", "-q", "--filter", "label=com.docker.compose.project").stdout == ""
+
+
+def test_compose_run_gives_the_exit_code(compose):
+    done = compose("run", "--rm", "job", check=False)
+    assert done.returncode == 3 and "working" in done.stdout
+
+
+def test_an_older_cli_negotiates_and_prints_without_complaint(engine, newer):
+    out = run(engine, newer, "version", "--format", "{{.Client.APIVersion}} {{.Server.APIVersion}}").stdout.split()
+    assert out[0] != out[1] == "1.51"
+    info = run(engine, newer, "info")
+    assert "rootless" in info.stdout and "expected" not in info.stdout
+    name = "older-cli"
+    assert run(engine, newer, "run", "-d", "--name", name, "-p", "127.0.0.1::80", "busybox", "sleep", "1000").returncode == 0
+    assert run(engine, newer, "exec", name, "id", "-u").stdout == "0\n"
+    assert run(engine, newer, "port", name).stdout.startswith("80/tcp -> 127.0.0.1:")
+    assert name in run(engine, newer, "ps", "--format", "{{.Names}}").stdout.split()
+    run(engine, newer, "rm", "-f", name)
+    absent = run(engine, newer, "inspect", name, check=False)
+    assert absent.returncode == 1 and "No such object: older-cli" in absent.stderr
