@@ -1,7 +1,9 @@
 """Containers outlive the processes of the engine."""
+import json
 import os
 import signal
 import subprocess
+import time
 
 from engine import wait_until
 
@@ -136,3 +138,67 @@ def test_restart_policy_brings_a_container_back(own_engine):
     wait_until(lambda: own_engine.docker("logs", "again").stdout.count("started") >= 3, "it was restarted")
     assert own_engine.inspect("again")["RestartCount"] >= 2
     own_engine.docker("rm", "-f", "again")
+
+
+def recorded(engine, name):
+    return json.loads((engine.root / f"run/berth/{name}.json").read_text())["pid"]
+
+
+def kill_all_but_shims(engine):
+    for pid in [engine.process.pid, *(recorded(engine, name) for name in ("holder", "network", "engine"))]:
+        os.kill(pid, signal.SIGKILL)
+    engine.process.wait()
+
+
+def test_only_a_shim_is_left(own_engine):
+    """Holder, network and engine are gone: the new ones join the user namespace of the shim."""
+    pid = counting_container(own_engine)
+    (shim,) = own_engine.pids("berth-shim")
+    kill_all_but_shims(own_engine)
+    wait_until(lambda: not [one for one in ("berth-engine", "berth-network") if own_engine.pids(one)], "only the shim is left")
+    own_engine.start()
+    assert "the holder was gone: made again" in own_engine.log()
+    network = recorded(own_engine, "network")
+    assert os.readlink(f"/proc/{network}/ns/user") == os.readlink(f"/proc/{shim}/ns/user")
+    assert own_engine.docker("exec", "survivor", "echo", "in").stdout == "in\n"
+    assert own_engine.docker("run", "--rm", "busybox", "echo", "new").stdout == "new\n"
+    check_survivor(own_engine, pid)
+
+
+def test_a_stop_after_only_a_shim_was_left(own_engine):
+    counting_container(own_engine)
+    kill_all_but_shims(own_engine)
+    # At once: what was just killed may still be found alive, and is then replaced.
+    own_engine.start()
+    own_engine.docker("stop", "-t", "1", "survivor")
+    assert own_engine.inspect("survivor")["State"]["ExitCode"] in (137, 143)
+    own_engine.docker("start", "survivor")
+    assert "eth0" in own_engine.docker("exec", "survivor", "ls", "/sys/class/net").stdout
+
+
+def test_a_shutdown_with_a_container_is_prompt(own_engine):
+    own_engine.docker("run", "-d", "--name", "polite", "--init", "-p", "80", "busybox", "sleep", "1000")
+    logs = own_engine.popen("logs", "-f", "polite")
+    events = own_engine.popen("events")
+    begin = time.monotonic()
+    own_engine.stop()
+    took = time.monotonic() - begin
+    assert took < 4, own_engine.log()[-2000:]
+    assert "did not end in time" not in own_engine.log()
+    logs.wait(10)
+    events.wait(10)
+
+
+def test_a_killed_supervisor_ends_the_engine_promptly(own_engine):
+    own_engine.docker("run", "-d", "--name", "stays", "busybox", "sleep", "1000")
+    logs = own_engine.popen("logs", "-f", "stays")
+    attached = own_engine.popen("attach", "--no-stdin", "stays")
+    events = own_engine.popen("events")
+    own_engine.process.kill()
+    own_engine.process.wait()
+    wait_until(lambda: not own_engine.pids("berth-engine"), "the engine ends with its supervisor", 4)
+    own_engine.start()
+    assert own_engine.inspect("stays")["State"]["Running"]
+    for client in (logs, attached, events):
+        client.kill()
+        client.wait(10)
