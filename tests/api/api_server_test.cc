@@ -230,8 +230,8 @@ TEST_F(ApiServer, pull_error_before_progress_is_a_status) {
 
 TEST_F(ApiServer, pull_error_after_progress_is_the_last_line) {
     expect(call("POST", "/images/create?fromImage=broken"), 200,
-           "{\"status\":\"Pulling\"}\n{\"error\":\"layer <x> is corrupt\",\"errorDetail\":{"
-           "\"code\":500,\"message\":\"layer <x> is corrupt\"}}\n");
+           "{\"status\":\"Pulling\"}\r\n{\"error\":\"layer <x> is corrupt\",\"errorDetail\":{"
+           "\"code\":500,\"message\":\"layer <x> is corrupt\"}}\r\n");
 }
 
 TEST_F(ApiServer, pull_passes_the_credentials) {
@@ -239,14 +239,14 @@ TEST_F(ApiServer, pull_passes_the_credentials) {
     const http::Headers headers{
         {"X-Registry-Auth", "eyJ1c2VybmFtZSI6ImFubiIsInBhc3N3b3JkIjoieCJ9"}};
     expect(call("POST", "/images/create?fromImage=a", "", headers), 200,
-           "{\"status\":\"Pulling\"}\n{\"status\":\"Done\"}\n");
+           "{\"status\":\"Pulling\"}\r\n{\"status\":\"Done\"}\r\n");
     EXPECT_EQ(engine::fake().user, "ann");
 }
 
 TEST_F(ApiServer, load_gets_the_whole_body) {
     const http::Headers headers{{"Content-Type", "application/x-tar"}};
     expect(call("POST", "/images/load", std::string(3'000'000, 'x'), headers), 200,
-           "{\"stream\":\"3000000 bytes\"}\n");
+           "{\"stream\":\"3000000 bytes\"}\r\n");
 }
 
 TEST_F(ApiServer, import_that_wants_no_more_still_answers) {

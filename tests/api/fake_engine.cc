@@ -234,14 +234,16 @@ json System::info() const { return {{"Name", "<fake>"}}; }
 json System::version() const { return {{"ApiVersion", kApiVersion}}; }
 
 struct Engine::Parts {
-    explicit Parts(boost::asio::io_context& io)
-        : containers({}),
+    Parts(boost::asio::io_context& io, Settings given)
+        : settings(std::move(given)),
+          containers({}),
           execs(containers.state()),
           images({}),
           volumes({}),
           networks({}),
           events(io),
           system({}) {}
+    Settings settings;
     Containers containers;
     Execs execs;
     Images images;
@@ -250,7 +252,8 @@ struct Engine::Parts {
     Events events;
     System system;
 };
-Engine::Engine(boost::asio::io_context& io, Settings) : parts_(std::make_unique<Parts>(io)) {}
+Engine::Engine(boost::asio::io_context& io, Settings settings)
+    : parts_(std::make_unique<Parts>(io, std::move(settings))) {}
 Engine::~Engine() = default;
 Containers& Engine::containers() { return parts_->containers; }
 Execs& Engine::execs() { return parts_->execs; }
@@ -259,5 +262,6 @@ Volumes& Engine::volumes() { return parts_->volumes; }
 Networks& Engine::networks() { return parts_->networks; }
 Events& Engine::events() { return parts_->events; }
 System& Engine::system() { return parts_->system; }
+const Settings& Engine::settings() const { return parts_->settings; }
 
 }  // namespace berth::engine
