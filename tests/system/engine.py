@@ -95,8 +95,17 @@ class Engine:
     def pids(self, program):
         return [pid for pid, line in self.processes().items() if os.path.basename(line.split(" ")[0]) == program]
 
+    def recorded(self, name):
+        """The pid that berthd keeps of its holder, network or engine process; None: no such record."""
+        try:
+            return json.loads((self.root / f"run/berth/{name}.json").read_text())["pid"]
+        except OSError:
+            return None
+
     def remove(self):
-        for pid in self.processes():
+        # The holder has neither arguments nor an environment that tell whose it is.
+        holder = self.recorded("holder")
+        for pid in [*self.processes(), *([holder] if holder else [])]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:

@@ -1,5 +1,4 @@
 """Containers outlive the processes of the engine."""
-import json
 import os
 import signal
 import subprocess
@@ -140,12 +139,8 @@ def test_restart_policy_brings_a_container_back(own_engine):
     own_engine.docker("rm", "-f", "again")
 
 
-def recorded(engine, name):
-    return json.loads((engine.root / f"run/berth/{name}.json").read_text())["pid"]
-
-
 def kill_all_but_shims(engine):
-    for pid in [engine.process.pid, *(recorded(engine, name) for name in ("holder", "network", "engine"))]:
+    for pid in [engine.process.pid, *(engine.recorded(name) for name in ("holder", "network", "engine"))]:
         os.kill(pid, signal.SIGKILL)
     engine.process.wait()
 
@@ -158,7 +153,7 @@ def test_only_a_shim_is_left(own_engine):
     wait_until(lambda: not [one for one in ("berth-engine", "berth-network") if own_engine.pids(one)], "only the shim is left")
     own_engine.start()
     assert "the holder was gone: made again" in own_engine.log()
-    network = recorded(own_engine, "network")
+    network = own_engine.recorded("network")
     assert os.readlink(f"/proc/{network}/ns/user") == os.readlink(f"/proc/{shim}/ns/user")
     assert own_engine.docker("exec", "survivor", "echo", "in").stdout == "in\n"
     assert own_engine.docker("run", "--rm", "busybox", "echo", "new").stdout == "new\n"
