@@ -51,7 +51,21 @@ void LogFile::flush() {
     if (waiting_.empty()) return;
     const std::string batch = std::move(waiting_);
     waiting_ = {};
-    write_all(file_, batch);
+    try {
+        write_all(file_, batch);
+    } catch (...) {
+        drop_tail(batch.size());
+        throw;
+    }
+}
+
+// A full disk cuts a record anywhere; the next one must not continue it.
+void LogFile::drop_tail(std::size_t unwritten) {
+    size_ -= static_cast<std::int64_t>(unwritten);
+    struct stat status {};
+    if (::fstat(file_.get(), &status) < 0 || status.st_size <= size_) return;
+    if (::ftruncate(file_.get(), size_) < 0)
+        throw_errno("cutting a half record off {}", config_.path);
 }
 
 void LogFile::rotate() {

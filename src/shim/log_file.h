@@ -23,6 +23,7 @@ class LogFile final {
 
   private:
     void rotate();
+    void drop_tail(std::size_t unwritten);
     void open();
 
     LogConfig config_;

@@ -97,9 +97,15 @@ async::Task<void> Containers::rename(std::string ref, std::string name) {
                     "Conflict. The container name \"/{}\" is already in use by container \"{}\". "
                     "You have to remove (or rename) that container to be able to reuse that name.",
                     name, place->second);
-    state_->names.erase(old);
     container->record.name = name;
-    state_->save(*container, Durability::power);
+    try {
+        state_->save(*container, Durability::power);
+    } catch (...) {
+        container->record.name = old;
+        state_->names.erase(name);
+        throw;
+    }
+    state_->names.erase(old);
     state_->publish(*container, "rename", {{"oldName", "/" + old}});
     co_return;
 }

@@ -116,7 +116,7 @@ void record_exit(ContainerState& state, Container& container, const shim::ExitEv
         {{"exitCode", std::to_string(exit.exit_code)}, {"execDuration", std::to_string(seconds)}});
     publish_release(state, container);
     state.deps.networks.release(container.record);
-    state.save(container, Durability::process);
+    state.save_event(container);
     container.changed.notify_all();
     finish_exit_waits(container, {exit.exit_code, ""});
 }
@@ -163,7 +163,7 @@ void cancel_restart(ContainerState& state, Container& container) {
     container.restart_cancelled.reset();
     if (container.state().status != model::Status::restarting) return;
     container.state().status = model::Status::exited;
-    state.save(container, Durability::process);
+    state.save_event(container);
     container.changed.notify_all();
 }
 

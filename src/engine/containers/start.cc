@@ -133,7 +133,7 @@ async::Task<void> start_failed(ContainerState& state, ContainerPtr container, Er
     model::State& now = container->state();
     now.exit_code = code;
     now.error = error.message();
-    state.save(*container, Durability::process);
+    state.save_event(*container);
     container->changed.notify_all();
     finish_exit_waits(*container, {code, error.message()});
     if (container->record.host_config.auto_remove && !container->keep_after_exit) {
@@ -201,7 +201,7 @@ async::Task<void> start_locked(ContainerState& state, ContainerPtr container) {
         co_await start_failed(state, container, *failure);
     }
     container->record.has_been_started = true;
-    state.save(*container, Durability::process);
+    state.save_event(*container);
     container->changed.notify_all();
     state.publish(*container, "start");
     if (!container->early_exit) co_return;

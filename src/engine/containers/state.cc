@@ -4,14 +4,32 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 
 namespace berth::engine {
 
 namespace {
 
+constexpr std::chrono::seconds kSavePause{1};
+
 // "No such container: " is what the docker CLI and the SDKs look for.
 Error no_such_container(const std::string& ref) {
     return Error(ErrorKind::not_found, "No such container: {}", ref);
+}
+
+async::Task<void> save_again(ContainerState& state, std::string id) {
+    for (bool saved = false; !saved;) {
+        co_await async::sleep_for(kSavePause);
+        const auto found = state.by_id.find(id);
+        if (found == state.by_id.end()) co_return;
+        try {
+            state.save(*found->second, Durability::process);
+            found->second->unsaved = false;
+            saved = true;
+        } catch (const Error&) {
+            continue;  // the first failure was logged
+        }
+    }
 }
 
 bool is_hex(const std::string& text) {
@@ -57,6 +75,19 @@ std::string ContainerState::log_path(const std::string& id) const {
 void ContainerState::save(const Container& container, Durability durability) const {
     replace_file(directory(container.record.id) + "/container.json",
                  dump_json(model::to_json(container.record)), 0600, durability);
+}
+
+void ContainerState::save_event(Container& container) {
+    try {
+        save(container, Durability::process);
+        return;
+    } catch (const Error& error) {
+        if (container.unsaved) return;
+        log::error("state of container {} is not saved yet: {}", container.id().substr(0, 12),
+                   error.message());
+    }
+    container.unsaved = true;
+    deps.context.tasks.spawn("save container", save_again(*this, container.id()));
 }
 
 void ContainerState::publish(const Container& container, const std::string& action,

@@ -58,6 +58,7 @@ struct Container final {
     bool removing = false;
     bool removed = false;
     bool keep_after_exit = false;  // `docker restart`: no auto-removal in between
+    bool unsaved = false;          // save_event() tries again
     bool cleaning_up = false;      // the shim of the last run is not gone yet
     model::RestartBackoff backoff;
     std::shared_ptr<async::Event> restart_cancelled;  // set while a restart waits for its time
@@ -92,6 +93,9 @@ struct ContainerState final {
     std::string run_directory(const std::string& id) const;  // exec_root/c/<id12>
     std::string log_path(const std::string& id) const;
     void save(const Container& container, Durability durability) const;
+    /// Saves what has happened and cannot be undone. A failure (a full disk) is logged and tried
+    /// again until it works: the state in memory goes on.
+    void save_event(Container& container);
     /// An event with the container's labels, image and name.
     void publish(const Container& container, const std::string& action,
                  std::map<std::string, std::string> attributes = {}) const;

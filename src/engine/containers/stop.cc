@@ -55,7 +55,7 @@ int stop_signal(const Container& container, const StopOptions& options) {
 void mark_stopped_by_hand(ContainerState& state, Container& container) {
     if (container.record.manually_stopped) return;
     container.record.manually_stopped = true;
-    state.save(container, Durability::process);
+    state.save_event(container);
 }
 
 /// Signal, patience, SIGKILL.

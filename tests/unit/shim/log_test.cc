@@ -1,12 +1,15 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "shim/gzip_file.h"
 #include "shim/log_encoder.h"
@@ -155,6 +158,23 @@ TEST_F(LogDirectory, compressed_file_reads_back) {
     EXPECT_EQ(::gzread(file, text.data(), 200000), 100000);
     ::gzclose(file);
     EXPECT_EQ(text.substr(0, 100000), std::string(100000, 'x'));
+}
+
+TEST_F(LogDirectory, keeps_no_half_record_when_the_disk_is_full) {
+    LogFile file({"json-file", directory + "/log", -1, 1, false, {}});
+    file.append("whole\n");
+    file.flush();
+    rlimit before{};
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{8, before.rlim_max};  // as full as a disk: the write ends in mid-record
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    file.append("cut off\n");
+    EXPECT_THROW(file.flush(), Error);
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    file.append("after\n");
+    file.flush();
+    EXPECT_EQ(read_file(directory + "/log"), "whole\nafter\n");
 }
 
 }  // namespace
