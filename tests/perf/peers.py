@@ -105,6 +105,21 @@ class Podman(Peer):
     def __init__(self):
         super().__init__()
         self.command = ["podman", "system", "service", "--time=0", "unix://" + self.socket]
+        # It refuses to use half-delegated cgroups; without systemd there is no journal either.
+        place = self.root / "config/containers"
+        place.mkdir()
+        (place / "containers.conf").write_text('[containers]\ncgroups="disabled"\nlog_driver="k8s-file"\n[engine]\n'
+                                               'cgroup_manager="cgroupfs"\nevents_logger="file"\nruntime="crun"\n')
+        (place / "storage.conf").write_text('[storage]\ndriver="overlay"\n')
+        (place / "policy.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+
+    def stop(self):
+        super().stop()
+        # The service is a process of its own, which outlives the one that was started.
+        for pid, line in self.processes().items():
+            if "system service" in line:
+                os.kill(pid, signal.SIGKILL)
+        pathlib.Path(self.socket).unlink(missing_ok=True)
 
 
 class Dockerd(Peer):
