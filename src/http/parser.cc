@@ -130,6 +130,7 @@ MessageParser::Progress MessageParser::put(std::string_view input, std::span<cha
 }
 
 void MessageParser::put_end() {
+    if (!started()) throw Error(ErrorKind::invalid, "malformed HTTP message: it is empty");
     error_code error;
     machine_->put_end(error);
     if (error) throw Error(ErrorKind::invalid, "malformed HTTP message: {}", error.message());

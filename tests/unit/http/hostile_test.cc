@@ -84,5 +84,10 @@ TEST(Connection, a_thousand_header_fields_of_one_name_are_read) {
     EXPECT_TRUE(has(served.receive(">\n"), "GET /many"));
 }
 
+TEST(MessageParser, an_end_before_any_byte_is_an_error) {
+    MessageParser parser(MessageParser::Kind::response, 1000);
+    EXPECT_THROW(parser.put_end(), Error);
+}
+
 }  // namespace
 }  // namespace berth::http
