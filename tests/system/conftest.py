@@ -65,3 +65,25 @@ def container(engine):
     yield run
     if made:
         engine.docker("rm", "-f", *made, check=False)
+
+
+@pytest.fixture(scope="module")
+def client(engine):
+    """Docker's Python SDK on the shared engine."""
+    docker = pytest.importorskip("docker", reason="python3-docker is not installed")
+    instance = docker.DockerClient(base_url="unix://" + engine.socket, version="auto", timeout=60)
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def made(client):
+    """Containers of the SDK that the test adds here are removed after it."""
+    from docker import errors
+    containers = []
+    yield containers
+    for container in containers:
+        try:
+            container.remove(force=True, v=True)
+        except errors.NotFound:
+            pass

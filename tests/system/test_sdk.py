@@ -5,30 +5,10 @@ import threading
 
 import pytest
 
-from engine import UnixConnection, wait_until
-from images import busybox_rootfs_tar, docker_archive, layer_tar
+from engine import wait_until
 
 docker = pytest.importorskip("docker", reason="python3-docker is not installed")
 errors = pytest.importorskip("docker.errors")
-
-
-@pytest.fixture(scope="module")
-def client(engine):
-    instance = docker.DockerClient(base_url="unix://" + engine.socket, version="auto", timeout=60)
-    yield instance
-    instance.close()
-
-
-@pytest.fixture
-def made(client):
-    """Containers that the test adds here are removed after it."""
-    containers = []
-    yield containers
-    for container in containers:
-        try:
-            container.remove(force=True, v=True)
-        except errors.NotFound:
-            pass
 
 
 def test_version_auto_takes_the_engines(client):
@@ -43,14 +23,6 @@ def test_run_returns_the_output_and_raises_on_failure(client):
     with pytest.raises(errors.ContainerError) as failure:
         client.containers.run("busybox", ["sh", "-c", "echo bad >&2; exit 9"], remove=True)
     assert failure.value.exit_status == 9 and b"bad" in failure.value.stderr
-
-
-def test_an_absent_image_raises_image_not_found(client):
-    with pytest.raises(errors.ImageNotFound) as failure:
-        client.images.get("absent:tag")
-    assert failure.value.explanation == "No such image: absent:tag"
-    with pytest.raises(errors.ImageNotFound):
-        client.containers.create("absent:tag", "true")
 
 
 @pytest.mark.parametrize("limit", [-1, 0])
@@ -269,24 +241,6 @@ def test_network_mode_default_means_bridge(client, made):
     assert list(container.attrs["NetworkSettings"]["Networks"]) == ["bridge"]
 
 
-def test_an_empty_entrypoint_clears_the_images(client, made):
-    client.images.load(docker_archive(["sdk-entry:1"], [busybox_rootfs_tar()], {"Entrypoint": ["/bin/echo", "entry"], "Cmd": ["/bin/echo", "cmd"]}))
-    api = client.api
-
-    def output(**config):
-        body = api.create_container_config("sdk-entry:1", None)
-        body.update(config)
-        container = client.containers.get(api.create_container_from_config(body)["Id"])
-        made.append(container)
-        container.start()
-        container.wait()
-        return container.logs()
-
-    assert output() == b"entry /bin/echo cmd\n"
-    assert output(Entrypoint=[]) == b"cmd\n"
-    assert output(Entrypoint=["/bin/echo"], Cmd=["mine"]) == b"mine\n"
-
-
 def test_a_working_directory_that_is_absent_is_made(client):
     assert client.containers.run("busybox", ["pwd"], working_dir="/a/b/c", remove=True) == b"/a/b/c\n"
 
@@ -317,66 +271,6 @@ def test_a_name_conflict_and_absent_things(client, made):
     for call in (client.containers.get, client.api.remove_container, client.api.stop, client.api.kill, client.volumes.get, client.networks.get):
         with pytest.raises(errors.NotFound):
             call("sdk-absent")
-
-
-def test_pull_names_as_docker_does(client, registry):
-    reference = registry.push("sdk/app:1", docker_archive(["x:1"], [busybox_rootfs_tar(), layer_tar({"v": b"1"})]))
-    repository = reference.rsplit(":", 1)[0]
-    image = client.images.pull(repository, tag="1")
-    assert image.tags == [reference] and len(image.attrs["RepoDigests"]) == 1
-    first = image.id
-    # A tag that exists here is asked for again: the registry may have moved it.
-    registry.push("sdk/app:1", docker_archive(["x:1"], [busybox_rootfs_tar(), layer_tar({"v": b"2"})]))
-    assert client.images.pull(reference, tag="1").id != first
-    lines = list(client.api.pull(repository, tag="1", stream=True, decode=True))
-    assert lines[-1] == {"status": f"Status: Image is up to date for {reference}"}
-    with pytest.raises(errors.NotFound) as failure:
-        client.images.pull(repository, tag="none")
-    assert "none" in failure.value.explanation
-    client.images.remove(reference)
-
-
-def test_both_the_name_and_the_tag_parameter_may_carry_a_tag(engine, client, registry):
-    reference = registry.push("sdk/two:right", docker_archive(["x:1"], [busybox_rootfs_tar(), layer_tar({"t": b"2"})]))
-    repository = reference.rsplit(":", 1)[0]
-    status, _, body = engine.api("POST", f"/images/create?fromImage={repository}:wrong&tag=right")
-    assert status == 200, body
-    assert client.images.get(reference).tags == [reference]
-    client.images.remove(reference)
-
-
-def test_short_names_are_docker_hubs(client):
-    assert client.images.get("busybox").id == client.images.get("docker.io/library/busybox:latest").id
-    with pytest.raises(errors.ImageNotFound):
-        client.images.get("localhost/busybox")
-
-
-def test_history_is_raw_json_with_whole_ids(engine, client):
-    command = "RUN a && b < c > d"
-    client.images.load(docker_archive(["sdk-history:1"], [layer_tar({"a": b"1"})], created_by=command))
-    image = client.images.get("sdk-history:1")
-    history = image.history()
-    assert history[0]["Id"] == image.id and image.id.startswith("sha256:") and history[0]["CreatedBy"] == command
-    connection = UnixConnection(engine.socket)
-    connection.request("GET", "/images/sdk-history:1/history")
-    assert command.encode() in connection.getresponse().read()
-    connection.close()
-    client.images.remove("sdk-history:1")
-
-
-def test_an_image_in_use_is_409_and_force_spares_the_running_container(client, made):
-    client.images.load(docker_archive(["sdk-used:1"], [busybox_rootfs_tar(), layer_tar({"used": b"1"})]))
-    container = client.containers.run("sdk-used:1", ["sleep", "1000"], detach=True)
-    made.append(container)
-    for name in ("sdk-used:1", container.image.id):
-        with pytest.raises(errors.APIError) as failure:
-            client.images.remove(name)
-        assert failure.value.status_code == 409, failure.value
-    assert "is being used by running container" in failure.value.explanation
-    client.images.remove("sdk-used:1", force=True)
-    container.reload()
-    assert container.status == "running"
-    container.remove(force=True)
 
 
 def test_info_is_complete_for_the_sdk(client):
