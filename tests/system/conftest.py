@@ -11,26 +11,26 @@ from images import busybox_rootfs_tar
 from registry import Registry
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory):
-    """An engine that all tests of a worker share; the image `busybox` is in it."""
+def running_engine():
+    """A started engine with the image `busybox` in it, for as long as the generator lives."""
     instance = Engine()
     instance.start()
     instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
     yield instance
     instance.stop()
     instance.remove()
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """An engine that all tests of a worker share."""
+    yield from running_engine()
 
 
 @pytest.fixture
 def own_engine():
     """An engine for one test, which may kill it."""
-    instance = Engine()
-    instance.start()
-    instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
-    yield instance
-    instance.stop()
-    instance.remove()
+    yield from running_engine()
 
 
 @pytest.fixture

@@ -36,16 +36,7 @@ bool will_restart(const ContainerState& state, const Container& container) {
 }
 
 void publish_release(const ContainerState& state, const Container& container) {
-    for (const auto& [name, endpoint] : container.record.endpoints) {
-        Event event;
-        event.type = "network";
-        event.action = "disconnect";
-        event.actor = endpoint.network_id;
-        event.attributes = {{"container", container.record.id},
-                            {"name", name},
-                            {"type", name == "none" ? "null" : name}};
-        state.deps.context.events.publish(std::move(event));
-    }
+    state.publish_networks(container, "disconnect");
     for (const model::MountPoint& mount : container.record.mounts)
         if (mount.type == model::MountType::volume)
             state.deps.volumes.publish(mount.name, "unmount", {{"container", container.record.id}});

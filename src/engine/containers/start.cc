@@ -50,19 +50,6 @@ void publish_volumes(const ContainerState& state, const Container& container) {
                                         {"propagation", mount.propagation}});
 }
 
-void publish_networks(const ContainerState& state, const Container& container) {
-    for (const auto& [name, endpoint] : container.record.endpoints) {
-        Event event;
-        event.type = "network";
-        event.action = "connect";
-        event.actor = endpoint.network_id;
-        event.attributes = {{"container", container.record.id},
-                            {"name", name},
-                            {"type", name == "none" ? "null" : name}};
-        state.deps.context.events.publish(std::move(event));
-    }
-}
-
 async::Task<void> hand_over_clients(Container& container) {
     std::list<QueuedAttach> queued = std::move(container.queued);
     container.queued.clear();
@@ -76,7 +63,7 @@ async::Task<void> connect_network(ContainerState& state, Container& container, B
     } catch (Error& error) {
         throw error.while_("failed to set up container networking");
     }
-    publish_networks(state, container);
+    state.publish_networks(container, "connect");
 }
 
 /// Everything from the empty run directory to a running process 1.

@@ -104,4 +104,17 @@ void ContainerState::publish(const Container& container, const std::string& acti
     deps.context.events.publish(std::move(event));
 }
 
+void ContainerState::publish_networks(const Container& container, const std::string& action) const {
+    for (const auto& [name, endpoint] : container.record.endpoints) {
+        Event event;
+        event.type = "network";
+        event.action = action;
+        event.actor = endpoint.network_id;
+        event.attributes = {{"container", container.record.id},
+                            {"name", name},
+                            {"type", name == "none" ? "null" : name}};
+        deps.context.events.publish(std::move(event));
+    }
+}
+
 }  // namespace berth::engine

@@ -99,6 +99,8 @@ struct ContainerState final {
     /// An event with the container's labels, image and name.
     void publish(const Container& container, const std::string& action,
                  std::map<std::string, std::string> attributes = {}) const;
+    /// The same for each of the container's networks: "connect" or "disconnect".
+    void publish_networks(const Container& container, const std::string& action) const;
 };
 
 }  // namespace berth::engine
