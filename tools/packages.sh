@@ -6,8 +6,8 @@ run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
   docker-registry skopeo attr libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose"
 
-# Debian 13 has a newer Boost only.
-apt-cache show libboost1.81-dev >/dev/null 2>&1 || build_packages=${build_packages/libboost1.81-dev/libboost-dev}
+# Debian 12's default Boost is too old, and later releases have newer ones only.
+[ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 12 ] || build_packages=${build_packages/libboost1.81-dev/libboost-dev}
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
