@@ -1,6 +1,6 @@
 # Debian packages by purpose, and how to get those that are missing. Sourced by quickstart and check.
 
-build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev libseccomp-dev nlohmann-json3-dev
+build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev libglib2.0-dev libseccomp-dev nlohmann-json3-dev
   libssl-dev libcurl4-openssl-dev libzstd-dev libisal-dev zlib1g-dev liblzma-dev libbz2-dev libmnl-dev libnftables-dev libfmt-dev"
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables

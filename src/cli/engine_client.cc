@@ -12,10 +12,9 @@ using nlohmann::json;
 
 constexpr std::string_view kVersionPrefix = "/v1.51";
 
+// `invalid` is kept for our own command line, whose errors have an exit code of their own.
 ErrorKind kind_of(int status) {
     switch (status) {
-        case 400:
-            return ErrorKind::invalid;
         case 401:
             return ErrorKind::unauthorized;
         case 403:

@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
     } catch (const berth::Error& error) {
         const std::string line = "berth: " + error.message() + "\n";
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
-        return error.kind() == berth::ErrorKind::invalid ? 125 : 1;
+        return error.kind() == berth::ErrorKind::invalid ? 125 : 1;  // a wrong command line
     } catch (const std::exception& error) {
         const std::string line = fmt::format("berth: {}\n", error.what());
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
