@@ -1,5 +1,6 @@
 """What many containers leave behind: nothing."""
 import concurrent.futures
+import json
 import os
 import subprocess
 
@@ -14,18 +15,25 @@ def resident_kib(pid):
         return sum(int(line.split()[1]) for line in lines if line.startswith("Private"))
 
 
+def container_network_links(holder):
+    """Names of the devices in the network namespace that bridges and veths live in."""
+    listed = subprocess.run(["nsenter", "--preserve-credentials", "-U", "-n", "-t", str(holder), "ip", "-o", "link"],
+                            capture_output=True, text=True, check=True).stdout
+    return sorted(line.split(": ")[1].split("@")[0] for line in listed.splitlines())
+
+
 def state_of(engine):
     """Everything outside that a container could leave over."""
-    links = subprocess.run(["nsenter", "-t", str(engine.pids("berthd")[-1]), "-a", "true"], capture_output=True, check=False)
-    del links
-    (engine_pid,) = engine.pids("berth-engine")
+    (engine_pid,), (network_pid,) = engine.pids("berth-engine"), engine.pids("berth-network")
+    holder = json.loads((engine.root / "run/berth/holder.json").read_text())["pid"]
     return {
         "processes": sorted(os.path.basename(line.split(" ")[0]) for line in engine.processes().values()),
         "containers": sorted(os.listdir(engine.root / "data/berth/containers")),
-        "run": sorted(os.listdir(engine.root / "run/berth/c")) if (engine.root / "run/berth/c").exists() else [],
-        "mounts": len(open(f"/proc/{engine_pid}/mountinfo").readlines()),
-        "descriptors": len(os.listdir(f"/proc/{engine_pid}/fd")),
-        "network descriptors": len(os.listdir(f"/proc/{engine.pids('berth-network')[0]}/fd")),
+        "files": sum(len(names) for _, _, names in os.walk(engine.root / "data/berth")),
+        "run": sorted(str(path.relative_to(engine.root)) for path in (engine.root / "run").rglob("*") if "seccomp" not in path.parts),
+        "mounts": {pid: len(open(f"/proc/{pid}/mountinfo").readlines()) for pid in (engine_pid, holder)},
+        "descriptors": {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in (engine_pid, network_pid, holder)},
+        "links": container_network_links(holder),
     }
 
 
