@@ -57,7 +57,10 @@ class TreeCopy final {
             if (is_whiteout(status)) return remove_at(to);
             if (to.name.starts_with(kWhiteoutPrefix)) {
                 const std::string hidden = to.name.substr(kWhiteoutPrefix.size());
-                if (!hidden.starts_with(kWhiteoutPrefix)) remove_at({to.parent, hidden, to.path});
+                // ".wh..." must not delete the directory above the copy.
+                const bool names_nothing = hidden.empty() || hidden == "." || hidden == "..";
+                if (!names_nothing && !hidden.starts_with(kWhiteoutPrefix))
+                    remove_at({to.parent, hidden, to.path});
                 return;
             }
         }

@@ -20,6 +20,7 @@ using archive::EntryType;
 using archive::TarEntry;
 
 constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kAufsPrefix = ".wh..wh.";
 constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 constexpr std::size_t kMaxParents = 128;
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -122,6 +123,8 @@ void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
 void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
                             archive::TarReader& content) {
     const SplitPath parts = split(path);
+    // aufs's own directories (".wh..wh.plnk"), which Docker leaves out as well.
+    if (!parts.directory.empty() && path.starts_with(kAufsPrefix)) return;
     if (parts.name.starts_with(kWhiteoutPrefix)) return add_whiteout(parts.directory, parts.name);
     const bool device =
         entry.type == EntryType::char_device || entry.type == EntryType::block_device;
@@ -172,7 +175,7 @@ void LayerWriter::add_whiteout(const std::string& parent_path, const std::string
         return set_opaque(parent->fd, parent->path);
     }
     // Other names of this form were aufs's own records.
-    if (name.starts_with(".wh..wh.")) return;
+    if (name.starts_with(kAufsPrefix)) return;
     const std::string hidden = name.substr(kWhiteoutPrefix.size());
     if (hidden.empty() || hidden == "." || hidden == "..")
         throw Error(ErrorKind::invalid, "the whiteout names nothing");
@@ -365,6 +368,10 @@ UniqueFd LayerWriter::open_or_make(const std::string& directory) {
 
 // A directory that the tar does not bring: as it is below, else root's and 0755.
 void LayerWriter::make_implied(const Place& place) {
+    // It would read as a whiteout, and ".wh..." even as one of its parent.
+    if (place.name.starts_with(kWhiteoutPrefix))
+        throw Error(ErrorKind::invalid, "{} is the name of a whiteout, not of a directory",
+                    place.path);
     const struct stat status = status_of(place);
     const bool whiteout = is_whiteout(status);
     if (status.st_mode != 0 && !whiteout)

@@ -1,3 +1,4 @@
+#include "storage/copy_tree.h"
 #include "tests/spawn/storage/layer_fixture.h"
 
 namespace berth::storage {
@@ -125,6 +126,28 @@ TEST_F(LayerHostile, RefusesWhiteoutsOfNothing) {
     for (const char* path : {".wh.", "d/.wh..", "d/.wh..."})
         EXPECT_NE(error_of([&](TarWriter& tar) { tar.add({.path = path}); }, low.chain_id), "")
             << path;
+}
+
+TEST_F(LayerHostile, RefusesDirectoriesNamedLikeWhiteouts) {
+    for (const char* path : {".wh.../x", "d/.wh../x", "d/.wh.a/b/x"})
+        EXPECT_NE(error_of([&](TarWriter& tar) { tar.add({.path = path}, "1"); }), "") << path;
+    EXPECT_NE(error_of([&](TarWriter& tar) {
+                  tar.add({.path = "l", .type = EntryType::symlink, .link_target = ".wh..."});
+                  tar.add({.path = "l/x"}, "1");
+              }),
+              "");
+}
+
+TEST_F(LayerHostile, CopyingIgnoresWhiteoutsOfTheParent) {
+    const std::string source = scratch_ + "/source";
+    const std::string target = scratch_ + "/around/target";
+    make_directories(target + "/kept", 0755);
+    for (const char* name : {".wh.", ".wh..", ".wh...", "d/.wh..."})
+        make_directories(source + "/" + name, 0755);
+    copy_tree(open_file(source, O_RDONLY | O_DIRECTORY), open_file(target, O_RDONLY | O_DIRECTORY),
+              {.whiteouts = Whiteouts::applied, .stop = {}});
+    EXPECT_FALSE(absent(target + "/kept"));
+    EXPECT_FALSE(absent(target + "/d"));
 }
 
 TEST_F(LayerHostile, WhiteoutsDoNotReachOutside) {
