@@ -208,9 +208,16 @@ void LayerWriter::forget(const std::string& path) {
     });
 }
 
+// A new file may hide a link of a lower layer that parents were reached through.
+void LayerWriter::forget_links() {
+    std::erase_if(parents_, [](const auto& item) { return item.first != item.second->path; });
+}
+
 void LayerWriter::add_directory(const Place& place, const Attributes& attributes) {
     bool replaces_whiteout = false;
-    if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) < 0) {
+    if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) == 0) {
+        forget_links();
+    } else {
         if (errno != EEXIST) throw_errno("making the directory");
         const struct stat status = status_of(place);
         if (!S_ISDIR(status.st_mode)) {
@@ -284,6 +291,7 @@ void LayerWriter::add_symlink(const Place& place, const TarEntry& entry,
         result = link();
     }
     if (result < 0) throw_errno("making the symbolic link");
+    forget_links();
     set_attributes(place, attributes);
 }
 

@@ -60,6 +60,7 @@ class LayerWriter final {
     void copy_up(const std::string& path);
     void clear(const Place& place);
     void forget(const std::string& path);
+    void forget_links();
 
     BorrowedFd root_;
     bool lowest_;

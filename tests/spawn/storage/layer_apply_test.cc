@@ -122,6 +122,23 @@ TEST_F(LayerApply, CopiesUpTheTargetOfAHardLinkToALowerLayer) {
     EXPECT_EQ(read_file(file(top, "b")), "content");
 }
 
+TEST_F(LayerApply, ADirectoryEntryEndsTheUseOfALowerLink) {
+    const Layer low = apply([](TarWriter& tar) {
+        tar.add({.path = "usr/lib", .type = EntryType::directory, .mode = 0755});
+        tar.add({.path = "lib", .type = EntryType::symlink, .link_target = "usr/lib"});
+    });
+    const Layer top = apply(
+        [](TarWriter& tar) {
+            tar.add({.path = "lib/x"});
+            tar.add({.path = "lib", .type = EntryType::directory, .mode = 0755});
+            tar.add({.path = "lib/y"});
+        },
+        low.chain_id);
+    EXPECT_TRUE(S_ISREG(status(file(top, "usr/lib/x")).st_mode));
+    EXPECT_TRUE(S_ISREG(status(file(top, "lib/y")).st_mode));
+    EXPECT_TRUE(absent(file(top, "usr/lib/y")));
+}
+
 TEST_F(LayerApply, TakesAnImpliedDirectoryFromBelow) {
     const Layer low = apply([](TarWriter& tar) {
         tar.add({.path = "tmp", .type = EntryType::directory, .mode = 01777, .gid = 6});
