@@ -1,8 +1,12 @@
 #include "storage/layer_view.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <deque>
 
 #include "base/error.h"
 #include "storage/inode.h"
@@ -10,30 +14,55 @@
 namespace berth::storage {
 namespace {
 
+std::string link_text(const LayerView::Found& found, const std::string& path) {
+    std::string text(4096, '\0');
+    const ssize_t size =
+        ::readlinkat(found.parent.get(), found.name.c_str(), text.data(), text.size());
+    if (size < 0) throw_errno("reading link {}", path);
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
 struct Answer final {
     std::optional<LayerView::Found> found;
     bool hides = false;  // what lower layers have at that path
 };
 
+bool is_any_opaque(const std::vector<UniqueFd>& directories) {
+    return std::any_of(directories.begin(), directories.end(),
+                       [](const UniqueFd& directory) { return is_opaque(directory); });
+}
+
+UniqueFd open_directory(const Place& place) {
+    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(),
+                         O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (!fd) throw_errno("opening {} in a layer", place.path);
+    return fd;
+}
+
+// The form that a whiteout has where the kernel refuses devices 0:0.
+bool has_whiteout_file(const Place& place) {
+    const std::string name = ".wh." + place.name;
+    return name.size() <= NAME_MAX && status_of({place.parent, name, place.path}).st_mode != 0;
+}
+
 Answer look(BorrowedFd layer, const std::vector<std::string>& parts) {
     std::vector<UniqueFd> walked;
     walked.push_back(duplicate(layer));
+    bool covered = false;  // a whiteout file beside a directory hides like an opaque mark in it
     for (std::size_t at = 0; at < parts.size(); ++at) {
         const Place place{walked.back(), parts[at], parts[at]};
         const struct stat status = status_of(place);
-        if (status.st_mode == 0) {
-            bool opaque = false;
-            for (const UniqueFd& directory : walked) opaque = opaque || is_opaque(directory);
-            return {std::nullopt, opaque};
-        }
+        covered = covered || has_whiteout_file(place);
+        if (status.st_mode == 0) return {std::nullopt, covered || is_any_opaque(walked)};
         if (is_whiteout(status)) return {std::nullopt, true};
-        if (at + 1 == parts.size())
-            return {LayerView::Found{0, status, std::move(walked.back()), parts[at]}, true};
+        if (at + 1 == parts.size()) {
+            const bool hides = !S_ISDIR(status.st_mode) || covered || is_any_opaque(walked) ||
+                               is_opaque(open_directory(place));
+            return {LayerView::Found{0, status, std::move(walked.back()), parts[at]}, hides};
+        }
         if (!S_ISDIR(status.st_mode)) return {std::nullopt, true};
-        UniqueFd next{::openat(walked.back().get(), parts[at].c_str(),
-                               O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-        if (!next) throw_errno("opening {} in a layer", parts[at]);
-        walked.push_back(std::move(next));
+        walked.push_back(open_directory(place));
     }
     return {};
 }
@@ -51,6 +80,50 @@ std::optional<LayerView::Found> LayerView::find(const std::string& path) const {
         if (answer.hides) return std::nullopt;
     }
     return std::nullopt;
+}
+
+std::vector<UniqueFd> LayerView::directories_at(const std::string& path) const {
+    const std::vector<std::string> parts = components_of(path);
+    std::vector<UniqueFd> directories;
+    for (const BorrowedFd layer : layers_) {
+        const Answer answer = look(layer, parts);
+        if (answer.found && S_ISDIR(answer.found->status.st_mode))
+            directories.push_back(open_directory({answer.found->parent, answer.found->name, path}));
+        if (answer.hides) break;
+    }
+    return directories;
+}
+
+std::string LayerView::resolve(const std::string& directory) const {
+    const std::vector<std::string> parts = components_of(directory);
+    std::deque<std::string> left(parts.begin(), parts.end());
+    std::string done;
+    constexpr int kMaxLinks = 40;
+    int links = 0;
+    while (!left.empty()) {
+        const std::string part = std::move(left.front());
+        left.pop_front();
+        if (part == "..") {
+            const std::size_t slash = done.rfind('/');
+            done.erase(slash == std::string::npos ? 0 : slash);
+            continue;
+        }
+        const std::string next = done.empty() ? part : done + "/" + part;
+        const auto found = find(next);
+        if (!found || S_ISDIR(found->status.st_mode)) {
+            done = next;
+            continue;
+        }
+        if (!S_ISLNK(found->status.st_mode))
+            throw Error(ErrorKind::invalid, "{} is not a directory", next);
+        if (++links > kMaxLinks)
+            throw Error(ErrorKind::invalid, "too many symbolic links on the way at {}", next);
+        const std::string target = link_text(*found, next);
+        if (target.starts_with('/')) done.clear();
+        const std::vector<std::string> more = components_of(target);
+        left.insert(left.begin(), more.begin(), more.end());
+    }
+    return done;
 }
 
 std::vector<std::string> components_of(std::string_view path) {

@@ -1,5 +1,5 @@
 // What a path is in a stack of layers, as overlay would show it: whiteouts, opaque directories and
-// files in the place of directories hide what is below. Symbolic links are answered, not followed.
+// files in the place of directories hide what is below. Only resolve follows symbolic links.
 // Borrows the layers' descriptors.
 #pragma once
 
@@ -26,6 +26,11 @@ class LayerView final {
     };
     /// `path` is clean and relative ("etc/passwd").
     std::optional<Found> find(const std::string& path) const;
+    /// What is merged into the directory `path`, top first: of each layer whose part of it shows.
+    std::vector<UniqueFd> directories_at(const std::string& path) const;
+    /// Follows symbolic links by hand, inside the layers. Directories that are not there stay as
+    /// named. Throws Error{invalid} for a file on the way and for too many links.
+    std::string resolve(const std::string& directory) const;
 
   private:
     std::vector<BorrowedFd> layers_;

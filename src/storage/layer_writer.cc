@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -71,15 +70,6 @@ timespec to_timespec(Timestamp at) {
         --seconds;
     }
     return {.tv_sec = seconds, .tv_nsec = rest};
-}
-
-std::string link_text(const LayerView::Found& found, const std::string& path) {
-    std::string text(4096, '\0');
-    const ssize_t size =
-        ::readlinkat(found.parent.get(), found.name.c_str(), text.data(), text.size());
-    if (size < 0) throw_errno("reading link {}", path);
-    text.resize(static_cast<std::size_t>(size));
-    return text;
 }
 
 bool is_zeros(std::string_view bytes) {
@@ -317,45 +307,13 @@ std::shared_ptr<const LayerWriter::Parent> LayerWriter::parent_of(const std::str
         if (error.errno_value() != ELOOP) throw;
     }
     if (!fd) {
-        path = resolve(directory);
+        path = view_.resolve(directory);
         fd = open_or_make(path);
     }
     if (parents_.size() >= kMaxParents) parents_.clear();
     auto parent = std::make_shared<const Parent>(Parent{std::move(fd), std::move(path)});
     parents_.insert_or_assign(directory, parent);
     return parent;
-}
-
-// Follows symbolic links by hand, inside the layers. Directories that are not there stay as named.
-std::string LayerWriter::resolve(const std::string& directory) const {
-    const std::vector<std::string> parts = components_of(directory);
-    std::deque<std::string> left(parts.begin(), parts.end());
-    std::string done;
-    constexpr int kMaxLinks = 40;
-    int links = 0;
-    while (!left.empty()) {
-        const std::string part = std::move(left.front());
-        left.pop_front();
-        if (part == "..") {
-            done = split(done).directory;
-            continue;
-        }
-        const std::string next = join(done, part);
-        const auto found = view_.find(next);
-        if (!found || S_ISDIR(found->status.st_mode)) {
-            done = next;
-            continue;
-        }
-        if (!S_ISLNK(found->status.st_mode))
-            throw Error(ErrorKind::invalid, "{} is not a directory", next);
-        if (++links > kMaxLinks)
-            throw Error(ErrorKind::invalid, "too many symbolic links on the way at {}", next);
-        const std::string target = link_text(*found, next);
-        if (target.starts_with('/')) done.clear();
-        const std::vector<std::string> more = components_of(target);
-        left.insert(left.begin(), more.begin(), more.end());
-    }
-    return done;
 }
 
 UniqueFd LayerWriter::open_or_make(const std::string& directory) {

@@ -54,7 +54,6 @@ class LayerWriter final {
 
     Attributes checked_attributes(const archive::TarEntry& entry) const;
     std::shared_ptr<const Parent> parent_of(const std::string& directory);
-    std::string resolve(const std::string& directory) const;
     UniqueFd open_or_make(const std::string& directory);
     void make_implied(const Place& place);
     void copy_up(const std::string& path);

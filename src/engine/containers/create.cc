@@ -7,18 +7,22 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "base/id.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
 #include "engine/model/names.h"
 #include "engine/model/warnings.h"
 #include "engine/network/state.h"
+#include "engine/system_facts.h"
 #include "engine/volume/state.h"
 #include "image/platform.h"
 #include "linux/rooted_path.h"
 #include "storage/copy_tree.h"
+#include "storage/layer_view.h"
 
 namespace berth::engine {
 
@@ -50,6 +54,22 @@ class NameReservation final {
     ContainerState& state_;
     std::string name_;
     bool kept_ = false;
+};
+
+/// A container that is not known yet is still a user of its image and its volumes.
+class UnderCreation final {
+  public:
+    UnderCreation(ContainerState& state, const model::ContainerRecord& record)
+        : state_(state), record_(record) {
+        state_.creating.insert(&record_);
+    }
+    ~UnderCreation() { state_.creating.erase(&record_); }
+    UnderCreation(const UnderCreation&) = delete;
+    UnderCreation& operator=(const UnderCreation&) = delete;
+
+  private:
+    ContainerState& state_;
+    const model::ContainerRecord& record_;
 };
 
 std::string choose_name(const ContainerState& state, const std::string& asked,
@@ -90,11 +110,6 @@ void add_volumes_from(const ContainerState& state, model::ContainerRecord& recor
     }
 }
 
-std::string host_name() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
 /// A platform that was asked for must be the image's, so that the client pulls the right one; one
 /// that was not is only warned of.
 std::vector<std::string> check_platform(const CreateOptions& options, const std::string& name,
@@ -117,15 +132,15 @@ std::vector<std::string> check_platform(const CreateOptions& options, const std:
 void copy_up(const std::vector<std::string>& lowerdirs, const std::string& destination,
              const std::string& volume) {
     if (!std::filesystem::is_empty(volume)) return;
+    std::vector<UniqueFd> layers;
+    for (const std::string& layer : lowerdirs)
+        layers.push_back(open_file(layer, O_PATH | O_DIRECTORY));
+    const storage::LayerView view({layers.begin(), layers.end()});
     const UniqueFd target = open_file(volume, O_RDONLY | O_DIRECTORY);
     // Lowest first, so that upper layers replace what lower ones put there.
-    for (auto it = lowerdirs.rbegin(); it != lowerdirs.rend(); ++it) {
-        const UniqueFd root = open_file(*it, O_PATH | O_DIRECTORY);
-        const UniqueFd source = linux_os::try_open_in_root(
-            root, destination, O_RDONLY | O_DIRECTORY, linux_os::Resolve::in_root);
-        if (!source) continue;
+    const std::string path = view.resolve(linux_os::clean_path(destination));
+    for (const UniqueFd& source : std::views::reverse(view.directories_at(path)))
         storage::copy_tree(source, target, {.whiteouts = storage::Whiteouts::applied, .stop = {}});
-    }
 }
 
 void check_bind_source(const model::MountPoint& mount) {
@@ -233,17 +248,36 @@ async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& re
         .working_directory = record.config.working_dir,
         .storage = state.deps.context.storage};
     if (!record.top_layer.empty()) work.top = Digest::parse(record.top_layer);
-    std::exception_ptr failure;
-    try {
-        co_await state.deps.context.pool.run(work);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (!failure) co_return;
-    const std::string directory = work.directory;
+    co_await state.deps.context.pool.run(std::move(work));
+}
+
+/// Removes what a failed create left.
+async::Task<void> discard(ContainerState& state, const model::ContainerRecord& record) {
+    const std::string directory = state.directory(record.id);
     auto job = [directory] { remove_tree(directory); };
-    co_await state.deps.context.pool.run(std::move(job));
+    try {
+        co_await state.deps.context.pool.run(std::move(job));
+    } catch (const std::exception& error) {
+        // The next start of the engine removes it: it has no record.
+        log::warn("removing the half-made container {}: {}", record.id, error.what());
+    }
     release_anonymous(state, record);
+}
+
+/// Makes the container on disk and then known.
+async::Task<void> make(ContainerState& state, const ContainerPtr& container) {
+    std::exception_ptr failure;
+    {
+        const UnderCreation creation(state, container->record);
+        try {
+            co_await make_on_disk(state, container->record);
+            state.by_id.emplace(container->id(), container);
+            co_return;
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+    co_await discard(state, container->record);
     std::rethrow_exception(failure);
 }
 
@@ -296,9 +330,8 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
         check_networks(state, record);
         state.deps.networks.prepare_endpoints(record);
     }
-    co_await make_on_disk(state, record);
+    co_await make(state, container);
     reservation.keep();
-    state.by_id.emplace(id, container);
     state.publish(*container, "create");
     co_return created;
 }
