@@ -162,10 +162,16 @@ std::vector<PortBinding> Service::publish(const PublishedPorts& ports) {
     if (ports.bindings.empty()) return {};
     std::vector<ReservedPort> reserved = reserve_ports(ports_, ports.bindings);
     Published& entry = published_[ports.container];
-    for (ReservedPort& port : reserved) {
+    // All of them first: what is not in the entry could not be given back.
+    for (const ReservedPort& port : reserved) {
         entry.bindings.push_back(port.binding);
         entry.ports.push_back(port.host);
-        relays_.add(ports.container, std::move(port.socket));
+    }
+    try {
+        for (ReservedPort& port : reserved) relays_.add(ports.container, std::move(port.socket));
+    } catch (...) {
+        unpublish(ports.container);
+        throw;
     }
     changed_ = true;
     return entry.bindings;
