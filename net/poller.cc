@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace berth::net {
 
@@ -24,7 +25,11 @@ void Poller::run_once(int timeout_ms) {
         ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
-        static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
+        try {
+            static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
+        } catch (const Error& error) {
+            log::warn("traffic of a published port was dropped: {}", error.message());
+        }
     }
 }
 

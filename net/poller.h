@@ -23,7 +23,8 @@ class Poller final {
   public:
     Poller();
     void add(BorrowedFd fd, PollTarget& target, std::uint32_t events);
-    /// Waits at most `timeout_ms` (negative: for ever) and tells the targets.
+    /// Waits at most `timeout_ms` (negative: for ever) and tells the targets. What one throws is
+    /// logged: the traffic of the others goes on.
     void run_once(int timeout_ms);
 
   private:

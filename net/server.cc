@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -9,6 +10,11 @@
 #include "linux/message_socket.h"
 
 namespace berth::net {
+namespace {
+
+constexpr int kAcceptPauseMs = 100;
+
+}  // namespace
 
 Server::Server(Service& service, UniqueFd listener, UniqueFd supervisor, UniqueFd signals)
     : service_(service),
@@ -31,6 +37,26 @@ bool Server::serve(BorrowedFd connection) {
     }
 }
 
+// Nothing more is expected from the supervisor; its end does not end us.
+void Server::hear_supervisor() {
+    try {
+        if (linux_os::receive_message(supervisor_).state == linux_os::ReceiveState::closed)
+            supervisor_.reset();
+    } catch (const Error&) {
+        supervisor_.reset();
+    }
+}
+
+void Server::accept() {
+    try {
+        if (UniqueFd connection = linux_os::accept_messages(listener_))
+            connections_.push_back(std::move(connection));
+    } catch (const Error& error) {
+        log::warn("a connection of the engine waits: {}", error.message());
+        listener_paused_ = true;
+    }
+}
+
 void Server::run() {
     while (true) {
         std::vector<pollfd> polled{{signals_.get(), POLLIN, 0},
@@ -38,23 +64,21 @@ void Server::run() {
                                    {supervisor_.get(), POLLIN, 0}};
         for (const UniqueFd& connection : connections_)
             polled.push_back({connection.get(), POLLIN, 0});
-        if (::poll(polled.data(), polled.size(), -1) < 0) {
+        // Without descriptors the listener stays readable: it is left alone for a while.
+        const bool paused = std::exchange(listener_paused_, false);
+        if (paused) polled[1].fd = -1;
+        if (::poll(polled.data(), polled.size(), paused ? kAcceptPauseMs : -1) < 0) {
             if (errno == EINTR) continue;
             throw_errno("waiting for requests");
         }
         if (polled[0].revents != 0) return;
-        // Nothing more is expected from the supervisor; its end does not end us.
-        if (polled[2].revents != 0 &&
-            linux_os::receive_message(supervisor_).state == linux_os::ReceiveState::closed)
-            supervisor_.reset();
+        if (polled[2].revents != 0) hear_supervisor();
         std::size_t index = 3;
         for (auto at = connections_.begin(); at != connections_.end(); ++index) {
             const bool over = polled[index].revents != 0 && !serve(*at);
             at = over ? connections_.erase(at) : std::next(at);
         }
-        if (polled[1].revents != 0)
-            if (UniqueFd connection = linux_os::accept_messages(listener_))
-                connections_.push_back(std::move(connection));
+        if (polled[1].revents != 0) accept();
     }
 }
 

@@ -20,12 +20,15 @@ class Server final {
   private:
     // False when the connection is over.
     bool serve(BorrowedFd connection);
+    void hear_supervisor();
+    void accept();
 
     Service& service_;
     UniqueFd listener_;
     UniqueFd supervisor_;
     UniqueFd signals_;
     std::list<UniqueFd> connections_;
+    bool listener_paused_ = false;
 };
 
 }  // namespace berth::net

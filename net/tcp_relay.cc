@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -22,6 +24,7 @@ constexpr std::size_t kKeptPipes = 8;
 constexpr int kAcceptsPerRound = 64;
 // Moves of one direction before other connections get their turn.
 constexpr int kMovesPerRound = 16;
+constexpr std::chrono::milliseconds kShedPause{10};
 
 void set_option(BorrowedFd socket, int level, int name, int value) {
     ::setsockopt(socket.get(), level, name, &value, sizeof value);
@@ -78,7 +81,13 @@ class TcpConnection final {
     void move() {
         waiting_for_turn_ = false;
         if (ended_ || !connected_) return;
-        if (!move(up_, client_, container_) || !move(down_, container_, client_)) return abort();
+        try {
+            if (!move(up_, client_, container_) || !move(down_, container_, client_))
+                return abort();
+        } catch (const Error& error) {  // no descriptors for a pipe
+            log::warn("a connection of a published port was cut off: {}", error.message());
+            return abort();
+        }
         if (up_.finished && down_.finished) end();
     }
 
@@ -213,12 +222,18 @@ void TcpRelay::on_events(std::uint32_t) {
 
 void TcpRelay::shed_one() {
     spare_.reset();
+    bool shed = false;
     {
         const UniqueFd client{::accept4(socket_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+        shed = static_cast<bool>(client);
         if (client) reset_on_close(client);
     }
-    spare_ = open_file("/dev/null", O_RDONLY);
-    log::warn("a connection to a published port was turned away: out of descriptors");
+    // Another thread may have been faster; the next one to be shed tries again.
+    spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (shed)
+        log::warn("a connection to a published port was turned away: out of descriptors");
+    else  // the listener stays readable: not at full speed
+        std::this_thread::sleep_for(kShedPause);
 }
 
 void TcpRelay::accept_one(UniqueFd client) {
@@ -237,9 +252,15 @@ void TcpRelay::accept_one(UniqueFd client) {
         reset_on_close(client);
         return;
     }
-    auto& connection = connections_.emplace_back(
-        std::make_unique<TcpConnection>(std::move(client), std::move(container), pipes_, work_));
-    connection->watch(poller_);
+    auto connection =
+        std::make_unique<TcpConnection>(std::move(client), std::move(container), pipes_, work_);
+    try {
+        connection->watch(poller_);
+    } catch (...) {
+        connection->abort();
+        throw;
+    }
+    connections_.push_back(std::move(connection));
 }
 
 void TcpRelay::sweep() {

@@ -1,6 +1,11 @@
 // Published ports: relayed TCP and UDP, and the errors of taking them.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+
+#include <filesystem>
+#include <set>
+#include <thread>
 
 #include "net/socket_address.h"
 #include "network_world.h"
@@ -35,6 +40,39 @@ class PublishedPorts : public NetworkWorld {
         EXPECT_EQ(::read(ready.read.get(), &byte, 1), 1);
         return child;
     }
+};
+
+std::set<rlim_t> open_descriptors(const linux_os::PidFd& process) {
+    std::set<rlim_t> numbers;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", process.pid())))
+        numbers.insert(std::stoul(entry.path().filename()));
+    return numbers;
+}
+
+/// The limit of descriptors under which a process may open `spare` more.
+rlim_t limit_with(const linux_os::PidFd& process, std::size_t spare) {
+    constexpr rlim_t kPolled = 4;  // poll(2) of more descriptors than the limit fails
+    const std::set<rlim_t> used = open_descriptors(process);
+    rlim_t limit = 0;
+    for (std::size_t free = 0; limit < kPolled || free < spare; ++limit)
+        if (!used.contains(limit)) ++free;
+    return limit;
+}
+
+/// A process's limit of descriptors, lower for a while.
+class DescriptorLimit final {
+  public:
+    DescriptorLimit(const linux_os::PidFd& process, rlim_t limit) : pid_(process.pid()) {
+        EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_), 0);
+        const rlimit lower{limit, before_.rlim_max};
+        EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, &lower, nullptr), 0);
+    }
+    ~DescriptorLimit() { ::prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
+
+  private:
+    pid_t pid_;
+    rlimit before_{};
 };
 
 int echo_until_end(BorrowedFd listener) {
@@ -201,6 +239,57 @@ TEST_F(PublishedPorts, RangeTakesTheFirstFreeAndThenIsExhausted) {
     EXPECT_EQ(publish(box, binding)[0].host_port, 18091);
     const Container other = attached_container("c2", 3);
     EXPECT_EQ(error_of([&] { publish(other, binding); }), "all ports are allocated");
+}
+
+TEST_F(PublishedPorts, OutlivesALackOfDescriptors) {
+    const Container box = attached_container("c1", 2);
+    const Child server = serve(box, [](BorrowedFd listener) -> int {
+        for (;;)
+            std::thread([connection = accept_one(listener)] {
+                for (std::string text = receive(connection); !text.empty();) {
+                    send_text(connection, text);
+                    text = receive(connection);
+                }
+            }).detach();
+    });
+    const std::uint16_t port = publish(box, to(2))[0].host_port;
+    for (rlim_t spare = 1; spare < 4; ++spare) {
+        // Above all that are open: giving up the spare descriptor must help.
+        const DescriptorLimit few(network_, *open_descriptors(network_).rbegin() + 1 + spare);
+        std::vector<Connection> clients;
+        for (int i = 0; i < 160; ++i) {
+            clients.push_back(connect_to(Transport::tcp, "127.0.0.1", port));
+            if (clients.back().socket) send_text(clients.back().socket, "text");
+        }
+        int refused = 0;  // served, cut off or turned away, but nobody waits for ever
+        for (const Connection& each : clients) refused += receive(each.socket) == "text" ? 0 : 1;
+        EXPECT_GT(refused, 0);
+    }
+    const Connection client = connect_to(Transport::tcp, "127.0.0.1", port);
+    ASSERT_TRUE(client.socket);
+    ASSERT_TRUE(send_text(client.socket, "text"));
+    EXPECT_EQ(receive(client.socket), "text");
+}
+
+TEST_F(PublishedPorts, AFailureHalfWayGivesThePortsBack) {
+    const Container one = attached_container("c1", 2);
+    const Container two = attached_container("c2", 3);
+    PortBinding first = to(2), second = to(2);
+    first.host_port = 18084;
+    second.host_port = 18085;
+    int failures = 0;
+    for (std::size_t spare = 0; spare < 6; ++spare) {
+        {
+            const DescriptorLimit few(network_, limit_with(network_, spare));
+            if (!error_of([&] { client().publish({"c1", {first, second}}); }).empty()) ++failures;
+        }
+        if (client().state().bindings.empty()) {
+            EXPECT_EQ(error_of([&] { client().publish({"c2", {first, second}}); }), "") << spare;
+            client().unpublish("c2");
+        }
+        client().unpublish("c1");
+    }
+    EXPECT_GE(failures, 3);
 }
 
 TEST_F(PublishedPorts, SctpIsRefused) {
