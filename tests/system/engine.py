@@ -15,6 +15,15 @@ BUILD = pathlib.Path(os.environ.get("BERTH_BUILD") or pathlib.Path(__file__).res
 DOCKER = os.environ.get("BERTH_DOCKER") or shutil.which("docker")
 
 
+def needs_cli(api_version):
+    """Skips a test whose request the docker CLI at hand cannot make: Debian 12's is of 2020."""
+    shown = subprocess.run([DOCKER, "version", "--format", "{{.Client.DefaultAPIVersion}}"], capture_output=True, text=True, check=False,
+                           env={**os.environ, "DOCKER_HOST": "unix:///nowhere.sock"}).stdout.strip()
+    if shown and tuple(map(int, shown.split("."))) < tuple(map(int, api_version.split("."))):
+        import pytest
+        pytest.skip(f"the docker CLI speaks API {shown}, the test needs {api_version}")
+
+
 def wait_until(condition, what, seconds=20):
     """Polls an outside fact that offers no event (a file, a process list) until a deadline."""
     end = time.monotonic() + seconds

@@ -7,7 +7,7 @@ import pytest
 
 from engine import BUILD, wait_until
 from images import busybox_rootfs_tar, docker_archive, layer_tar
-from test_streams import Terminal
+from test_streams import PROMPT, Terminal
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_a_terminal_has_the_size_of_ours(berth, engine):
     def popen(*arguments, **options):
         return subprocess.Popen([str(BUILD / "berth"), *arguments], env=engine.environment, **options)
     terminal = Terminal(type("Own", (), {"popen": staticmethod(popen)}), "run", "-it", "--rm", "busybox", "sh")
+    terminal.expect(PROMPT)
     terminal.type(b"stty size\n")
     terminal.expect(b"33 101")
     terminal.type(b"exit 4\n")

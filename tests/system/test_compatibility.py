@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from engine import needs_cli
+
 TEXT = (pathlib.Path(__file__).resolve().parents[2] / "docs/compatibility.md").read_text()
 
 
@@ -58,6 +60,7 @@ LIMITS = {"--blkio-weight", "--cpu-period", "--cpu-quota", "--cpu-shares", "--cp
 
 @pytest.mark.parametrize("flag", sorted(WARNED))
 def test_a_warned_flag_is_warned_of(engine, flag):
+    needs_cli("1.44")
     assert FLAGS[flag] == "warned"
     done = engine.docker("create", f"{flag}={WARNED[flag]}", "busybox", "true", check=False)
     assert done.returncode == 0, done.stderr
@@ -69,6 +72,7 @@ def test_a_warned_flag_is_warned_of(engine, flag):
 
 @pytest.mark.parametrize("flag", sorted(REFUSED))
 def test_a_refused_flag_is_refused(engine, flag):
+    needs_cli("1.44")
     assert FLAGS[flag] == "refused"
     done = engine.docker("create", f"{flag}={REFUSED[flag]}", "busybox", "true", check=False)
     assert done.returncode != 0 and done.stderr

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from engine import BUILD, wait_until
+from engine import BUILD, needs_cli, wait_until
 from registry import free_port
 
 CAPS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined")
@@ -126,6 +126,7 @@ def test_an_empty_group_is_the_users_own(engine):
 
 
 def test_labels_and_annotations_change_nothing(engine):
+    needs_cli("1.43")
     words = ("run.oci.hooks.stderr=/tmp/x", "run.oci.keep_original_groups=1", "run.oci.mount_context_type=x", "run.oci.handler=wasm",
              "run.oci.seccomp_bpf_data=AAAA", "org.systemd.property.Delegate=true", "run.oci.systemd.subgroup=../..")
     options = [part for word in words for part in ("--label", word, "--annotation", word)]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from engine import BUILD, wait_until
+from engine import BUILD, needs_cli, wait_until
 from images import busybox_rootfs_tar
 from registry import free_port
 from test_daemon import berthd
@@ -153,6 +153,7 @@ def test_arguments_of_another_runtime(bare_engine):
 
 
 def test_min_api_version(bare_engine):
+    needs_cli("1.44")
     engine = started(bare_engine, **{"min-api-version": "1.44"})
     assert engine.api("GET", "/version")[2]["MinAPIVersion"] == "1.44"
     status, _, body = engine.api("GET", "/v1.43/version")

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from engine import needs_cli
 from images import busybox_rootfs_tar, docker_archive, layer_tar
 from schema import DEFINITION, Schema
 
@@ -83,6 +84,7 @@ def container_rules():
 
 
 def test_container_inspect(engine, schema, made):
+    needs_cli("1.44")
     reply(engine, schema, "GET", f"/containers/{made}/json?size=1", "/containers/{id}/json", 200, **container_rules())
 
 
