@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/unique_fd.h"
 #include "shim/protocol.h"
 
@@ -19,9 +21,11 @@ class LogFile final {
 
     /// Keeps one whole record until flush(), or until a good deal waits.
     void append(std::string_view record);
+    /// Throws too when a rotation failed meanwhile: then the old file goes on, past its size.
     void flush();
 
   private:
+    void write_waiting();
     void rotate();
     void drop_tail(std::size_t unwritten);
     void open();
@@ -30,6 +34,7 @@ class LogFile final {
     UniqueFd file_;
     std::int64_t size_ = 0;  // of the file and of what waits
     std::string waiting_;
+    std::optional<Error> rotation_error_;
     UniqueFd compressing_;  // pidfd of the child that compresses
 };
 

@@ -141,6 +141,33 @@ TEST_F(LogDirectory, rotation_keeps_max_file_files) {
     EXPECT_FALSE(exists(directory + "/log.3"));
 }
 
+TEST_F(LogDirectory, rotation_shifts_what_was_not_compressed) {
+    replace_file(directory + "/log", "live, full\n", 0640, Durability::process);
+    replace_file(directory + "/log.1", "plain\n", 0640, Durability::process);
+    replace_file(directory + "/log.2.gz", "compressed", 0640, Durability::process);
+    LogFile file({"json-file", directory + "/log", 10, 4, true, {}});
+    file.append("new\n");
+    file.flush();
+    EXPECT_EQ(read_file(directory + "/log"), "new\n");
+    EXPECT_EQ(read_file(directory + "/log.2"), "plain\n");
+    EXPECT_EQ(read_file(directory + "/log.3.gz"), "compressed");
+    EXPECT_FALSE(exists(directory + "/log.2.gz"));
+}
+
+TEST_F(LogDirectory, the_old_file_goes_on_when_rotation_fails) {
+    LogFile file({"json-file", directory + "/log", 10, 2, false, {}});
+    make_directories(directory + "/log.next");  // in the way of the new file
+    file.append("long enough\n");
+    file.append("second\n");
+    EXPECT_THROW(file.flush(), Error);
+    EXPECT_EQ(read_file(directory + "/log"), "long enough\nsecond\n");
+    EXPECT_FALSE(exists(directory + "/log.1"));
+    remove_tree(directory + "/log.next");
+    file.append("third\n");
+    file.flush();
+    EXPECT_EQ(read_file(directory + "/log"), "third\n");
+}
+
 TEST_F(LogDirectory, one_file_is_truncated_at_max_size) {
     LogFile file({"json-file", directory + "/log", 10, 1, false, {}});
     for (int number = 0; number < 3; ++number) file.append(fmt::format("record {}\n", number));
