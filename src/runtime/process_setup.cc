@@ -109,9 +109,9 @@ std::string home_of(uid_t uid) {
         return "/";
     const std::string text = read_all(file);
     for (std::string_view rest = text; !rest.empty();) {
-        const auto end = std::min(rest.find('\n'), rest.size() - 1);
+        const auto end = rest.find('\n');
         std::string_view line = rest.substr(0, end);
-        rest.remove_prefix(end + 1);
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
         std::vector<std::string_view> fields;
         for (std::size_t colon = 0; colon != std::string_view::npos && fields.size() < 7;) {
             colon = line.find(':');

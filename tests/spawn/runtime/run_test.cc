@@ -71,6 +71,19 @@ TEST_F(RuntimeRun, masked_files_are_empty_and_masked_directories_too) {
     EXPECT_EQ(outcome.code, 5);
 }
 
+TEST_F(RuntimeRun, a_joined_pid_namespace_of_the_host_shows_its_proc) {
+    for (oci::Namespace& space : spec_.linux_part.namespaces)
+        if (space.type == "pid") space.path = "/proc/self/ns/pid";
+    const Outcome outcome = run_shell("test \"$(readlink /proc/self/ns/pid)\"");
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_F(RuntimeRun, home_is_whole_without_a_last_newline_in_passwd) {
+    replace_file(rootfs("/etc/passwd"), "a:x:5:5::/a\nroot:x:0:0::/root", 0644,
+                 Durability::process);
+    EXPECT_EQ(run_shell("echo $HOME").out, "/root\n");
+}
+
 TEST_F(RuntimeRun, read_only_paths_cannot_be_written) {
     EXPECT_EQ(run_shell("echo 1 > /proc/sys/vm/swappiness || exit 6").code, 6);
 }
