@@ -83,12 +83,25 @@ const char* host_path_of(const std::string& type) {
     return nullptr;
 }
 
+/// The host's /proc lists a process once for each pid namespace that it is in below that of /proc.
+bool is_in_pid_namespace_of_host_proc() {
+    const UniqueFd file{::open("/proc/self/status", O_RDONLY | O_CLOEXEC)};
+    if (!file) return false;
+    const std::string text = read_all(file);
+    const auto start = text.find("\nNSpid:\t");
+    if (start == std::string::npos) return false;
+    const std::string_view line = std::string_view(text).substr(start + 8);
+    return line.substr(0, line.find('\n')).find('\t') == std::string_view::npos;
+}
+
 UniqueFd make_kernel_filesystem(const MountStep& step, const Plan& plan) {
     try {
         return linux_os::make_filesystem(step.type, step.source, step.options, step.own.set);
     } catch (const Error& error) {
         const char* host = host_path_of(step.type);
-        const bool own_proc = step.type == "proc" && plan.creates(CLONE_NEWPID);
+        // A joined pid namespace is as good as a new one: the host's processes stay hidden.
+        const bool own_proc = step.type == "proc" &&
+                              (plan.creates(CLONE_NEWPID) || !is_in_pid_namespace_of_host_proc());
         if (error.errno_value() != EPERM || !host || own_proc) throw;
         UniqueFd lent = linux_os::clone_mount(host, Depth::recursive);
         linux_os::change_mount(lent, {step.own.set, 0, 0}, Depth::recursive);
@@ -182,6 +195,10 @@ UniqueFd Rootfs::make_mount(const MountStep& step, const Plan& plan) const {
 void Rootfs::mount_one(const MountStep& step, const Plan& plan) {
     UniqueFd mount = make_mount(step, plan);
     const UniqueFd target = open_target(step, mount);
+    // The plan looked at the name only; a link of the image may lead there as well.
+    const bool names_proc = step.target == "/proc" || step.target.starts_with("/proc/");
+    if (!names_proc && linux_os::filesystem_magic(target) == PROC_SUPER_MAGIC)
+        throw Error(ErrorKind::invalid, "mount {}: leads into /proc", step.target);
     linux_os::attach_mount(mount, target);
     change_after_attach(mount, step);
     if (step.target == "/proc" && linux_os::filesystem_magic(mount) == PROC_SUPER_MAGIC)

@@ -46,6 +46,17 @@ TEST_F(RuntimeEscape, cve_2019_16884_volume_on_proc) {
     EXPECT_TRUE(nothing_left());
 }
 
+TEST_F(RuntimeEscape, mount_target_through_a_link_into_proc_is_refused) {
+    std::filesystem::create_symlink("/proc", rootfs("/link"));
+    for (const char* target : {"/link/sys", "/link"}) {
+        spec_.mounts.push_back({target, "tmpfs", "tmpfs", {}, {}, {}});
+        const Outcome outcome = run_shell("true");
+        EXPECT_NE(outcome.code, 0);
+        EXPECT_NE(outcome.err.find("leads into /proc"), std::string::npos) << outcome.err;
+        spec_.mounts.pop_back();
+    }
+}
+
 TEST_F(RuntimeEscape, cve_2026_41579_dev_link_makes_nothing_outside) {
     make_directories(base_ + "/outside");
     replace_by_link("/dev", base_ + "/outside");
