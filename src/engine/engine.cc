@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "async/worker_pool.h"
@@ -49,17 +50,18 @@ void check_programs(const Settings& settings) {
         check("runtime " + name + ":", program.path);
 }
 
-std::string host_name() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
 std::string engine_id(const std::string& data_root) {
     const std::string path = data_root + "/engine-id";
     if (const auto known = read_file_if_exists(path)) return known->substr(0, known->find('\n'));
     const std::string id = random_hex_id();
     replace_file(path, id + "\n", 0600, Durability::power);
     return id;
+}
+
+bool mounts_volume(const model::ContainerRecord& record, const std::string& name) {
+    return std::ranges::any_of(record.mounts, [&](const model::MountPoint& mount) {
+        return mount.type == model::MountType::volume && mount.name == name;
+    });
 }
 
 Storage open_storage(const Settings& settings) {
@@ -79,13 +81,12 @@ struct Engine::Parts final {
     Parts(boost::asio::io_context& io_context, Settings from)
         : io(io_context),
           settings(std::move(from)),
-          pool(kWorkers),
           tasks(io.get_executor()),
-          events(io) {}
+          events(io),
+          pool(kWorkers) {}
 
     boost::asio::io_context& io;
     Settings settings;
-    async::WorkerPool pool;
     async::TaskGroup tasks;
     Events events;
     std::optional<Storage> storage;
@@ -96,6 +97,8 @@ struct Engine::Parts final {
     std::unique_ptr<Execs> execs;
     std::unique_ptr<System> system;
     std::string own_id;  // the engine's, kept in the data root
+    // The last member: its destructor waits for jobs, which use what is above.
+    async::WorkerPool pool;
 
     void build();
     void wire();
@@ -125,16 +128,16 @@ void Engine::Parts::wire() {
         for (const auto& [key, container] : state.by_id)
             if (container->record.image_id == id.str())
                 uses.push_back({key, container->record.state.is_running()});
+        for (const model::ContainerRecord* record : state.creating)
+            if (record->image_id == id.str()) uses.push_back({record->id, false});
         return uses;
     };
     volumes->state().users = [&state](const std::string& name) {
         std::vector<std::string> users;
         for (const auto& [key, container] : state.by_id)
-            for (const model::MountPoint& mount : container->record.mounts)
-                if (mount.type == model::MountType::volume && mount.name == name) {
-                    users.push_back(key);
-                    break;
-                }
+            if (mounts_volume(container->record, name)) users.push_back(key);
+        for (const model::ContainerRecord* record : state.creating)
+            if (mounts_volume(*record, name)) users.push_back(record->id);
         return users;
     };
     networks->state().users = [&state](const std::string& name) {

@@ -180,6 +180,8 @@ void add_fixed(json& info) {
 
 }  // namespace
 
+std::string host_name() { return kernel().nodename; }
+
 System::System(SystemDependencies dependencies)
     : dependencies_(std::make_unique<SystemDependencies>(std::move(dependencies))) {}
 System::~System() = default;

@@ -27,4 +27,7 @@ struct SystemDependencies final {
 /// What does not work here, a line each, for /info and the log.
 std::vector<std::string> system_warnings(const SystemDependencies& dependencies);
 
+/// This machine's, as its kernel has it now.
+std::string host_name();
+
 }  // namespace berth::engine

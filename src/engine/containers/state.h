@@ -78,6 +78,8 @@ struct ContainerState final {
     ContainerDependencies deps;
     std::map<std::string, ContainerPtr> by_id;
     std::map<std::string, std::string> names;  // name -> id; also of creates that are under way
+    /// Not in by_id yet, but users of their image and volumes: creates that are under way.
+    std::set<const model::ContainerRecord*> creating;
     bool shutting_down = false;
 
     // Set by the exec service.

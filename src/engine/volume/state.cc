@@ -16,10 +16,11 @@ using nlohmann::json;
 
 namespace {
 
+constexpr int kVersion = 1;
 constexpr const char* kAnonymousLabel = "com.docker.volume.anonymous";
 
 std::string record_text(const Volume& volume) {
-    return dump_json({{"v", 1},
+    return dump_json({{"v", kVersion},
                       {"name", volume.name},
                       {"created", volume.created.ns},
                       {"options", volume.options},
@@ -30,6 +31,9 @@ std::string record_text(const Volume& volume) {
 Volume volume_from(const std::string& text) {
     const json value = parse_json(text);
     const JsonReader r(value);
+    if (r.integer("v") != kVersion)
+        throw Error(ErrorKind::invalid, "volume record of version {}: this engine reads {}",
+                    r.integer("v"), kVersion);
     return {r.string("name"), Timestamp{r.integer("created")}, r.string_map("options"),
             r.string_map("labels"), r.boolean("anonymous", false)};
 }
@@ -81,6 +85,8 @@ async::Task<const Volume*> VolumeState::ensure(VolumeRequest request) {
         request.name = random_hex_id();
         request.labels.emplace(kAnonymousLabel, "");
     }
+    if (removing.contains(request.name))
+        throw Error(ErrorKind::conflict, "create {}: volume is being removed", request.name);
     if (const auto known = volumes.find(request.name); known != volumes.end())
         co_return &known->second;
     Name::parse(request.name);
