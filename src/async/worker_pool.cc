@@ -99,30 +99,47 @@ void WorkerPool::start_thread(const std::string& name, std::function<void()> bod
     }
 }
 
+void WorkerPool::enqueue(const std::string& name, Entry entry) {
+    const std::lock_guard lock(mutex_);
+    if (idle_ <= queue_.size() && threads_.size() < max_threads_) {
+        try {
+            threads_.push_back(create_thread(name, [this] { work(); }));
+        } catch (const Error&) {
+            // Those that run take the job later.
+            if (threads_.empty()) throw;
+        }
+    }
+    queue_.push_back(std::move(entry));
+    changed_.notify_one();
+}
+
 Task<> WorkerPool::run_erased(Place place, std::string name, std::function<void()> job) {
     const auto executor = co_await asio::this_coro::executor;
-    auto initiate = [this, place, &name, &job, executor](auto handler) {
+    std::exception_ptr failure;
+    auto initiate = [this, place, &name, &job, &failure, executor](auto handler) {
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
         auto work_left = asio::make_work_guard(executor);
         std::function<void()> done = [shared, executor, work_left] {
             asio::post(executor, [shared]() mutable { (*shared)(); });
         };
-        if (place == Place::own_thread) {
-            start_thread(name, [job = std::move(job), done = std::move(done)] {
-                job();
-                done();
-            });
-            return;
+        // Nothing catches what an initiation throws: it would end the process.
+        try {
+            if (place == Place::own_thread) {
+                start_thread(name, [job = std::move(job), done] {
+                    job();
+                    done();
+                });
+            } else {
+                enqueue(name, Entry{std::move(job), done});
+            }
+        } catch (...) {
+            failure = std::current_exception();
+            done();
         }
-        const std::lock_guard lock(mutex_);
-        if (idle_ <= queue_.size() && threads_.size() < max_threads_) {
-            threads_.push_back(create_thread(name, [this] { work(); }));
-        }
-        queue_.push_back(Entry{std::move(job), std::move(done)});
-        changed_.notify_one();
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate,
                                                                          asio::use_awaitable);
+    if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace berth::async

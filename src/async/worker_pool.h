@@ -31,7 +31,8 @@ class WorkerPool final {
     WorkerPool& operator=(const WorkerPool&) = delete;
 
     /// Runs `job` on a pool thread, jobs in the order of the calls, and gives back what it returns
-    /// or throws. A job that runs cannot be cancelled: the coroutine waits for its end.
+    /// or throws; Error when no thread can be started for it. A job that runs cannot be cancelled:
+    /// the coroutine waits for its end.
     template <typename Job>
     Task<std::invoke_result_t<Job&>> run(Job job);
     /// The same on a thread of its own, for work of minutes (a pull), so that the pool stays free.
@@ -44,6 +45,7 @@ class WorkerPool final {
     Task<> run_erased(Place place, std::string name, std::function<void()> job);
     template <typename Job>
     Task<std::invoke_result_t<Job&>> run_at(Place place, std::string name, Job job);
+    void enqueue(const std::string& name, Entry entry);
     void start_thread(const std::string& name, std::function<void()> body);
     void work();
 
