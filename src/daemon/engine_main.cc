@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "api/server.h"
@@ -145,6 +146,26 @@ void keep_heap_small() {
     ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
+void report_failure(BorrowedFd channel, const std::exception& failure) {
+    log::error("{}", failure.what());
+    if (channel)
+        linux_os::send_message(
+            channel, dump_json({{"v", 1}, {"type", "failed"}, {"message", failure.what()}}));
+}
+
+// Leaves without destructors: coroutines that still wait (a pull that goes on, a container's
+// streams) refer to the engine, and jobs of the workers would be waited for. Nothing is lost: what
+// is on disk is as after a crash at any moment, and the log is not buffered.
+[[noreturn]] void run_and_leave(EngineProcess& process, BorrowedFd channel) {
+    try {
+        process.run();
+    } catch (const std::exception& failure) {
+        report_failure(channel, failure);
+        std::_Exit(1);
+    }
+    std::_Exit(0);
+}
+
 }  // namespace
 
 int main() {
@@ -160,13 +181,9 @@ int main() {
         linux_os::unshare_mounts();
         // Kept here too, so that a failure of any step can still be reported.
         EngineProcess process(duplicate(channel), std::move(configure));
-        process.run();
-        return 0;
+        run_and_leave(process, channel);
     } catch (const std::exception& error) {
-        log::error("{}", error.what());
-        if (channel)
-            linux_os::send_message(
-                channel, dump_json({{"v", 1}, {"type", "failed"}, {"message", error.what()}}));
+        report_failure(channel, error);
         return 1;
     }
 }
