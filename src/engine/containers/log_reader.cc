@@ -58,18 +58,6 @@ std::string frame(const std::string& payload, bool from_stderr) {
     return bytes + payload;
 }
 
-std::size_t count_lines(const std::string& path) {
-    const UniqueFd file = open_log_file(path);
-    if (!file) return 0;
-    std::string piece(kPiece, '\0');
-    std::size_t lines = 0;
-    while (true) {
-        const ssize_t count = ::read(file.get(), piece.data(), piece.size());
-        if (count <= 0) return lines;
-        lines += static_cast<std::size_t>(std::count(piece.begin(), piece.begin() + count, '\n'));
-    }
-}
-
 bool same_file(BorrowedFd file, const std::string& path) {
     struct stat ours {};
     struct stat theirs {};
@@ -109,42 +97,69 @@ std::string render(const LogRecord& record, const LogSelection& selection) {
 LogReader::LogReader(std::string path, LogSelection selection)
     : path_(std::move(path)), selection_(selection) {}
 
+/// Opened at once, so that a rotation meanwhile loses nothing. One between two of the opens would
+/// show the same file twice: it is passed over. Compressed files are left to those who ship them.
 void LogReader::open_files() {
     opened_ = true;
-    // Compressed files are left to those who ship them.
-    for (int number = 1; exists(fmt::format("{}.{}", path_, number)); ++number)
-        older_.push_front(fmt::format("{}.{}", path_, number));
-    apply_tail();
+    if (UniqueFd live = open_log_file(path_)) files_.push_back(std::move(live));
+    for (int number = 1;; ++number) {
+        const std::string path = fmt::format("{}.{}", path_, number);
+        UniqueFd file = open_log_file(path);
+        if (!file) break;
+        if (files_.empty() || !same_file(files_.back(), path)) files_.push_back(std::move(file));
+    }
+    if (!selection_.tail || files_.empty()) return;
+    search_ = TailSearch{.lines_left = *selection_.tail};
+    search_file(0);
 }
 
-/// Counts the lines of all files and finds out how many to pass over.
-void LogReader::apply_tail() {
-    if (!selection_.tail) return;
-    std::size_t total = count_lines(path_);
-    std::deque<std::string> needed;
-    while (!older_.empty() && total < *selection_.tail) {
-        total += count_lines(older_.back());
-        needed.push_front(older_.back());
-        older_.pop_back();
+void LogReader::search_file(std::size_t file) {
+    search_->file = file;
+    struct stat status {};
+    search_->position = fstat(files_[file].get(), &status) == 0 ? status.st_size : 0;
+}
+
+/// Goes on with the search until it ends or the budget is used up.
+void LogReader::search_tail(std::size_t& budget) {
+    std::string piece(kPiece, '\0');
+    while (budget > 0) {
+        if (search_->position == 0) {
+            const bool oldest = search_->file + 1 == files_.size();
+            if (oldest || search_->lines_left == 0) return begin_at(0);
+            search_file(search_->file + 1);
+            continue;
+        }
+        const off_t from = std::max<off_t>(0, search_->position - static_cast<off_t>(kPiece));
+        const auto wanted = static_cast<std::size_t>(search_->position - from);
+        const ssize_t count = pread(files_[search_->file].get(), piece.data(), wanted, from);
+        // Truncated meanwhile (max-file 1): what is there now is new.
+        if (count != static_cast<ssize_t>(wanted)) return begin_at(0);
+        for (std::size_t i = wanted; i-- > 0;) {
+            if (piece[i] != '\n') continue;
+            if (search_->lines_left == 0) return begin_at(from + static_cast<off_t>(i) + 1);
+            --search_->lines_left;
+        }
+        search_->position = from;
+        budget -= std::min(budget, wanted);
     }
-    older_ = std::move(needed);
-    skip_ = total > *selection_.tail ? total - *selection_.tail : 0;
+}
+
+/// Reading begins at `position` of the file that the search is at; older ones are not needed.
+void LogReader::begin_at(off_t position) {
+    files_.resize(search_->file + 1);
+    lseek(files_.back().get(), position, SEEK_SET);
+    search_.reset();
 }
 
 /// Opens the file after the present one. False at the end of the live one.
 bool LogReader::next_file() {
-    if (on_live_file_) {
-        if (file_ && same_file(file_, path_)) return false;
-        // Rotated: what was live is read to its end, now comes the new one.
-        file_ = open_log_file(path_);
-        return static_cast<bool>(file_);
-    }
-    if (!older_.empty()) {
-        file_ = open_log_file(older_.front());
-        older_.pop_front();
+    if (!files_.empty()) {
+        file_ = std::move(files_.back());
+        files_.pop_back();
         return true;
     }
-    on_live_file_ = true;
+    if (file_ && same_file(file_, path_)) return false;
+    // Rotated: what was live is read to its end, now comes the new one.
     file_ = open_log_file(path_);
     return static_cast<bool>(file_);
 }
@@ -159,7 +174,7 @@ bool LogReader::read_more() {
         }
         // A log that is truncated in place (max-file 1) begins again.
         struct stat status {};
-        if (file_ && on_live_file_ && fstat(file_.get(), &status) == 0 &&
+        if (file_ && files_.empty() && fstat(file_.get(), &status) == 0 &&
             lseek(file_.get(), 0, SEEK_CUR) > status.st_size) {
             lseek(file_.get(), 0, SEEK_SET);
             continue;
@@ -176,10 +191,6 @@ std::string LogReader::take_lines() {
         if (end == std::string::npos) break;
         const std::string_view line = std::string_view(pending_).substr(from, end - from);
         from = end + 1;
-        if (skip_ > 0) {
-            --skip_;
-            continue;
-        }
         const std::optional<LogRecord> record = parse_log_record(line);
         if (!record) continue;
         if (selection_.until.ns != 0 && record->at > selection_.until) {
@@ -192,14 +203,17 @@ std::string LogReader::take_lines() {
     return out;
 }
 
-std::string LogReader::read() {
+LogPiece LogReader::read() {
     if (!opened_) open_files();
-    while (!past_end_) {
-        if (!read_more()) return "";
+    std::size_t budget = kReadBudget;
+    if (search_) search_tail(budget);
+    while (!past_end_ && !search_ && budget > 0) {
+        if (!read_more()) return {};
         std::string out = take_lines();
-        if (!out.empty()) return out;
+        if (!out.empty()) return {std::move(out), true};
+        budget -= std::min(budget, kPiece);
     }
-    return "";
+    return {"", !past_end_};
 }
 
 }  // namespace berth::engine

@@ -1,10 +1,9 @@
 // Reads a json-file log: records of the present file and of the rotated ones before it, chosen by
-// stream, number and time, put into the form that clients read. Blocking file access, small
-// pieces; no state but its own. Not thread-safe.
+// stream, number and time, put into the form that clients read. Blocking file access in pieces of
+// kReadBudget, for a worker; no state but its own. Not thread-safe.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,30 +37,46 @@ struct LogSelection final {
 /// The record's bytes for the client; empty when it is not selected.
 std::string render(const LogRecord& record, const LogSelection& selection);
 
+/// How much of the files one read() looks at: milliseconds of work.
+constexpr std::size_t kReadBudget = 1U << 20;
+
+struct LogPiece final {
+    std::string bytes;  // for the client; may be empty though there is more
+    bool more = false;  // false: nothing more is there now
+};
+
 class LogReader final {
   public:
     /// `path` may not exist yet.
     LogReader(std::string path, LogSelection selection);
-    /// Up to about 64 KiB of what is there; empty when nothing more is there now.
-    std::string read();
+    /// Up to about 64 KiB of what is there.
+    LogPiece read();
     /// True once a record later than `until` was seen.
     bool past_end() const { return past_end_; }
 
   private:
+    /// Where --tail begins, found from the end backwards.
+    struct TailSearch final {
+        std::size_t file = 0;        // of files_, newest first
+        off_t position = 0;          // what is before it was not looked at
+        std::size_t lines_left = 0;  // of those that were asked for
+    };
+
     void open_files();
-    void apply_tail();
+    void search_file(std::size_t file);
+    void search_tail(std::size_t& budget);
+    void begin_at(off_t position);
     bool read_more();
     bool next_file();
     std::string take_lines();
 
     std::string path_;
     LogSelection selection_;
-    std::deque<std::string> older_;  // rotated files still to be read, oldest first
+    std::vector<UniqueFd> files_;  // still to be read, newest first; file_ is not among them
+    std::optional<TailSearch> search_;
     UniqueFd file_;
     std::string pending_;  // an incomplete line
-    std::size_t skip_ = 0;
     bool opened_ = false;
-    bool on_live_file_ = false;
     bool past_end_ = false;
 };
 

@@ -41,7 +41,10 @@ class FileLogStream final : public LogStream {
   public:
     FileLogStream(ContainerState& state, const Container& container, std::string path,
                   const LogSelection& selection, bool follow)
-        : reader_(path, selection), kind_(selection.kind), until_(selection.until) {
+        : pool_(state.deps.context.pool),
+          reader_(std::make_shared<LogReader>(path, selection)),
+          kind_(selection.kind),
+          until_(selection.until) {
         if (!follow) return;
         container_ = state.find(container.record.id);
         watch_ = watch_directory(path.substr(0, path.rfind('/')));
@@ -54,9 +57,12 @@ class FileLogStream final : public LogStream {
             // The state is looked at first: what was written before the exit is read after it.
             const bool live = follows();
             if (watch_) drain(watch_);
-            std::string bytes = reader_.read();
-            if (!bytes.empty()) co_return bytes;
-            if (!live || reader_.past_end()) co_return std::nullopt;
+            // The job keeps the reader, should the stream end with its client before it.
+            auto job = [reader = reader_] { return reader->read(); };
+            LogPiece piece = co_await pool_.run(std::move(job));
+            if (!piece.bytes.empty()) co_return std::move(piece.bytes);
+            if (piece.more) continue;
+            if (!live || reader_->past_end()) co_return std::nullopt;
             co_await wait_for_more();
         }
     }
@@ -76,7 +82,8 @@ class FileLogStream final : public LogStream {
         co_await async::finish_by(soon, std::move(readable));
     }
 
-    LogReader reader_;
+    async::WorkerPool& pool_;
+    std::shared_ptr<LogReader> reader_;
     StreamKind kind_;
     Timestamp until_;
     ContainerPtr container_;

@@ -147,8 +147,11 @@ class LogReaderTest : public testing::Test {
         selection.kind = StreamKind::raw;
         LogReader reader(path_, selection);
         std::string all;
-        for (std::string part = reader.read(); !part.empty(); part = reader.read()) all += part;
-        return all;
+        while (true) {
+            const LogPiece piece = reader.read();
+            all += piece.bytes;
+            if (!piece.more) return all;
+        }
     }
 
     std::string directory_;
@@ -167,6 +170,23 @@ TEST_F(LogReaderTest, tail_counts_lines_over_files) {
     write(path_, line("three", 3));
     EXPECT_EQ(read_all({.tail = 2}), "two\nthree\n");
     EXPECT_EQ(read_all({.tail = 0}), "");
+}
+
+TEST_F(LogReaderTest, one_read_of_a_big_log_looks_at_a_part_of_it) {
+    std::string content;
+    for (int i = 0; i < 40000; ++i) content += line("old", 1);
+    write(path_, content + line("new", 2));
+    LogReader by_time(path_, {.since = {2 * kSecond}});
+    const LogPiece first = by_time.read();
+    EXPECT_EQ(first.bytes, "");
+    EXPECT_TRUE(first.more);
+    EXPECT_EQ(read_all({.since = {2 * kSecond}}), "new\n");
+    LogReader by_number(path_, {.tail = 40000});
+    const LogPiece searched = by_number.read();
+    EXPECT_EQ(searched.bytes, "");
+    EXPECT_TRUE(searched.more);
+    EXPECT_EQ(read_all({.tail = 2}), "old\nnew\n");
+    EXPECT_EQ(read_all({.tail = 40000}).size(), 39999 * 4 + 4U);
 }
 
 TEST_F(LogReaderTest, selects_by_time_and_stream) {
