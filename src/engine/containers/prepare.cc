@@ -31,8 +31,11 @@ std::string read_from_layers(const std::vector<std::string>& layers, const std::
         if (!place || fstat(place.get(), &status) != 0) continue;
         // A whiteout is a character device: the file was deleted above the layer that has it.
         if (!S_ISREG(status.st_mode)) return "";
-        return read_all(linux_os::open_in_root(root, path, O_RDONLY, linux_os::Resolve::in_root),
-                        kMaxUserFile);
+        // The container may put a pipe or a device in its place meanwhile: neither is waited for.
+        const UniqueFd file = linux_os::open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY,
+                                                     linux_os::Resolve::in_root);
+        if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return "";
+        return read_all(file, kMaxUserFile);
     }
     return "";
 }
@@ -134,6 +137,20 @@ SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& set
     return inputs;
 }
 
+/// Containers write what is in a volume: a link there must not lead a mount out to the host.
+void check_subpaths(const model::ContainerRecord& record) {
+    for (const model::MountPoint& point : record.mounts) {
+        if (point.subpath.empty()) continue;
+        const UniqueFd volume = open_file(point.source, O_PATH | O_DIRECTORY);
+        try {
+            linux_os::open_in_root(volume, point.subpath, O_PATH, linux_os::Resolve::no_symlinks);
+        } catch (const Error& error) {
+            throw Error(ErrorKind::invalid, "subpath {} of the volume {}: {}", point.subpath,
+                        point.name, error.message());
+        }
+    }
+}
+
 void write_network_files(const StartWork& work, SpecInputs& inputs) {
     const std::string& mode = work.record.host_config.network_mode;
     if (mode.starts_with("container:")) {
@@ -163,6 +180,7 @@ void StartWork::operator()() const {
     SpecInputs inputs = spec_inputs(record, settings);
     inputs.user = user_of(rootfs, record.config.user, record.host_config.group_add);
     inputs.joined = joined;
+    check_subpaths(record);
     write_network_files(*this, inputs);
     write_file(run_directory + "/config.json", dump_json(oci::to_json(build_spec(inputs))), 0600);
     write_file(run_directory + "/shim.json", shim::encode(shim_config(*this, rootfs)), 0600);

@@ -111,7 +111,8 @@ void read_volume_mount(const MountObject& mount, MountPoint& point) {
         throw bad_mount(mount, "\"" + mount.source +
                                    "\" includes invalid characters for a local volume name, only "
                                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed");
-    if (mount.subpath.starts_with('/') || mount.subpath.find("..") != std::string::npos)
+    const std::vector<std::string> parts = split(mount.subpath, '/');
+    if (mount.subpath.starts_with('/') || std::ranges::find(parts, "..") != parts.end())
         throw bad_mount(mount, "subpath must be a relative path within the volume");
     point.type = MountType::volume;
     point.name = mount.source;

@@ -66,6 +66,10 @@ TEST(parse_mount, subpath_must_stay_inside_the_volume) {
     mount.target = "/t";
     mount.subpath = "../x";
     EXPECT_THROW(parse_mount(mount), Error);
+    mount.subpath = "a/..";
+    EXPECT_THROW(parse_mount(mount), Error);
+    mount.subpath = "a..b/..c";
+    EXPECT_EQ(parse_mount(mount).subpath, mount.subpath);
 }
 
 TEST(collect_mounts, sorts_by_depth_and_drops_covered_image_volumes) {
