@@ -4,6 +4,7 @@
 
 #include "api/parameters.h"
 #include "base/json.h"
+#include "engine/containers.h"
 #include "engine/system.h"
 
 namespace berth::api {
@@ -65,6 +66,10 @@ async::Task<nlohmann::json> read_json(Call& call, BodyRule rule) {
         throw Error(ErrorKind::invalid, "invalid JSON: the request's body must be an object");
     check_no_zero_bytes(value);
     co_return value;
+}
+
+Framing framing_of(engine::StreamKind kind) {
+    return kind == engine::StreamKind::multiplexed ? Framing::multiplexed : Framing::raw;
 }
 
 std::string stream_content_type(ApiVersion version, Framing framing) {

@@ -9,8 +9,9 @@
 #include "http/server.h"
 
 namespace berth::engine {
+enum class StreamKind;
 class Engine;
-}
+}  // namespace berth::engine
 
 namespace berth::api {
 
@@ -38,6 +39,7 @@ async::Task<nlohmann::json> read_json(Call& call, BodyRule rule);
 
 /// The content type of a container's stream: raw for terminals and before API 1.42.
 enum class Framing { raw, multiplexed };
+Framing framing_of(engine::StreamKind kind);
 std::string stream_content_type(ApiVersion version, Framing framing);
 /// The head that is sent before a connection is taken over.
 std::string hijack_head(const http::Request& request, const std::string& content_type,

@@ -11,10 +11,6 @@
 namespace berth::api {
 
 namespace {
-Framing framing_of(engine::StreamKind kind) {
-    return kind == engine::StreamKind::multiplexed ? Framing::multiplexed : Framing::raw;
-}
-
 async::Task<> attach(Call& call) {
     engine::AttachRequest request;
     const auto& query = call.query();

@@ -26,10 +26,8 @@ async::Task<> start(Call& call) {
         co_await reply_empty(call, 200);
         co_return;
     }
-    const auto framing =
-        kind == engine::StreamKind::multiplexed ? Framing::multiplexed : Framing::raw;
-    const auto head =
-        hijack_head(call.request(), stream_content_type(call.version, framing), common_headers());
+    const auto type = stream_content_type(call.version, framing_of(kind));
+    const auto head = hijack_head(call.request(), type, common_headers());
     http::Hijacked client = co_await call.exchange.hijack(head);
     call.streams.spawn(
         "exec " + call.name.substr(0, 12),
