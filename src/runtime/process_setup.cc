@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/capabilities.h"
+#include "linux/rooted_path.h"
 
 namespace berth::runtime {
 namespace {
@@ -90,12 +91,15 @@ void verify_directory(const std::string& wanted) {
                     wanted);
 }
 
+/// Before any check of the directory, so not through a link of /proc to a descriptor of the host's
+/// (CVE-2024-21626).
 void make_working_directory(const std::string& path) {
-    for (std::size_t at = 1; at != std::string::npos;) {
-        at = path.find('/', at + 1);
-        if (::mkdir(path.substr(0, at).c_str(), 0755) < 0 && errno != EEXIST && errno != EROFS &&
-            errno != EACCES && errno != EPERM)
-            return;  // chdir says what is wrong
+    try {
+        const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);
+        linux_os::make_directories_in_root(root, path, 0755);
+    } catch (const Error&) {
+        // A read-only root, or one that the user may change and we may not: chdir says what is
+        // wrong.
     }
 }
 

@@ -29,6 +29,15 @@ TEST_F(RuntimeEscape, cve_2024_21626_working_directory_through_a_descriptor) {
     EXPECT_TRUE(nothing_left());
 }
 
+TEST_F(RuntimeEscape, cve_2024_21626_makes_no_directory_through_a_descriptor) {
+    for (int fd = 3; fd < 20; ++fd) {
+        spec_.process->cwd = "/proc/self/fd/" + std::to_string(fd) + "/made";
+        EXPECT_NE(run_shell("true").code, 0) << fd;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(base_))
+            EXPECT_NE(entry.path().filename(), "made") << entry.path();
+    }
+}
+
 TEST_F(RuntimeEscape, cve_2019_19921_proc_is_a_symbolic_link) {
     replace_by_link("/proc", "/tmp");
     EXPECT_NE(run_shell("true").code, 0);
