@@ -56,13 +56,23 @@ void close_all_but(std::vector<BorrowedFd> kept, BorrowedFd channel) {
     if (::syscall(SYS_close_range, next, ~0U, 0) < 0) throw_errno("closing descriptors");
 }
 
-[[noreturn]] void run_body(const LaunchRequest& request, BorrowedFd channel) {
+/// Tells the parent, if it still listens.
+void report(BorrowedFd channel, const ChannelMessage& message) noexcept {
+    try {
+        send(channel, message);
+    } catch (const std::exception&) {
+        // It sees the end of file.
+    }
+}
+
+// These two run in the child: an exception must never unwind into the parent's code there.
+[[noreturn]] void run_body(const LaunchRequest& request, BorrowedFd channel) noexcept {
     try {
         request.body(channel);
     } catch (const Error& error) {
-        send(channel, failure_of(error));
+        report(channel, failure_of(error));
     } catch (const std::exception& error) {
-        send(channel, Failed{ErrorKind::internal, error.what(), 0});
+        report(channel, Failed{ErrorKind::internal, error.what(), 0});
     }
     ::_exit(1);
 }
@@ -77,17 +87,19 @@ linux_os::Cloned clone_into(std::uint64_t flags, BorrowedFd cgroup) {
     }
 }
 
-[[noreturn]] void run_stage(const LaunchRequest& request, BorrowedFd channel) {
+[[noreturn]] void run_stage(const LaunchRequest& request, BorrowedFd channel) noexcept {
     try {
         join_all(request);
         if (request.kept) close_all_but(*request.kept, channel);
         const linux_os::Cloned cloned =
             linux_os::clone_process({request.new_namespaces | CLONE_PARENT, BorrowedFd{}});
         if (cloned.pid == 0) run_body(request, channel);
-        send(channel, Forked{cloned.pid});
+        report(channel, Forked{cloned.pid});
         ::_exit(0);
     } catch (const Error& error) {
-        send(channel, failure_of(error));
+        report(channel, failure_of(error));
+    } catch (const std::exception& error) {
+        report(channel, Failed{ErrorKind::internal, error.what(), 0});
     }
     ::_exit(1);
 }
