@@ -143,6 +143,8 @@ void build(Creation& creation, const Settings& settings, const Arguments& argume
     ChildRequest child;
     const UniqueFd console = connect_console(arguments.options, creation.spec);
     const UniqueFd listener = linux_os::listen_messages(creation.directory.start_socket());
+    // Now: the working directory becomes the bundle.
+    const std::string pid_file = absolute(arguments.options.value("pid-file"));
     child.spec = &creation.spec;
     child.plan = &creation.plan;
     child.rootfs = creation.state.rootfs;
@@ -171,7 +173,7 @@ void build(Creation& creation, const Settings& settings, const Arguments& argume
     creation.state.start_time = linux_os::process_start_time(creation.state.pid).value_or(0);
     serve_child(creation);
     creation.directory.save(creation.state);
-    write_pid_file(absolute(arguments.options.value("pid-file")), creation.state.pid);
+    write_pid_file(pid_file, creation.state.pid);
 }
 
 }  // namespace

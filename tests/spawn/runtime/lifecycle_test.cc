@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -31,6 +33,20 @@ TEST_F(RuntimeLifecycle, created_running_stopped_gone) {
     EXPECT_EQ(runtime({"delete", "c"}).code, 0);
     EXPECT_EQ(runtime({"delete", "c"}).err, "container \"c\" does not exist\n");
     EXPECT_EQ(runtime({"delete", "--force", "c"}).code, 0);
+}
+
+TEST_F(RuntimeLifecycle, a_relative_pid_file_is_the_callers) {
+    spec_.process->args = {"/bin/sleep", "1000"};
+    write_config();
+    const UniqueFd before = open_file(".", O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(::chdir(base_.c_str()), 0);
+    const Outcome created = runtime({"create", "--bundle", bundle_, "--pid-file", "pid", "c"});
+    ASSERT_EQ(::fchdir(before.get()), 0);
+    ASSERT_EQ(created.code, 0) << created.err;
+    pid_ = static_cast<pid_t>(std::stol(read_file(base_ + "/pid")));
+    EXPECT_FALSE(exists(bundle_ + "/pid"));
+    kill_and_reap();
+    EXPECT_EQ(runtime({"delete", "c"}).code, 0);
 }
 
 TEST_F(RuntimeLifecycle, force_ends_a_running_container) {
