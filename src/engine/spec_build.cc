@@ -118,7 +118,8 @@ void bind_what_the_host_owns(const model::HostConfig& host, std::vector<oci::Mou
         mount.source = mount.destination;
         mount.options = {"rbind", "nosuid", "nodev"};
         if (!ipc) mount.options.emplace_back("noexec");
-        if (sys) mount.options.emplace_back("ro");
+        // With what is mounted below it: cgroups, debugfs.
+        if (sys) mount.options.emplace_back("rro");
     }
 }
 

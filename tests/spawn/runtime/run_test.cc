@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "base/file.h"
 #include "container_world.h"
@@ -82,6 +83,19 @@ TEST_F(RuntimeRun, home_is_whole_without_a_last_newline_in_passwd) {
     replace_file(rootfs("/etc/passwd"), "a:x:5:5::/a\nroot:x:0:0::/root", 0644,
                  Durability::process);
     EXPECT_EQ(run_shell("echo $HOME").out, "/root\n");
+}
+
+TEST_F(RuntimeRun, a_recursively_read_only_sys_is_so_below_as_well) {
+    for (oci::Mount& mount : spec_.mounts)
+        if (mount.destination == "/sys")
+            mount = {"/sys", "bind", "/sys", {"rbind", "nosuid", "rro"}, {}, {}};
+    const Outcome outcome = run_shell("cat /proc/self/mountinfo");
+    EXPECT_NE(outcome.out.find(" /sys ro,"), std::string::npos) << outcome.err;
+    std::istringstream lines(outcome.out);
+    for (std::string line; std::getline(lines, line);)
+        if (line.find(" /sys") != std::string::npos) {
+            EXPECT_LT(line.find(" ro,"), line.find(" - ")) << line;
+        }
 }
 
 TEST_F(RuntimeRun, read_only_paths_cannot_be_written) {

@@ -58,6 +58,7 @@ TEST(spec_build, host_network_has_no_namespace_and_binds_sys) {
     const oci::Spec spec = build_spec({.record = r, .settings = settings});
     EXPECT_EQ(spec.linux_part.find_namespace("network"), nullptr);
     EXPECT_EQ(find_mount(spec, "/sys")->type, "bind");
+    EXPECT_TRUE(has(find_mount(spec, "/sys")->options, "rro"));
     EXPECT_TRUE(spec.linux_part.sysctl.empty());
 }
 
