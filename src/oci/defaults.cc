@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/file.h"
+
 namespace berth::oci {
 
 const std::vector<std::string>& default_capabilities() {
@@ -58,12 +60,27 @@ const std::vector<std::string>& all_capabilities() {
     return kNames;
 }
 
-const std::vector<std::string>& default_masked_paths() {
-    static const std::vector<std::string> kPaths = {
+namespace {
+
+std::vector<std::string> make_masked_paths() {
+    std::vector<std::string> paths = {
         "/proc/asound",     "/proc/acpi",        "/proc/interrupts",
         "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
         "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
         "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
+    // What a processor's heat tells of its other users.
+    for (int cpu = 0;; ++cpu) {
+        const std::string directory = fmt::format("/sys/devices/system/cpu/cpu{}", cpu);
+        if (!exists(directory)) return paths;
+        const std::string heat = directory + "/thermal_throttle";
+        if (exists(heat)) paths.push_back(heat);
+    }
+}
+
+}  // namespace
+
+const std::vector<std::string>& default_masked_paths() {
+    static const std::vector<std::string> kPaths = make_masked_paths();
     return kPaths;
 }
 

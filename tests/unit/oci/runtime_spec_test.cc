@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "oci/default_seccomp.h"
 #include "oci/defaults.h"
@@ -44,6 +46,14 @@ TEST(RuntimeSpec, survives_the_way_through_json) {
     const nlohmann::json document = to_json(spec);
     EXPECT_EQ(to_json(parse_spec(dump_json(document))), document);
     EXPECT_EQ(parse_spec(dump_json(document)).process->rlimits[0].hard, ~0ULL);
+}
+
+TEST(Defaults, the_heat_of_every_processor_is_masked) {
+    const auto& masked = default_masked_paths();
+    for (const char* cpu : {"cpu0", "cpu1"}) {
+        const std::string heat = fmt::format("/sys/devices/system/cpu/{}/thermal_throttle", cpu);
+        EXPECT_EQ(std::count(masked.begin(), masked.end(), heat), exists(heat) ? 1 : 0);
+    }
 }
 
 TEST(RuntimeSpec, errors_name_the_field) {
