@@ -224,10 +224,21 @@ void ProcessStreams::settle_finish() {
 void ProcessStreams::finish(Client& client) {
     client.phase = Client::Phase::finishing;
     client.input_open = false;
-    if (client.outbox.empty())
-        linger(client);
-    else
-        update_client(client);
+    if (client.outbox.empty()) return linger(client);
+    loop_.cancel(client.stall_timer);
+    watch_backlog(client);
+    update_client(client);
+}
+
+// A client that never reads must not keep the shim and the backlog on disk for ever.
+void ProcessStreams::watch_backlog(Client& client) {
+    const SteadyTime seen = client.outbox.last_progress();
+    client.stall_timer = loop_.after(settings_.backlog_wait, [this, &client, seen] {
+        client.stall_timer = 0;
+        if (client.outbox.last_progress() != seen) return watch_backlog(client);
+        settings_.on_problem("a client was cut off: it did not take its backlog");
+        remove(client);
+    });
 }
 
 void ProcessStreams::linger(Client& client) {

@@ -5,6 +5,7 @@
 // descriptors given to it. Nothing a client does is an error here.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <list>
 #include <memory>
@@ -32,6 +33,8 @@ class ProcessStreams final {
         bool terminal = false;
         InputEnd input_end = InputEnd::is_ignored;
         std::string spool_directory;
+        /// How long a client may take nothing of its backlog after the process ended.
+        std::chrono::milliseconds backlog_wait = std::chrono::minutes{10};
         LogFile* log = nullptr;  // borrowed; null: not logged
         std::map<std::string, std::string> log_attributes;
         std::function<void()> on_detach;                     // detach keys were typed
@@ -104,6 +107,7 @@ class ProcessStreams final {
     void watch_stall(Client& client);
     void spool(Client& client);
     void finish(Client& client);
+    void watch_backlog(Client& client);
     void linger(Client& client);
     void remove(Client& client);
 

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "shim/client.h"
 #include "shim/detach_scanner.h"
 #include "shim/outbox.h"
+#include "shim/process_streams.h"
 #include "shim/runtime_call.h"
 
 namespace berth::shim {
@@ -122,6 +124,36 @@ TEST(RuntimeError, is_the_last_error_record) {
                                 "{\"level\":\"warning\",\"msg\":\"third\"}\nnonsense\n"),
               "second");
     EXPECT_EQ(last_line("one\ntwo\n\n"), "two");
+}
+
+TEST(ProcessStreams, cuts_off_a_client_that_never_takes_its_backlog) {
+    EventLoop loop;
+    std::string problem;
+    ProcessStreams::Settings settings;
+    settings.spool_directory = "/tmp";
+    settings.backlog_wait = std::chrono::milliseconds{20};
+    settings.on_problem = [&](const std::string& text) { problem = text; };
+    ProcessStreams streams(loop, std::move(settings));
+    ProcessStreams::ChildEnds ends = streams.make_pipes(ProcessStreams::Stdin::null);
+    StreamPair pair;
+    const int small = 4096;
+    ::setsockopt(pair.ours.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    streams.attach(std::move(pair.ours), {false, true, true, Framing::raw, "", ""});
+    write_all(ends.stdout_end, some_bytes(60000));
+    ends = {};
+    streams.open();
+    bool finished = false;
+    streams.drain([&] {
+        streams.finish_clients([&] {
+            finished = true;
+            loop.stop();
+        });
+    });
+    loop.after(std::chrono::seconds{10}, [&] { loop.stop(); });
+    loop.run();
+    EXPECT_TRUE(finished);
+    EXPECT_FALSE(streams.has_clients());
+    EXPECT_NE(problem.find("did not take its backlog"), std::string::npos);
 }
 
 }  // namespace
