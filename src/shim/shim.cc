@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -15,6 +16,8 @@ namespace {
 
 // shim.log lies in memory: a problem that repeats must not fill it.
 constexpr int kMaxProblems = 200;
+constexpr int kLeftoverTries = 200;
+constexpr std::chrono::milliseconds kLeftoverWait{10};
 
 // memory.events has a line "oom_kill N"; the cgroup is this container's alone.
 bool oom_killed(const std::string& cgroup_directory) {
@@ -176,6 +179,7 @@ void Shim::finish_create(Origin origin, const RuntimeResult& result) {
             streams_->resize(config_.console_height, config_.console_width);
     }
     const UniqueFd network = open_file(fmt::format("/proc/{}/ns/net", pid), O_RDONLY);
+    leftovers_ = Leftovers::of(pid);
     status_ = ProcessStatus::created;
     creating_ = false;
     Reply reply;
@@ -287,6 +291,22 @@ void Shim::process_exited(linux_os::ExitStatus status) {
     status_ = ProcessStatus::exited;
     exit_ = {status.code, Timestamp::now().ns, false, ""};
     end_execs();
+    end_leftovers(kLeftoverTries, [this] { drain_output(); });
+}
+
+// What process 1 left running, when the kernel did not end that with it. A process that does not
+// die of SIGKILL must not hold up the exit for ever.
+void Shim::end_leftovers(int tries, std::function<void()> done) {
+    if (tries == 0 || !leftovers_.kill()) {
+        leftovers_ = {};  // it holds the container's mounts
+        return done();
+    }
+    loop_.after(kLeftoverWait, [this, tries, then = std::move(done)]() mutable {
+        end_leftovers(tries - 1, std::move(then));
+    });
+}
+
+void Shim::drain_output() {
     streams_->drain([this] {
         streams_->abandon_output();
         record_exit();

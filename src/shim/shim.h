@@ -10,6 +10,7 @@
 // DIR/shim.log.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "shim/control.h"
 #include "shim/event_acks.h"
 #include "shim/event_loop.h"
+#include "shim/leftovers.h"
 #include "shim/log_file.h"
 #include "shim/process_streams.h"
 #include "shim/protocol.h"
@@ -83,6 +85,8 @@ class Shim final {
     void discard_exec(Exec& exec);
 
     void process_exited(linux_os::ExitStatus status);
+    void end_leftovers(int tries, std::function<void()> done);
+    void drain_output();
     void record_exit();
     void clean_up();
     void cleaned();
@@ -106,6 +110,7 @@ class Shim final {
     ProcessStreams::ChildEnds child_ends_;
     std::unique_ptr<ConsoleSocket> console_;
     linux_os::PidFd process_;
+    Leftovers leftovers_;
     std::list<Exec> execs_;
     unsigned next_exec_ = 0;
     ProcessStatus status_ = ProcessStatus::preparing;
