@@ -67,3 +67,21 @@ def test_the_engines_socket_can_be_bound(engine):
     out = engine.docker("run", "--rm", "-v", f"{engine.socket}:/var/run/docker.sock", "busybox", "sh", "-c",
                         "test -S /var/run/docker.sock && echo socket").stdout
     assert out == "socket\n"
+
+
+def test_a_subpath_does_not_follow_a_link_that_a_container_made(engine):
+    engine.docker("volume", "create", "links")
+    engine.docker("run", "--rm", "-v", "links:/v", "busybox", "sh", "-c",
+                  "mkdir -p /v/a..b && echo in > /v/a..b/file && ln -s /etc /v/out")
+    mount = "type=volume,src=links,dst=/m,volume-subpath="
+    done = engine.docker("run", "--rm", "--mount", mount + "out", "busybox", "ls", "/m", check=False)
+    assert done.returncode != 0 and "subpath out of the volume links" in done.stderr
+    assert engine.docker("run", "--rm", "--mount", mount + "a..b", "busybox", "cat", "/m/file").stdout == "in\n"
+
+
+def test_a_refused_create_leaves_no_anonymous_volume(engine):
+    before = engine.docker("volume", "ls", "-q").stdout
+    done = engine.docker("create", "--pull", "never", "-v", "/anon", "--mount",
+                         "type=volume,src=named,dst=/zz/y,volume-driver=absent", "busybox", "true", check=False)
+    assert done.returncode != 0 and "absent" in done.stderr
+    assert engine.docker("volume", "ls", "-q").stdout == before

@@ -214,13 +214,6 @@ struct DiskWork final {
     }
 };
 
-void release_anonymous(ContainerState& state, const model::ContainerRecord& record) {
-    for (const model::MountPoint& mount : record.mounts)
-        if (mount.anonymous && !mount.name.empty())
-            state.deps.context.tasks.spawn("volume cleanup",
-                                           state.deps.volumes.remove_if_unused(mount.name));
-}
-
 /// Refuses what prepare_endpoints would leave out: networks besides that of NetworkMode. A missing
 /// network is found out at the start, as with Docker: clients take a 404 here for a missing image.
 void check_networks(const ContainerState& state, const model::ContainerRecord& record) {
@@ -261,7 +254,14 @@ async::Task<void> discard(ContainerState& state, const model::ContainerRecord& r
         // The next start of the engine removes it: it has no record.
         log::warn("removing the half-made container {}: {}", record.id, error.what());
     }
-    release_anonymous(state, record);
+    for (const model::MountPoint& mount : record.mounts) {
+        if (!mount.anonymous || mount.name.empty()) continue;
+        try {
+            co_await state.deps.volumes.remove_if_unused(mount.name);
+        } catch (const std::exception& error) {
+            log::warn("removing the volume {}: {}", mount.name, error.what());
+        }
+    }
 }
 
 /// Makes the container on disk and then known.

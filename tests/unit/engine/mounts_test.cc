@@ -62,7 +62,7 @@ TEST(parse_mount, tmpfs_is_not_executable_unless_asked) {
 TEST(parse_mount, subpath_must_stay_inside_the_volume) {
     MountObject mount;
     mount.type = "volume";
-    mount.source = "v";
+    mount.source = "vol";
     mount.target = "/t";
     mount.subpath = "../x";
     EXPECT_THROW(parse_mount(mount), Error);
