@@ -2,7 +2,10 @@
 import concurrent.futures
 import json
 import os
+import pathlib
 import subprocess
+
+import pytest
 
 from engine import wait_until
 
@@ -59,3 +62,27 @@ def test_500_runs_8_at_a_time_leave_nothing(own_engine):
     wait_until(settled, "all containers are gone")
     wait_until(lambda: state_of(engine) == before, f"nothing is left over: {before} against {state_of(engine)}")
     assert resident_kib(engine_pid) < memory_before + 1024, "the engine's memory grew"
+
+
+def sleepers(seconds):
+    """The pids of `sleep SECONDS` on this machine."""
+    return [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if is_sleeper(path, seconds)]
+
+
+def is_sleeper(path, seconds):
+    try:
+        return path.read_bytes() == f"sleep\0{seconds}\0".encode()
+    except OSError:  # it is gone
+        return False
+
+
+@pytest.mark.parametrize("namespace", ["host", "container"])
+def test_nothing_survives_process_1_in_a_shared_pid_namespace(engine, container, namespace):
+    seconds = 1000000 + os.getpid()  # nobody else's
+    other = container("busybox", "sleep", "1000")
+    shared = "host" if namespace == "host" else f"container:{other}"
+    identity = container(f"--pid={shared}", "busybox", "sh", "-c", f"sleep {seconds} & exec sleep 0.5")
+    wait_until(lambda: sleepers(seconds), "the background process runs")
+    engine.docker("wait", identity)
+    assert not sleepers(seconds)
+    assert engine.inspect(other)["State"]["Running"]
