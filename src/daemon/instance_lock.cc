@@ -39,9 +39,12 @@ UniqueFd take_lock(const std::string& path) {
 void write_pidfile(const std::string& path) {
     const std::string text = read_file_if_exists(path).value_or("");
     const long pid = std::strtol(text.c_str(), nullptr, 10);
-    // A pid left over from a crash may name a stranger by now: only a berthd counts.
-    if (pid > 0 && pid != ::getpid() &&
-        read_file_if_exists(fmt::format("/proc/{}/comm", pid)).value_or("") == "berthd\n")
+    // A pid left over from a crash may name a stranger by now, or a zombie that nobody has reaped
+    // yet: only a berthd that runs counts.
+    const std::string stat = read_file_if_exists(fmt::format("/proc/{}/stat", pid)).value_or("");
+    const bool runs = stat.find(" (berthd) ") != std::string::npos &&
+                      stat.find(" (berthd) Z ") == std::string::npos;
+    if (pid > 0 && pid != ::getpid() && runs)
         throw Error(ErrorKind::conflict, "process with PID {} is still running (pid file {})", pid,
                     path);
     replace_file(path, std::to_string(::getpid()), 0644, Durability::process);

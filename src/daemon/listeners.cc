@@ -94,7 +94,8 @@ TcpAddress parse_tcp(const std::string& host) {
     if (colon != std::string::npos && name.find(']', colon) == std::string::npos) {
         const char* begin = name.data() + colon + 1;
         const char* end = name.data() + name.size();
-        if (begin != end && std::from_chars(begin, end, port).ptr != end)
+        const auto [parsed, failure] = std::from_chars(begin, end, port);
+        if (begin != end && (parsed != end || failure != std::errc{}))
             throw Error(ErrorKind::invalid, "{}: invalid port", host);
         name.resize(colon);
     }

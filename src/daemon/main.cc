@@ -7,8 +7,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 #include <string_view>
-
+#include <vector>
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -29,9 +30,25 @@ std::optional<std::string> variable(const char* name) {
     return value;
 }
 
+// $HOME, else the directory in /etc/passwd: never one that somebody else could have made first.
+std::string home_directory() {
+    const std::string home = variable("HOME").value_or("");
+    if (home.starts_with('/')) return home;
+    std::istringstream lines(read_file_if_exists("/etc/passwd").value_or(""));
+    const std::string id = std::to_string(::getuid());
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream row(line);
+        std::vector<std::string> fields;
+        for (std::string field; std::getline(row, field, ':');) fields.push_back(field);
+        if (fields.size() >= 6 && fields[2] == id && fields[5].starts_with('/')) return fields[5];
+    }
+    throw Error(ErrorKind::invalid,
+                "HOME is not set and user {} has no entry in /etc/passwd: set HOME", id);
+}
+
 std::string directory_from(const char* name, const std::string& fallback) {
     const std::string value = variable(name).value_or("");
-    return value.starts_with('/') ? value : variable("HOME").value_or("/tmp") + fallback;
+    return value.starts_with('/') ? value : home_directory() + fallback;
 }
 
 daemon::Environment environment_of(const std::string& runtime_directory) {

@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,6 +77,18 @@ Storage open_storage(const Settings& settings) {
     return storage;
 }
 
+/// One engine a data root: a second would take the first's containers for dead ones.
+UniqueFd lock_data_root(const std::string& root) {
+    make_directories(root, 0700);
+    UniqueFd lock = open_file(root + "/lock", O_RDWR | O_CREAT, 0600);
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0)
+        throw Error(ErrorKind::unavailable,
+                    "the data directory {} is used by another engine: stop that one, or give this "
+                    "one a directory of its own with --data-root",
+                    root);
+    return lock;
+}
+
 }  // namespace
 
 struct Engine::Parts final {
@@ -87,6 +101,7 @@ struct Engine::Parts final {
 
     boost::asio::io_context& io;
     Settings settings;
+    UniqueFd data_lock;
     async::TaskGroup tasks;
     Events events;
     std::optional<Storage> storage;
@@ -173,6 +188,7 @@ Engine::~Engine() = default;
 async::Task<void> Engine::start() {
     Parts& parts = *parts_;
     check_programs(parts.settings);
+    parts.data_lock = lock_data_root(parts.settings.data_root);
     check_format(parts.settings.data_root);
     make_directories(parts.settings.exec_root, 0700);
     parts.storage.emplace(open_storage(parts.settings));

@@ -105,3 +105,14 @@ def test_a_missing_newuidmap_is_explained(bare_engine, tmp_path):
     if done.poll() is not None:
         text = done.stderr.read()
         assert "setuid" in text and "uidmap" in text
+
+
+def test_two_engines_never_share_a_data_directory(engine, bare_engine):
+    done = berthd(bare_engine, "--data-root", str(engine.root / "data/berth"))
+    assert done.returncode != 0 and "is used by another engine" in done.stderr
+    assert engine.answers()
+
+
+def test_a_port_that_is_none_is_refused(bare_engine):
+    done = berthd(bare_engine, "-H", "tcp://127.0.0.1:99999", "--tls=false")
+    assert done.returncode != 0 and "invalid port" in done.stderr

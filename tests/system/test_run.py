@@ -6,6 +6,8 @@ import pytest
 
 from engine import wait_until
 
+from engine import wait_until
+
 
 def test_echo(engine):
     assert engine.docker("run", "--rm", "busybox", "echo", "hi").stdout == "hi\n"
@@ -150,3 +152,25 @@ def test_image_environment_and_command_apply(engine):
     engine.docker("load", input=docker_archive(["configured:1"], [busybox_rootfs_tar()], {"Cmd": ["sh", "-c", "echo $FROM_IMAGE $PWD"], "WorkingDir": "/home"}))
     assert engine.docker("run", "--rm", "configured:1").stdout == "yes /home\n"
     assert engine.docker("run", "--rm", "--entrypoint", "echo", "configured:1", "own").stdout == "own\n"
+
+
+def test_logs_since_the_start_show_all_of_the_run(engine):
+    engine.docker("run", "--name", "stamped", "busybox", "echo", "first")
+    assert engine.docker("logs", "--since", engine.inspect("stamped")["State"]["StartedAt"], "stamped").stdout == "first\n"
+    engine.docker("rm", "stamped")
+
+
+def test_a_kill_in_the_pause_before_a_restart_ends_it(engine):
+    engine.docker("run", "-d", "--name", "crashing", "--restart", "always", "busybox", "false")
+    wait_until(lambda: engine.inspect("crashing")["State"]["Status"] == "restarting", "a pause before a restart")
+    engine.docker("kill", "crashing", check=False)
+    engine.docker("stop", "crashing", check=False)
+    assert engine.docker("wait", "crashing").stdout == "1\n"
+    assert engine.inspect("crashing")["State"]["Status"] == "exited"
+    engine.docker("rm", "-f", "crashing")
+
+
+def test_rm_link_never_removes_the_container(engine, container):
+    identity = container("busybox", "sleep", "1000")
+    assert engine.api("DELETE", f"/containers/{identity}?link=1&force=1")[0] == 409
+    assert engine.inspect(identity)["State"]["Running"]

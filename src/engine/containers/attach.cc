@@ -45,8 +45,11 @@ async::Task<void> replay_log(ContainerState& state, const Container& container,
     history.tail = "all";
     co_await wait_until_head_is_read(client);
     const std::unique_ptr<LogStream> log = open_log(state, container, history);
-    while (std::optional<std::string> bytes = co_await log->next())
+    for (;;) {
+        std::optional<std::string> bytes = co_await log->next();
+        if (!bytes) co_return;
         co_await write_to_client(client, std::move(*bytes));
+    }
 }
 
 }  // namespace
@@ -88,8 +91,7 @@ async::Task<void> attach_client(ContainerState& state, ContainerPtr container,
     if (!request.stream) co_return;
     state.publish(*container, "attach");
     shim::StreamOptions streams = stream_options(*container, request, std::move(early));
-    const bool running = container->state().status == model::Status::running;
-    if (running && container->shim && !container->starting) {
+    if (container->shim && container->takes_clients) {
         co_await container->shim->attach(std::move(streams), client.borrow());
         co_return;
     }

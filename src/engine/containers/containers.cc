@@ -77,7 +77,11 @@ async::Task<void> Containers::kill(std::string ref, std::string signal) {
 }
 
 async::Task<void> Containers::remove(std::string ref, RemoveOptions options) {
-    co_await remove_container(*state_, state_->find(ref), options);
+    const ContainerPtr container = state_->find(ref);
+    // `docker rm --link`: links are not served, so there is none to remove; never the container.
+    if (options.link)
+        throw Error(ErrorKind::conflict, "conflict: container {} has no link of that name", ref);
+    co_await remove_container(*state_, container, options);
 }
 
 async::Task<void> Containers::rename(std::string ref, std::string name) {

@@ -43,8 +43,7 @@ void publish_release(const ContainerState& state, const Container& container) {
 }
 
 /// The shim deletes the runtime's state by itself; this is for one that was killed.
-void delete_runtime_state(const ContainerState& state, const std::string& id) {
-    const std::string root = state.settings().exec_root + "/runtime";
+void delete_runtime_state(const std::string& root, const std::string& id) {
     linux_os::SpawnRequest request;
     request.program = linux_os::find_own_program("berth-runtime");
     request.arguments = {"berth-runtime", "--root", root, "delete", "--force", id};
@@ -64,11 +63,16 @@ async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEn
     }
     container->shim.reset();
     container->process.reset();
-    auto job = [&state, id, directory, end] {
-        if (end == ShimEnd::lost) delete_runtime_state(state, id);
+    auto job = [runtime_root = state.settings().exec_root + "/runtime", id, directory, end] {
+        if (end == ShimEnd::lost) delete_runtime_state(runtime_root, id);
         remove_tree(directory);
     };
-    co_await state.deps.context.pool.run(std::move(job));
+    // What is left over is cleared at the next start of the engine: nobody may wait for it.
+    try {
+        co_await state.deps.context.pool.run(std::move(job));
+    } catch (const Error& error) {
+        log::warn("clearing up after {}: {}", id.substr(0, 12), error.message());
+    }
     container->cleaning_up = false;
     container->changed.notify_all();
     co_await after_exit(state, container);
@@ -93,6 +97,7 @@ async::Task<void> restart_later(ContainerState& state, ContainerPtr container) {
 
 void record_exit(ContainerState& state, Container& container, const shim::ExitEvent& exit) {
     model::State& now = container.state();
+    container.takes_clients = false;
     now.pid = 0;
     now.exit_code = exit.exit_code;
     now.oom_killed = exit.oom;
@@ -129,7 +134,6 @@ void handle_exit(ContainerState& state, const ContainerPtr& container,
 void handle_shim_loss(ContainerState& state, const ContainerPtr& container) {
     if (container->starting || container->cleaning_up) return;
     if (container->state().status != model::Status::running) return;
-    container->cleaning_up = true;
     if (container->process)
         syscall(SYS_pidfd_send_signal, container->process.get(), SIGKILL, nullptr, 0);
     shim::ExitEvent exit;
@@ -141,6 +145,7 @@ void handle_shim_loss(ContainerState& state, const ContainerPtr& container) {
     } else {
         log::warn("shim of {} died; the container counts as killed", container->id().substr(0, 12));
     }
+    container->cleaning_up = true;
     record_exit(state, *container, exit);
     state.deps.context.tasks.spawn("clean up container", clean_up(state, container, ShimEnd::lost));
 }

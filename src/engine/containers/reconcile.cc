@@ -65,6 +65,7 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
         container->shim = ShimClient::connect(state.deps.context.executor, directory,
                                               shim_handlers(state, container));
         const shim::StateReply reply = co_await container->shim->state();
+        if (container->cleaning_up) co_return true;  // it ended meanwhile, and that is booked
         if (reply.status != shim::ProcessStatus::running) {
             // Made but never started, or ended just now: exit.json tells.
             if (reply.status != shim::ProcessStatus::exited) co_await container->shim->shutdown();
@@ -74,10 +75,12 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
         model::State& now = container->state();
         now.status = model::Status::running;
         now.pid = reply.pid;
+        container->takes_clients = true;
         container->process = UniqueFd(duplicate(linux_os::PidFd::open(reply.pid).fd()));
         state.deps.networks.adopt(container->record);
         co_return true;
     } catch (const Error& error) {
+        if (container->cleaning_up) co_return true;
         log::debug("shim of {}: {}", container->id().substr(0, 12), error.message());
     }
     container->shim.reset();
@@ -124,20 +127,20 @@ async::Task<void> revive(ContainerState& state, ContainerPtr container) {
     if (record.state.is_running()) co_return;
     if (record.host_config.auto_remove && record.has_been_started) {
         const async::Lock::Guard guard = co_await container->operations.acquire();
+        if (container->removed) co_return;
         const RemoveOptions options{.force = true, .volumes = true, .link = false};
         co_await remove_locked(state, container, options);
         co_return;
     }
     if (!model::should_start_with_engine(record.host_config.restart_policy, record)) co_return;
     const async::Lock::Guard guard = co_await container->operations.acquire();
-    if (!container->state().is_running()) co_await start_locked(state, container);
+    if (!container->removed && !container->state().is_running())
+        co_await start_locked(state, container);
 }
 
 async::Task<void> stop_one(ContainerState& state, ContainerPtr container) {
     StopOptions options;
     options.timeout_s = std::nullopt;
-    // A stop by the engine is none by hand: `unless-stopped` starts again with the engine.
-    const bool by_hand = container->record.manually_stopped;
     try {
         co_await stop_container(state, container, options);
     } catch (const Error& error) {
@@ -146,7 +149,6 @@ async::Task<void> stop_one(ContainerState& state, ContainerPtr container) {
     }
     co_await wait_cleaned_up(*container);
     if (container->removed) co_return;
-    container->record.manually_stopped = by_hand;
     state.save(*container, Durability::power);
 }
 
@@ -167,7 +169,7 @@ async::Task<void> stop_all(ContainerState& state) {
     if (state.settings().live_restore == LiveRestore::yes) co_return;
     async::TaskGroup stopping(state.deps.context.executor);
     for (const auto& [id, container] : state.by_id)
-        if (container->record.state.is_running())
+        if (container->record.state.is_running() || container->starting)
             stopping.spawn("stop at shutdown", stop_one(state, container));
     const auto limit = std::chrono::seconds(state.settings().shutdown_timeout_s);
     if (state.settings().shutdown_timeout_s < 0) {

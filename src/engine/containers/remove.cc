@@ -11,11 +11,14 @@ namespace berth::engine {
 
 namespace {
 
-void check_removable(const Container& container, const std::string& ref,
-                     const RemoveOptions& options) {
+void check_not_removing(const Container& container) {
     // "removal of container X is already in progress": testcontainers and its reaper ignore it.
     if (container.removing)
-        throw Error(ErrorKind::conflict, "removal of container {} is already in progress", ref);
+        throw Error(ErrorKind::conflict, "removal of container {} is already in progress",
+                    container.record.id);
+}
+
+void check_status(const Container& container, const RemoveOptions& options) {
     if (options.force) return;
     const model::Status status = container.record.state.status;
     if (status == model::Status::paused)
@@ -32,7 +35,14 @@ void check_removable(const Container& container, const std::string& ref,
 
 async::Task<void> remove_anonymous_volumes(ContainerState& state, const Container& container) {
     for (const model::MountPoint& mount : container.record.mounts)
-        if (mount.anonymous) co_await state.deps.volumes.remove_if_unused(mount.name);
+        if (mount.anonymous) {
+            // The container has gone: whoever waits for that must hear of it all the same.
+            try {
+                co_await state.deps.volumes.remove_if_unused(mount.name);
+            } catch (const Error& error) {
+                log::warn("removing volume {}: {}", mount.name, error.message());
+            }
+        }
 }
 
 // Not waited for by the client: each file that is freed can cost milliseconds of a busy disk.
@@ -87,13 +97,16 @@ async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
 
 async::Task<void> remove_container(ContainerState& state, ContainerPtr container,
                                    RemoveOptions options) {
-    check_removable(*container, container->id(), options);
+    check_not_removing(*container);
+    check_status(*container, options);
     container->removing = true;
     std::exception_ptr failure;
     try {
         const async::Lock::Guard guard = co_await container->operations.acquire();
         if (container->removed)
             throw Error(ErrorKind::not_found, "No such container: {}", container->id());
+        // A start that was going on may have ended while this waited.
+        check_status(*container, options);
         cancel_restart(state, *container);
         if (container->state().is_running()) co_await kill_and_wait(state, container);
         co_await remove_locked(state, container, options);

@@ -16,6 +16,8 @@ namespace berth::engine {
 namespace {
 
 constexpr std::chrono::seconds kShimEnd{10};
+// Docker's words; an errno text behind them says nothing of the container's command.
+constexpr std::string_view kNetworkFailure = "failed to set up container networking";
 
 std::string lower(std::string text) {
     for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -61,7 +63,7 @@ async::Task<void> connect_network(ContainerState& state, Container& container, B
     try {
         co_await state.deps.networks.attach(container.record, netns);
     } catch (Error& error) {
-        throw error.while_("failed to set up container networking");
+        throw error.while_("{}", kNetworkFailure);
     }
     state.publish_networks(container, "connect");
 }
@@ -83,13 +85,17 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
     CreatedProcess created = co_await container->shim->create();
     publish_volumes(state, *container);
     co_await connect_network(state, *container, created.network_namespace);
+    // From here on an attaching client goes to the shim at once.
+    container->takes_clients = true;
     co_await hand_over_clients(*container);
+    // Before the first output: `logs --since StartedAt` shows all of this run.
+    const Timestamp started_at = Timestamp::now();
     co_await container->shim->start();
     container->process = std::move(created.pidfd);
     model::State& now = container->state();
     now.status = model::Status::running;
     now.pid = created.pid;
-    now.started_at = Timestamp::now();
+    now.started_at = started_at;
 }
 
 /// Takes back what a failed start has made.
@@ -104,6 +110,7 @@ async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
         container->shim.reset();
     }
     container->process.reset();
+    container->takes_clients = false;
     container->early_exit.reset();
     container->queued.clear();
     state.deps.networks.release(container->record);
@@ -135,6 +142,7 @@ async::Task<void> start_failed(ContainerState& state, ContainerPtr container, Er
 
 int start_failure_code(const std::string& message) {
     const std::string text = lower(message);
+    if (text.starts_with(kNetworkFailure)) return 128;
     const auto has = [&](const char* words) { return text.find(words) != std::string::npos; };
     if (has("executable file not found") || has("no such file or directory") ||
         has("not a directory"))
@@ -167,7 +175,10 @@ ShimHandlers shim_handlers(ContainerState& state, const ContainerPtr& container)
 }
 
 async::Task<void> start_locked(ContainerState& state, ContainerPtr container) {
+    if (state.shutting_down) throw Error(ErrorKind::unavailable, "the engine is shutting down");
     co_await wait_cleaned_up(*container);
+    // What `docker restart` kept from the last run does not hold for this one.
+    container->keep_after_exit = false;
     model::State& now = container->state();
     const model::State before = now;
     now.exit_code = 0;

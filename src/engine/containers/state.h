@@ -54,6 +54,7 @@ struct Container final {
     std::unique_ptr<ShimClient> shim;
     UniqueFd process;  // pidfd of process 1
     bool starting = false;
+    bool takes_clients = false;                 // the shim is there for those who attach
     std::optional<shim::ExitEvent> early_exit;  // it ended while the start was still going on
     bool removing = false;
     bool removed = false;

@@ -7,6 +7,7 @@
 
 #include "engine/containers/exit.h"
 #include "engine/containers/start.h"
+#include "engine/containers/wait.h"
 #include "engine/model/signals.h"
 
 namespace berth::engine {
@@ -16,7 +17,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kUndelivered{2};
-constexpr std::chrono::seconds kKillTime{10};
+constexpr std::chrono::seconds kKillTime{20};
 
 enum class Delivery { sent, failed };
 
@@ -34,16 +35,13 @@ async::Task<async::Wake> wait_exit(ContainerPtr container, std::optional<SteadyT
     co_return async::Wake::notified;
 }
 
-async::Task<Delivery> send_signal(ContainerState& state, ContainerPtr container, int number) {
-    if (!container->shim) co_return Delivery::failed;
-    try {
-        co_await container->shim->signal(number);
-    } catch (const Error& error) {
-        if (error.kind() == ErrorKind::not_found) co_return Delivery::sent;
-        co_return Delivery::failed;
-    }
-    state.publish(*container, "kill", {{"signal", std::to_string(number)}});
-    co_return Delivery::sent;
+/// By pidfd, not through the shim: a shim that does not answer must not keep a container alive.
+Delivery send_signal(const ContainerState& state, const Container& container, int number) {
+    if (!container.process) return Delivery::failed;
+    if (syscall(SYS_pidfd_send_signal, container.process.get(), number, nullptr, 0) < 0)
+        return errno == ESRCH ? Delivery::sent : Delivery::failed;
+    state.publish(container, "kill", {{"signal", std::to_string(number)}});
+    return Delivery::sent;
 }
 
 int stop_signal(const Container& container, const StopOptions& options) {
@@ -53,7 +51,8 @@ int stop_signal(const Container& container, const StopOptions& options) {
 }
 
 void mark_stopped_by_hand(ContainerState& state, Container& container) {
-    if (container.record.manually_stopped) return;
+    // A stop by the engine is none by hand: `unless-stopped` starts again with the engine.
+    if (state.shutting_down || container.record.manually_stopped) return;
     container.record.manually_stopped = true;
     state.save_event(container);
 }
@@ -64,7 +63,7 @@ async::Task<void> stop_running(ContainerState& state, ContainerPtr container, St
     const auto own = container->record.config.stop_timeout_s;
     const int seconds = options.timeout_s.value_or(
         static_cast<int>(own.value_or(state.settings().default_stop_timeout_s)));
-    const Delivery delivery = co_await send_signal(state, container, number);
+    const Delivery delivery = send_signal(state, *container, number);
     std::optional<SteadyTime> deadline;
     if (delivery == Delivery::failed) {
         deadline = steady_clock::now() + kUndelivered;
@@ -78,13 +77,9 @@ async::Task<void> stop_running(ContainerState& state, ContainerPtr container, St
 }  // namespace
 
 async::Task<void> kill_and_wait(ContainerState& state, ContainerPtr container) {
-    co_await send_signal(state, container, SIGKILL);
+    send_signal(state, *container, SIGKILL);
     const async::Wake wake = co_await wait_exit(container, steady_clock::now() + kKillTime);
-    if (wake == async::Wake::notified) co_return;
-    if (container->process)
-        syscall(SYS_pidfd_send_signal, container->process.get(), SIGKILL, nullptr, 0);
-    const async::Wake last = co_await wait_exit(container, steady_clock::now() + kKillTime);
-    if (last == async::Wake::deadline)
+    if (wake == async::Wake::deadline)
         throw Error(ErrorKind::internal, "container {} does not end after SIGKILL",
                     container->id());
 }
@@ -99,6 +94,9 @@ async::Task<void> stop_container(ContainerState& state, ContainerPtr container,
         stop_signal(*container, options);
         mark_stopped_by_hand(state, *container);
         cancel_restart(state, *container);
+        // Stopped in the pause before a restart: no exit will come.
+        if (!container->state().is_running())
+            finish_exit_waits(*container, {container->state().exit_code, ""});
     }
     if (container->state().is_running()) co_await stop_running(state, container, options);
     state.publish(*container, "stop");
@@ -108,18 +106,24 @@ async::Task<void> kill_container(ContainerState& state, ContainerPtr container,
                                  std::string signal) {
     const int number = signal.empty() ? SIGKILL : model::signal_from(signal);
     if (container->starting) co_await container->operations.acquire();
-    if (!container->state().is_running() || !container->shim)
-        throw Error(ErrorKind::conflict, "cannot kill container: {}: container {} is not running",
-                    container->id(), container->id());
     const std::string& own = container->record.config.stop_signal;
     const bool ends = own.empty() || number == SIGKILL || number == model::signal_from(own);
+    if (container->state().status == model::Status::restarting && ends) {
+        mark_stopped_by_hand(state, *container);
+        cancel_restart(state, *container);
+        finish_exit_waits(*container, {container->state().exit_code, ""});
+        co_return;
+    }
+    if (!container->state().is_running() || !container->process)
+        throw Error(ErrorKind::conflict, "cannot kill container: {}: container {} is not running",
+                    container->id(), container->id());
     if (ends) mark_stopped_by_hand(state, *container);
     if (number == SIGKILL) {
         co_await kill_and_wait(state, container);
         co_return;
     }
-    co_await container->shim->signal(number);
-    state.publish(*container, "kill", {{"signal", std::to_string(number)}});
+    if (send_signal(state, *container, number) == Delivery::failed)
+        throw_errno("sending signal {} to container {}", number, container->id());
 }
 
 async::Task<void> restart_container(ContainerState& state, ContainerPtr container,

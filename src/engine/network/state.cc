@@ -276,6 +276,28 @@ async::Task<net::Reply> send(std::shared_ptr<async::MessageChannel> channel, net
     co_return net::decode_reply(dump_json(reply.body()));
 }
 
+/// Supervisor and boot start the network process beside the engine: it may not listen yet.
+async::Task<UniqueFd> connect_patiently(std::string path) {
+    constexpr std::chrono::seconds kPatience{5};
+    constexpr std::chrono::milliseconds kPause{20};
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+        std::optional<Error> failure;
+        UniqueFd socket;
+        try {
+            socket = linux_os::connect_messages(path);
+        } catch (const Error& error) {
+            failure = error;
+        }
+        if (!failure) co_return socket;
+        const bool late = std::chrono::steady_clock::now() > deadline;
+        if (late || failure->kind() != ErrorKind::not_found)
+            throw Error(ErrorKind::unavailable, "the network process cannot be reached: {}",
+                        failure->message());
+        co_await async::sleep_for(kPause);
+    }
+}
+
 }  // namespace
 
 async::Task<void> NetworkState::connect() {
@@ -287,8 +309,9 @@ async::Task<void> NetworkState::connect() {
     async::MessageChannel::Handlers handlers;
     handlers.on_event = [](async::ChannelMessage) {};
     handlers.on_closed = [] { log::warn("the network process hung up"); };
-    channel_ = std::make_shared<async::MessageChannel>(
-        deps.context.executor, linux_os::connect_messages(path), "network process", handlers);
+    UniqueFd socket = co_await connect_patiently(path);
+    channel_ = std::make_shared<async::MessageChannel>(deps.context.executor, std::move(socket),
+                                                       "network process", handlers);
     // What a network process that started anew does not know yet.
     try {
         for (const Network& network : networks) {
