@@ -126,6 +126,7 @@ void run_child(const ChildRequest& request, BorrowedFd channel) {
     terminal.reset();
     set_names(spec);
     apply_rlimits(spec.process->rlimits);
+    make_working_directory(spec.process->cwd);
     const PreparedProgram program = become_user(*spec.process, request.seccomp);
     if (!send(channel, Ready{})) ::_exit(1);  // nobody would ever start or delete us
     UniqueFd(channel.get()).reset();

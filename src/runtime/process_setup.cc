@@ -91,18 +91,6 @@ void verify_directory(const std::string& wanted) {
                     wanted);
 }
 
-/// Before any check of the directory, so not through a link of /proc to a descriptor of the host's
-/// (CVE-2024-21626).
-void make_working_directory(const std::string& path) {
-    try {
-        const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);
-        linux_os::make_directories_in_root(root, path, 0755);
-    } catch (const Error&) {
-        // A read-only root, or one that the user may change and we may not: chdir says what is
-        // wrong.
-    }
-}
-
 std::string home_of(uid_t uid) {
     // O_NONBLOCK and the type check: the file is the image's and may be a FIFO or a device.
     const UniqueFd file{::open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
@@ -219,10 +207,19 @@ std::string find_executable(const std::string& name, const std::vector<std::stri
     throw_exec(name, ErrorKind::not_found, "executable file not found in $PATH", ENOENT);
 }
 
+void make_working_directory(const std::string& path) {
+    try {
+        const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);
+        linux_os::make_directories_in_root(root, path, 0755);
+    } catch (const Error&) {
+        // A read-only root, or one that the user may change and we may not: chdir says what is
+        // wrong.
+    }
+}
+
 PreparedProgram become_user(const oci::Process& process,
                             const std::optional<SeccompProgram>& seccomp) {
     const linux_os::CapabilitySets sets = sets_of(process);
-    make_working_directory(process.cwd);
     const bool entered = ::chdir(process.cwd.c_str()) == 0;
     if (entered) verify_directory(process.cwd);
     if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

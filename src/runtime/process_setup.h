@@ -18,6 +18,9 @@ struct PreparedProgram final {
 /// Standard streams belong to the user, so that /dev/stdout can be opened again.
 void give_streams(const oci::User& user);
 void apply_rlimits(const std::vector<oci::Rlimit>& limits);
+/// Makes an absent working directory, for process 1 only: an exec into one that is absent fails.
+/// Not through a link of /proc to a descriptor of the host's (CVE-2024-21626).
+void make_working_directory(const std::string& path);
 /// Takes user, groups, capabilities, no_new_privs and (unless no_new_privs lets it wait) the
 /// seccomp policy; enters and verifies the working directory; finds the program.
 PreparedProgram become_user(const oci::Process& process,

@@ -195,3 +195,10 @@ def test_a_stalled_attacher_does_not_stop_the_others(engine, container):
     engine.docker("exec", identity, "touch", "/tmp/go")
     assert reader.communicate(timeout=60)[0].endswith(b"the-end\n")
     assert stalled.communicate(timeout=60)[0].endswith(b"the-end\n")
+
+
+def test_exec_into_an_absent_directory_makes_none(engine, container):
+    identity = container("busybox", "sleep", "1000")
+    done = engine.docker("exec", "-w", "/nope/a", identity, "pwd", check=False)
+    assert done.returncode == 127 and "no such file or directory" in done.stdout + done.stderr
+    assert engine.docker("exec", identity, "test", "-e", "/nope", check=False).returncode == 1
