@@ -52,6 +52,8 @@ def test_500_runs_8_at_a_time_leave_nothing(own_engine):
     for number in range(20):
         run(number)
     wait_until(settled, "the first containers are gone")
+    # Their devices and descriptors go a little later than their directories.
+    wait_until(lambda: state_of(engine) == state_of(engine), "nothing changes any more")
     before = state_of(engine)
     (engine_pid,) = engine.pids("berth-engine")
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
