@@ -159,7 +159,9 @@ void add_files(const SpecInputs& inputs, std::vector<oci::Mount>& mounts) {
     };
     const auto add = [&](const std::string& source, const char* destination) {
         if (source.empty() || covered(destination)) return;
-        mounts.push_back(bind_mount(source, destination, {"bind", "rprivate"}));
+        std::vector<std::string> options{"bind", "rprivate"};
+        if (inputs.record.host_config.readonly_rootfs) options.emplace_back("ro");
+        mounts.push_back(bind_mount(source, destination, std::move(options)));
     };
     add(inputs.resolv_conf_path, "/etc/resolv.conf");
     add(inputs.hostname_path, "/etc/hostname");

@@ -87,6 +87,11 @@ def test_read_only_root_refuses_writes_but_tmpfs_takes_them(engine):
     assert "nosuid,nodev,noexec" in done.stdout and "size=1024k" in done.stdout and "mode=700" in done.stdout
 
 
+def test_a_read_only_root_covers_the_files_of_the_engine_too(engine):
+    done = engine.docker("run", "--rm", "--read-only", "busybox", "sh", "-c", "echo x >> /etc/hosts; echo x >> /etc/resolv.conf", check=False)
+    assert done.stderr.count("Read-only file system") == 2
+
+
 def test_dropped_capabilities_are_gone(engine):
     out = engine.docker("run", "--rm", "--cap-drop", "ALL", "--cap-add", "CHOWN", "busybox", "grep", "Cap", "/proc/self/status").stdout
     sets = dict(re.findall(r"(Cap\w+):\s+(\w+)", out))
