@@ -111,10 +111,21 @@ class Engine:
         except OSError:
             return None
 
+    def inside_containers(self):
+        """Processes of containers of this engine: their root file system tells."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and str(self.root) in (entry / "mountinfo").read_text():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
     def remove(self):
         # The holder has neither arguments nor an environment that tell whose it is.
         holder = self.recorded("holder")
-        for pid in [*self.processes(), *([holder] if holder else [])]:
+        for pid in [*self.inside_containers(), *self.processes(), *([holder] if holder else [])]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
