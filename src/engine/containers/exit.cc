@@ -123,7 +123,11 @@ void handle_exit(ContainerState& state, const ContainerPtr& container,
         container->early_exit = exit;
         return;
     }
-    if (container->cleaning_up || container->state().status != model::Status::running) return;
+    if (container->cleaning_up || container->state().status != model::Status::running) {
+        // Nothing to book: a failed start takes its process back. The shim waits for the answer.
+        if (container->shim) container->shim->acknowledge({});
+        return;
+    }
     container->cleaning_up = true;
     record_exit(state, *container, exit);
     if (container->shim) container->shim->acknowledge({});
