@@ -182,7 +182,8 @@ def test_a_killed_client_does_not_disturb_the_container(engine):
     assert client.stdout.readline() == "up\n"
     client.kill()
     client.wait()
-    assert engine.inspect("left-alone")["State"]["Running"]
+    # The first output may be here before the engine has heard that the start is done.
+    wait_until(lambda: engine.inspect("left-alone")["State"]["Running"], "the container runs")
     engine.docker("exec", "left-alone", "touch", "/tmp/go")
     wait_until(lambda: engine.docker("inspect", "left-alone", check=False).returncode != 0, "the removal of the container")
 
