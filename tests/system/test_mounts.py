@@ -1,6 +1,8 @@
 """Binds, volumes, and who owns what is written."""
 import os
 
+from engine import needs_cli
+
 
 def test_a_file_made_by_container_root_belongs_to_the_user(engine):
     directory = engine.root / "shared"
@@ -70,6 +72,7 @@ def test_the_engines_socket_can_be_bound(engine):
 
 
 def test_a_subpath_does_not_follow_a_link_that_a_container_made(engine):
+    needs_cli("1.45")
     engine.docker("volume", "create", "links")
     engine.docker("run", "--rm", "-v", "links:/v", "busybox", "sh", "-c",
                   "mkdir -p /v/a..b && echo in > /v/a..b/file && ln -s /etc /v/out")
