@@ -1,23 +1,18 @@
 #include "net/namespace_thread.h"
 
 #include <fcntl.h>
-#include <sched.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "linux/enter_namespaces.h"
 
 namespace berth::net {
-
-void enter_network_namespace(BorrowedFd network_namespace) {
-    if (::setns(network_namespace.get(), CLONE_NEWNET) < 0)
-        throw_errno("entering a network namespace");
-}
 
 NamespaceThread::NamespaceThread(BorrowedFd pidfd) : thread_([this] { loop(); }) {
     try {
         run([&] {
-            enter_network_namespace(pidfd);
+            linux_os::enter_network_namespace(pidfd);
             namespace_ = open_file("/proc/thread-self/ns/net", O_RDONLY);
         });
     } catch (...) {
@@ -53,7 +48,7 @@ void NamespaceThread::run(const std::function<void()>& job) {
 
 void NamespaceThread::run_in(BorrowedFd other, const std::function<void()>& job) {
     run([&] {
-        enter_network_namespace(other);
+        linux_os::enter_network_namespace(other);
         std::exception_ptr failure;
         try {
             job();
@@ -61,7 +56,7 @@ void NamespaceThread::run_in(BorrowedFd other, const std::function<void()>& job)
             failure = std::current_exception();
         }
         try {
-            enter_network_namespace(namespace_);
+            linux_os::enter_network_namespace(namespace_);
         } catch (const Error& error) {
             // Any further job would run in a container's namespace: better to start anew.
             log::error("cannot come back from a container's network namespace: {}",

@@ -43,7 +43,4 @@ class NamespaceThread final {
     std::thread thread_;
 };
 
-/// Joins the network namespace for the calling thread. Throws Error.
-void enter_network_namespace(BorrowedFd network_namespace);
-
 }  // namespace berth::net

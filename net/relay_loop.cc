@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "linux/enter_namespaces.h"
 #include "net/namespace_thread.h"
 #include "net/poller.h"
 #include "net/tcp_relay.h"
@@ -36,7 +37,7 @@ class RelayLoop::Thread final : public PollTarget {
         std::future<void> result = entered.get_future();
         thread_ = std::thread([this, network_namespace, promise = std::move(entered)]() mutable {
             try {
-                enter_network_namespace(network_namespace);
+                linux_os::enter_network_namespace(network_namespace);
                 promise.set_value();
             } catch (...) {
                 return promise.set_exception(std::current_exception());

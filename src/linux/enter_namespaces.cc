@@ -28,8 +28,8 @@ void enter_user_and_mount_namespaces(BorrowedFd holder) {
     if (::chdir("/") < 0) throw_errno("changing directory to /");
 }
 
-void enter_network_namespace(BorrowedFd holder) {
-    if (::setns(holder.get(), CLONE_NEWNET) < 0) throw_errno("entering the network namespace");
+void enter_network_namespace(BorrowedFd target) {
+    if (::setns(target.get(), CLONE_NEWNET) < 0) throw_errno("entering a network namespace");
 }
 
 void unshare_mounts() {

@@ -20,8 +20,9 @@ UniqueFd take_inherited(int fd);
 /// uid and gid 0, all capabilities. Stays in the caller's network namespace. The process stays
 /// dumpable, so that /proc/self belongs to it. Working directory: "/".
 void enter_user_and_mount_namespaces(BorrowedFd holder);
-/// Moves the calling THREAD into the holder's network namespace; needs the step above before.
-void enter_network_namespace(BorrowedFd holder);
+/// Moves the calling THREAD into the network namespace of a process (pidfd) or of a namespace file;
+/// for the holder's it needs the step above before.
+void enter_network_namespace(BorrowedFd target);
 /// A mount namespace of the caller's own; host mounts still arrive, nothing goes back (slave).
 void unshare_mounts();
 
