@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,17 @@ struct RuntimeProgram final {
 struct AddressRange final {
     std::string base;  // a CIDR
     int size = 0;
+};
+
+/// The part of the cgroup v2 tree that is delegated to this user's engine, as the supervisor found
+/// or got it (docs/processes.md, "Cgroups"). Directories are absolute, below /sys/fs/cgroup.
+struct CgroupDelegation final {
+    std::string directory;              // each container gets a directory of its own in it; empty:
+                                        // containers get no cgroup
+    std::string support;                // where shims live, so that no container's limit hits them
+    std::set<std::string> controllers;  // enabled for the containers' directories
+    std::string driver = "none";        // systemd (a scope), cgroupfs (a directory by chown), none
+    std::string problem;  // why something is missing, and what mends it; empty: all is there
 };
 
 /// What new containers without a network of their own choice get.
@@ -54,6 +66,8 @@ struct Settings final {
     std::int64_t default_shm_size = 64 << 20;
     std::string default_ipc_mode = "private";
     std::string default_cgroupns_mode;  // empty: private
+    CgroupDelegation cgroup;
+    std::string cgroup_parent;  // "cgroup-parent" of daemon.json; empty: directly in the delegation
     int default_stop_timeout_s = 10;
     int shutdown_timeout_s = 15;  // -1: waits for ever
     LiveRestore live_restore = LiveRestore::no;
