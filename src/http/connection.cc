@@ -45,6 +45,13 @@ const std::string& date_header() {
     }
     return header;
 }
+/// Path and query of a target; RFC 9112 3.2.2: the form "http://HOST/path" must be taken as well.
+std::string_view origin_form(std::string_view target) {
+    const auto scheme = target.find("://");
+    if (target.starts_with('/') || scheme == std::string_view::npos) return target;
+    const auto path = target.find_first_of("/?", scheme + 3);
+    return path == std::string_view::npos ? "/" : target.substr(path);
+}
 }  // namespace
 
 Connection::Connection(const async::Executor& executor, UniqueFd socket, const Handler& handler,
@@ -170,6 +177,16 @@ async::Task<> Connection::linger() {
     co_await async::finish_by(std::chrono::steady_clock::now() + kLinger, discard());
 }
 
+// What the handler left of the body, so that the next request can be found behind it.
+async::Task<> Connection::drain() {
+    std::size_t left = limits_.drained_bytes;
+    std::array<char, 4096> sink{};
+    while (left > 0 && !parser_->done()) {
+        const std::size_t size = co_await read_body(sink);
+        left -= std::min(left, size);
+    }
+}
+
 async::Task<Connection::Next> Connection::settle(Exchange& exchange, std::exception_ptr failure) {
     using Replied = Exchange::Replied;
     if (exchange.replied_ == Replied::hijacked) co_return Next::gone;
@@ -183,13 +200,15 @@ async::Task<Connection::Next> Connection::settle(Exchange& exchange, std::except
         co_await exchange.reply(std::move(response));
     }
     if (exchange.replied_ == Replied::streaming) co_return Next::gone;
-    if (!parser_->done() && !continue_wanted_) {
-        std::size_t left = limits_.drained_bytes;
-        std::array<char, 4096> sink{};
-        while (exchange.keep_alive_ && left > 0 && !parser_->done()) {
-            const std::size_t size = co_await read_body(sink);
-            left -= std::min(left, size);
+    if (!parser_->done() && !continue_wanted_ && exchange.keep_alive_) {
+        bool malformed = false;
+        try {
+            co_await drain();
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::cancelled) throw;
+            malformed = true;  // answered already: there is no second reply
         }
+        if (malformed) co_return Next::close;
     }
     if (!parser_->done()) co_return Next::linger;
     co_return exchange.keep_alive_ && !stopping_ ? Next::keep : Next::close;
@@ -202,7 +221,7 @@ async::Task<Connection::Next> Connection::answer() {
     request.headers = std::move(parser_->headers);
     request.version = parser_->version;
     continue_wanted_ = request.version >= 11 && request.headers.has_token("Expect", "100-continue");
-    const std::string_view target = request.target;
+    const std::string_view target = origin_form(request.target);
     const auto mark = std::min(target.find('?'), target.size());
     request.path = decode_percent(target.substr(0, mark), Plus::literal);
     if (mark < target.size()) request.query = Query::parse(target.substr(mark + 1));

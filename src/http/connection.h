@@ -39,6 +39,7 @@ class Connection final {
     async::Task<Next> settle(Exchange& exchange, std::exception_ptr failure);
     async::Task<> refuse();
     async::Task<> linger();
+    async::Task<> drain();
 
     /// Reads more input into the buffer; false at the end of the stream.
     async::Task<bool> fill();

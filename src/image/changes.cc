@@ -109,15 +109,16 @@ struct Pair final {
 
 /// "k=v k2=v2", or the old form "k the rest".
 std::vector<Pair> pairs(std::string_view instruction, std::string_view text) {
-    std::string_view rest = text;
-    const std::string_view first = take_word(rest);
-    if (first.find('=') == std::string_view::npos) {
+    const std::vector<std::string> words = split_words(text);
+    if (words.empty() || words.front().find('=') == std::string::npos) {
+        std::string_view rest = text;
+        const std::string_view first = take_word(rest);
         if (rest.empty())
             throw Error(ErrorKind::invalid, "{} must have two arguments", instruction);
         return {{std::string(first), std::string(rest)}};
     }
     std::vector<Pair> result;
-    for (const std::string& word : split_words(text)) {
+    for (const std::string& word : words) {
         const std::size_t equals = word.find('=');
         if (equals == std::string::npos)
             throw Error(ErrorKind::invalid,

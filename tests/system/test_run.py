@@ -143,6 +143,11 @@ def test_create_start_restart_and_rename(engine):
     engine.docker("rm", "-f", "renamed")
 
 
+def test_a_filter_for_exit_codes_takes_numbers_only(engine):
+    refused = engine.docker("ps", "-a", "--filter", "exited=x", check=False)
+    assert refused.returncode == 1 and "invalid filter 'exited=x'" in refused.stderr
+
+
 def test_rm_of_an_exited_container_leaves_nothing_on_disk(engine):
     identity = engine.docker("run", "-d", "busybox", "sh", "-c", "dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null").stdout.strip()
     engine.docker("wait", identity)

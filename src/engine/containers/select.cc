@@ -19,6 +19,13 @@ void check_filters(const Filters& filters) {
             throw Error(ErrorKind::invalid, "invalid filter 'status={}'", status);
         }
     }
+    for (const std::string& code : filters.values("exited")) {
+        int number = 0;
+        const auto [end, error] = std::from_chars(code.data(), code.data() + code.size(), number);
+        if (error != std::errc{} || end != code.data() + code.size())
+            throw Error(ErrorKind::invalid, "invalid filter 'exited={}': expected an exit code",
+                        code);
+    }
     for (const std::string& health : filters.values("health"))
         if (health != "starting" && health != "healthy" && health != "unhealthy" &&
             health != "none")

@@ -148,6 +148,27 @@ TEST(Connection, body_that_ends_early_is_an_error_of_the_request) {
     EXPECT_EQ(seen.get_future().get(), ErrorKind::invalid);
 }
 
+TEST(Connection, body_broken_after_the_reply_gets_no_second_one) {
+    Served served([](Exchange& exchange) -> async::Task<> {
+        Response response;
+        co_await exchange.reply(std::move(response));
+    });
+    served.send("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    served.half_close();
+    const std::string text = served.receive();
+    EXPECT_EQ(text.find("HTTP/1.1", 1), std::string::npos) << text;
+}
+
+TEST(Connection, absolute_form_of_a_target_is_its_path) {
+    Served served([](Exchange& exchange) -> async::Task<> {
+        Response response;
+        response.body = exchange.request().path;
+        co_await exchange.reply(std::move(response));
+    });
+    served.send("GET http://localhost/v1.41/_ping?x=/y HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_NE(served.receive("/_ping").find("\r\n\r\n/v1.41/_ping"), std::string::npos);
+}
+
 TEST(Connection, streamed_reply_flushes_its_head_and_each_chunk) {
     std::promise<void> go_on;
     Served served([&](Exchange& exchange) -> async::Task<> {

@@ -122,6 +122,11 @@ TEST(Progress, LinesAreDockers) {
     EXPECT_EQ(human_size(1'234'567), "1.235MB");
 }
 
+TEST(Changes, quoted_keys_of_labels_may_have_blanks) {
+    const oci::ContainerDefaults result = apply_changes({}, {"LABEL \"a b\"=c d=\"e f\""});
+    EXPECT_EQ(result.labels, (std::map<std::string, std::string>{{"a b", "c"}, {"d", "e f"}}));
+}
+
 TEST(Changes, ApplyEveryInstruction) {
     const oci::ContainerDefaults result =
         apply_changes({}, {"CMD [\"a\",\"b\"]\nENTRYPOINT run it", "env A=1 B=\"x y\"\nENV A 2",
