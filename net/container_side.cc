@@ -166,7 +166,10 @@ void ContainerSide::remove_bridge(const std::string& name) {
 }
 
 void ContainerSide::apply_firewall(std::span<const NetworkSpec> networks) {
-    const std::string text = ruleset(networks, kTapName);
+    load_rules(ruleset(networks, kTapName));
+}
+
+void ContainerSide::load_rules(const std::string& text) {
     thread_.run([&] { apply_ruleset(text); });
 }
 
@@ -199,6 +202,25 @@ void ContainerSide::attach(const NetworkSpec& network, const Attachment& attachm
         thread_.run([&] { remove_link_if_there(link.name); });
         throw;
     }
+}
+
+void ContainerSide::set_default_route(const SetDefaultRoute& route, BorrowedFd network_namespace) {
+    const auto replace = [](const std::string& gateway, const std::string& interface,
+                            Family family) {
+        NetlinkBatch batch;
+        if (gateway.empty()) {
+            batch.remove_default_route(family);
+        } else {
+            const unsigned index = link_index(interface);
+            if (index == 0) throw Error(ErrorKind::not_found, "no interface {}", interface);
+            batch.replace_default_route(index, IpAddress::parse(gateway));
+        }
+        batch.run();
+    };
+    thread_.run_in(network_namespace, [&] {
+        replace(route.gateway, route.interface, Family::v4);
+        if (exists("/proc/sys/net/ipv6")) replace(route.gateway_v6, route.interface_v6, Family::v6);
+    });
 }
 
 void ContainerSide::set_loopback_up(BorrowedFd network_namespace) {

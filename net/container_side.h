@@ -25,8 +25,11 @@ class ContainerSide final {
     void ensure_bridge(const NetworkSpec& network);
     void remove_bridge(const std::string& name);
     void apply_firewall(std::span<const NetworkSpec> networks);
+    /// Loads nftables text in N, in one transaction. For tables of other parts: `berth` is ours.
+    void load_rules(const std::string& text);
     void attach(const NetworkSpec& network, const Attachment& attachment,
                 BorrowedFd network_namespace);
+    void set_default_route(const SetDefaultRoute& route, BorrowedFd network_namespace);
     void set_loopback_up(BorrowedFd network_namespace);
     /// Is the interface of that attachment still there?
     bool is_attached(const Attachment& attachment);

@@ -51,6 +51,8 @@ void put_address(nlmsghdr* message, std::uint16_t type, const IpAddress& address
     mnl_attr_put(message, type, length, bytes.data());
 }
 
+int accepted(IfExists if_exists) { return if_exists == IfExists::accept ? EEXIST : 0; }
+
 unsigned char kernel_family(Family family) { return family == Family::v4 ? AF_INET : AF_INET6; }
 
 }  // namespace
@@ -77,8 +79,8 @@ nlmsghdr* NetlinkBatch::begin(std::uint16_t type, std::uint16_t flags, Sent sent
 }
 
 void NetlinkBatch::add_bridge(const BridgeLink& link) {
-    nlmsghdr* message = begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
-                              {"making bridge " + link.name, IfExists::accept});
+    nlmsghdr* message =
+        begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, {"making bridge " + link.name, EEXIST});
     auto* header = extra_header<ifinfomsg>(message);
     header->ifi_flags = IFF_UP;
     header->ifi_change = IFF_UP;
@@ -92,8 +94,8 @@ void NetlinkBatch::add_bridge(const BridgeLink& link) {
 }
 
 void NetlinkBatch::add_veth(const VethLink& link) {
-    nlmsghdr* message = begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
-                              {"making interface " + link.name, IfExists::fail});
+    nlmsghdr* message =
+        begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, {"making interface " + link.name});
     auto* header = extra_header<ifinfomsg>(message);
     header->ifi_flags = IFF_UP;
     header->ifi_change = IFF_UP;
@@ -116,14 +118,13 @@ void NetlinkBatch::add_veth(const VethLink& link) {
 }
 
 void NetlinkBatch::remove_link(const std::string& name) {
-    nlmsghdr* message = begin(RTM_DELLINK, 0, {"removing interface " + name, IfExists::fail});
+    nlmsghdr* message = begin(RTM_DELLINK, 0, {"removing interface " + name});
     extra_header<ifinfomsg>(message);
     mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
 }
 
 void NetlinkBatch::set_up(unsigned index, const std::string& name) {
-    nlmsghdr* message =
-        begin(RTM_NEWLINK, 0, {"setting interface " + name + " up", IfExists::fail});
+    nlmsghdr* message = begin(RTM_NEWLINK, 0, {"setting interface " + name + " up"});
     auto* header = extra_header<ifinfomsg>(message);
     header->ifi_index = static_cast<int>(index);
     header->ifi_flags = IFF_UP;
@@ -131,14 +132,13 @@ void NetlinkBatch::set_up(unsigned index, const std::string& name) {
 }
 
 void NetlinkBatch::set_mtu(unsigned index, const std::string& name, int mtu) {
-    nlmsghdr* message =
-        begin(RTM_NEWLINK, 0, {"setting the MTU of interface " + name, IfExists::fail});
+    nlmsghdr* message = begin(RTM_NEWLINK, 0, {"setting the MTU of interface " + name});
     extra_header<ifinfomsg>(message)->ifi_index = static_cast<int>(index);
     mnl_attr_put_u32(message, IFLA_MTU, static_cast<std::uint32_t>(mtu));
 }
 
 void NetlinkBatch::isolate_port(const std::string& name) {
-    nlmsghdr* message = begin(RTM_SETLINK, 0, {"isolating bridge port " + name, IfExists::fail});
+    nlmsghdr* message = begin(RTM_SETLINK, 0, {"isolating bridge port " + name});
     auto* header = extra_header<ifinfomsg>(message);
     header->ifi_family = AF_BRIDGE;
     header->ifi_index = static_cast<int>(link_index(name));
@@ -149,7 +149,7 @@ void NetlinkBatch::isolate_port(const std::string& name) {
 
 void NetlinkBatch::add_address(unsigned index, const Subnet& address, IfExists if_exists) {
     nlmsghdr* message = begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL,
-                              {"adding address " + address.str(), if_exists});
+                              {"adding address " + address.str(), accepted(if_exists)});
     auto* header = extra_header<ifaddrmsg>(message);
     header->ifa_family = kernel_family(address.address.family);
     header->ifa_prefixlen = static_cast<unsigned char>(address.prefix);
@@ -161,17 +161,41 @@ void NetlinkBatch::add_address(unsigned index, const Subnet& address, IfExists i
     if (address.address.family == Family::v4) put_address(message, IFA_BROADCAST, address.last());
 }
 
-void NetlinkBatch::add_default_route(unsigned index, const IpAddress& gateway, IfExists if_exists) {
-    nlmsghdr* message = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
-                              {"adding the default route via " + gateway.str(), if_exists});
+namespace {
+
+void put_default_route(nlmsghdr* message, Family family) {
     auto* header = extra_header<rtmsg>(message);
-    header->rtm_family = kernel_family(gateway.family);
+    header->rtm_family = kernel_family(family);
     header->rtm_table = RT_TABLE_MAIN;
     header->rtm_protocol = RTPROT_STATIC;
     header->rtm_scope = RT_SCOPE_UNIVERSE;
     header->rtm_type = RTN_UNICAST;
+}
+
+void put_route_target(nlmsghdr* message, unsigned index, const IpAddress& gateway) {
     put_address(message, RTA_GATEWAY, gateway);
     mnl_attr_put_u32(message, RTA_OIF, index);
+}
+
+}  // namespace
+
+void NetlinkBatch::add_default_route(unsigned index, const IpAddress& gateway, IfExists if_exists) {
+    nlmsghdr* message =
+        begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+              {"adding the default route via " + gateway.str(), accepted(if_exists)});
+    put_default_route(message, gateway.family);
+    put_route_target(message, index, gateway);
+}
+
+void NetlinkBatch::replace_default_route(unsigned index, const IpAddress& gateway) {
+    nlmsghdr* message = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
+                              {"setting the default route via " + gateway.str()});
+    put_default_route(message, gateway.family);
+    put_route_target(message, index, gateway);
+}
+
+void NetlinkBatch::remove_default_route(Family family) {
+    put_default_route(begin(RTM_DELROUTE, 0, {"removing the default route", ESRCH}), family);
 }
 
 void NetlinkBatch::check_answer(const nlmsghdr& answer) const {
@@ -180,7 +204,7 @@ void NetlinkBatch::check_answer(const nlmsghdr& answer) const {
         throw Error(ErrorKind::internal, "unexpected netlink answer of type {}", answer.nlmsg_type);
     const Sent& sent = sent_[answer.nlmsg_seq - 1];
     const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(&answer))->error;
-    if (code == 0 || (code == EEXIST && sent.if_exists == IfExists::accept)) return;
+    if (code == 0 || code == sent.accepted_errno) return;
     throw Error::from_errno(code, sent.what);
 }
 

@@ -45,6 +45,9 @@ class NetlinkBatch final {
     void isolate_port(const std::string& name);
     void add_address(unsigned index, const Subnet& address, IfExists if_exists);
     void add_default_route(unsigned index, const IpAddress& gateway, IfExists if_exists);
+    void replace_default_route(unsigned index, const IpAddress& gateway);
+    /// That of the main table; an absent one is fine.
+    void remove_default_route(Family family);
 
     /// Sends what was added, in order, and throws the first failure.
     void run();
@@ -52,7 +55,7 @@ class NetlinkBatch final {
   private:
     struct Sent final {
         std::string what;
-        IfExists if_exists;
+        int accepted_errno = 0;  // a failure that is none
     };
     // Opens a message in the buffer; the previous one is closed by it.
     nlmsghdr* begin(std::uint16_t type, std::uint16_t flags, Sent sent);

@@ -46,6 +46,10 @@ NetworkSpec network_from(const JsonReader& r) {
             .masquerade = r.boolean("masquerade", true)};
 }
 
+json json_of(const DnsSettings& d) {
+    return {{"servers", d.servers}, {"search", d.search}, {"options", d.options}};
+}
+
 json json_of(const Attachment& a) {
     return {{"container", a.container},
             {"network_id", a.network_id},
@@ -55,7 +59,16 @@ json json_of(const Attachment& a) {
             {"address_v6", a.address_v6},
             {"gateway_v6", a.gateway_v6},
             {"mac", a.mac},
-            {"default_route", a.default_route}};
+            {"default_route", a.default_route},
+            {"names", a.names},
+            {"links", a.links},
+            {"dns", json_of(a.dns)}};
+}
+
+DnsSettings dns_from(const JsonReader& r) {
+    return {.servers = r.strings("servers"),
+            .search = r.strings("search"),
+            .options = r.strings("options")};
 }
 
 Attachment attachment_from(const JsonReader& r) {
@@ -67,7 +80,10 @@ Attachment attachment_from(const JsonReader& r) {
             .address_v6 = r.string("address_v6"),
             .gateway_v6 = r.string("gateway_v6"),
             .mac = r.string("mac"),
-            .default_route = r.boolean("default_route", true)};
+            .default_route = r.boolean("default_route", true),
+            .names = r.strings("names"),
+            .links = r.string_map("links"),
+            .dns = dns_from(r.object("dns"))};
 }
 
 json json_of(const PortBinding& b) {
@@ -145,6 +161,11 @@ struct RequestEncoder final {
                 {"network_id", r.network_id},
                 {"remove_interface", r.remove_interface}};
     }
+    json operator()(const SetDefaultRoute& r) const {
+        return {{"type", "set_default_route"}, {"container", r.container},
+                {"gateway", r.gateway},        {"interface", r.interface},
+                {"gateway_v6", r.gateway_v6},  {"interface_v6", r.interface_v6}};
+    }
     json operator()(const Publish& r) const {
         return {{"type", "publish"},
                 {"container", r.ports.container},
@@ -165,6 +186,9 @@ Request request_from(const JsonReader& r) {
     if (type == "detach")
         return Detach{r.string("container"), r.string("network_id"),
                       r.boolean("remove_interface", false)};
+    if (type == "set_default_route")
+        return SetDefaultRoute{r.string("container"), r.string("gateway"), r.string("interface"),
+                               r.string("gateway_v6"), r.string("interface_v6")};
     if (type == "publish") return Publish{{r.string("container"), bindings_from(r)}};
     if (type == "unpublish") return Unpublish{r.string("container")};
     if (type == "state") return GetState{};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -48,6 +49,14 @@ struct NetworkSpec final {
     bool operator==(const NetworkSpec&) const = default;
 };
 
+/// What --dns, --dns-search and --dns-option say; an empty list is the host's at that moment.
+struct DnsSettings final {
+    std::vector<std::string> servers;
+    std::vector<std::string> search;
+    std::vector<std::string> options;
+    bool operator==(const DnsSettings&) const = default;
+};
+
 /// One interface of a container.
 struct Attachment final {
     std::string container;   // id
@@ -59,6 +68,12 @@ struct Attachment final {
     std::string gateway_v6;
     std::string mac;  // empty: the kernel's choice
     bool default_route = true;
+    /// What others on this network call the container (name, aliases, short id). Not empty exactly
+    /// on user-defined networks, whose containers are served DNS at 127.0.0.11.
+    std::vector<std::string> names;
+    /// Names that only this container sees, and the name on this network that they stand for.
+    std::map<std::string, std::string> links;
+    DnsSettings dns;  // the same in all attachments of a container
     bool operator==(const Attachment&) const = default;
 };
 
@@ -106,6 +121,13 @@ struct Detach final {
     /// its namespace takes the interface along.
     bool remove_interface = false;
 };
+/// Where the default routes of a container go from now on; an empty gateway is none. Descriptor:
+/// the container's network namespace.
+struct SetDefaultRoute final {
+    std::string container;
+    std::string gateway, interface;        // interface of the IPv4 route
+    std::string gateway_v6, interface_v6;  // and of the IPv6 route
+};
 struct Publish final {
     PublishedPorts ports;
 };
@@ -114,8 +136,8 @@ struct Unpublish final {
 };
 struct GetState final {};
 
-using Request = std::variant<EnsureNetwork, RemoveNetwork, Attach, Loopback, Detach, Publish,
-                             Unpublish, GetState>;
+using Request = std::variant<EnsureNetwork, RemoveNetwork, Attach, Loopback, Detach,
+                             SetDefaultRoute, Publish, Unpublish, GetState>;
 
 struct NumberedRequest final {
     std::int64_t seq = 0;

@@ -47,9 +47,14 @@ void Service::restore() {
         }
     }
     side_.apply_firewall(networks_);
+    tell_networks();
     if (networks_.empty()) return;
-    for (const Attachment& attachment : old.attachments)
-        if (side_.is_attached(attachment)) attachments_.push_back(attachment);
+    for (const Attachment& attachment : old.attachments) {
+        if (!is_known(attachment.network_id) || !side_.is_attached(attachment)) continue;
+        attachments_.push_back(attachment);
+        for (NetworkWatcher* watcher : watchers_)
+            watcher->on_restored(network(attachment.network_id), attachment);
+    }
     const auto is_alive = [&](const std::string& container) {
         return std::ranges::any_of(
             attachments_, [&](const Attachment& known) { return known.container == container; });
@@ -99,11 +104,29 @@ std::string Service::answer(const NumberedRequest& numbered, const std::vector<U
     if (const auto* r = std::get_if<Attach>(&request)) attach(r->attachment, only_descriptor(fds));
     if (std::holds_alternative<Loopback>(request)) side_.set_loopback_up(only_descriptor(fds));
     if (const auto* r = std::get_if<Detach>(&request)) detach(*r);
+    if (const auto* r = std::get_if<SetDefaultRoute>(&request))
+        side_.set_default_route(*r, only_descriptor(fds));
     if (const auto* r = std::get_if<Unpublish>(&request)) unpublish(r->container);
     if (const auto* r = std::get_if<Publish>(&request))
         return encode_bindings_reply(seq, publish(r->ports));
     if (std::holds_alternative<GetState>(request)) return encode_state_reply(seq, state());
     return encode_empty_reply(seq);
+}
+
+void Service::tell_networks() const {
+    for (NetworkWatcher* watcher : watchers_) watcher->on_networks(networks_);
+}
+
+void Service::drop_attachments(const std::function<bool(const Attachment&)>& which) {
+    std::vector<Attachment> dropped;
+    std::ranges::copy_if(attachments_, std::back_inserter(dropped), which);
+    std::erase_if(attachments_, which);
+    for (const Attachment& attachment : dropped)
+        for (NetworkWatcher* watcher : watchers_) watcher->on_detached(attachment);
+}
+
+bool Service::is_known(const std::string& id) const {
+    return std::ranges::find(networks_, id, &NetworkSpec::id) != networks_.end();
 }
 
 const NetworkSpec& Service::network(const std::string& id) const {
@@ -128,6 +151,7 @@ void Service::ensure_network(const NetworkSpec& spec) {
     side_.apply_firewall(wanted);
     networks_ = std::move(wanted);
     changed_ = true;
+    tell_networks();
 }
 
 void Service::remove_network(const std::string& id) {
@@ -135,23 +159,27 @@ void Service::remove_network(const std::string& id) {
     if (found == networks_.end()) return;
     side_.remove_bridge(found->bridge);
     networks_.erase(found);
-    std::erase_if(attachments_, [&](const Attachment& known) { return known.network_id == id; });
+    drop_attachments([&](const Attachment& known) { return known.network_id == id; });
     side_.apply_firewall(networks_);
     changed_ = true;
+    tell_networks();
 }
 
 void Service::attach(const Attachment& attachment, BorrowedFd network_namespace) {
-    side_.attach(network(attachment.network_id), attachment, network_namespace);
+    const NetworkSpec& target = network(attachment.network_id);
+    side_.attach(target, attachment, network_namespace);
     std::erase_if(attachments_, [&](const Attachment& known) {
         return known.container == attachment.container && known.network_id == attachment.network_id;
     });
     attachments_.push_back(attachment);
     changed_ = true;
+    for (NetworkWatcher* watcher : watchers_)
+        watcher->on_attached(target, attachment, network_namespace);
 }
 
 void Service::detach(const Detach& request) {
     if (request.remove_interface) side_.remove_interface(request.container, request.network_id);
-    std::erase_if(attachments_, [&](const Attachment& known) {
+    drop_attachments([&](const Attachment& known) {
         return known.container == request.container && known.network_id == request.network_id;
     });
     changed_ = true;

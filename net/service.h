@@ -3,6 +3,7 @@
 // process's main thread only. Errors are Error with texts meant for the API's client.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "net/port_sockets.h"
 #include "net/protocol.h"
 #include "net/relay_loop.h"
+#include "net/watcher.h"
 
 namespace berth::net {
 
@@ -18,6 +20,8 @@ class Service final {
   public:
     Service(ContainerSide& side, RelayLoop& relays, const ProcessConfig& config);
 
+    /// Tells `watcher` of networks and containers from now on; register before restore().
+    void watch(NetworkWatcher& watcher) { watchers_.push_back(&watcher); }
     /// Takes up what the previous process left: makes networks again, drops attachments whose
     /// interface is gone, reserves the ports of the others. What cannot be had back is logged.
     void restore();
@@ -39,6 +43,9 @@ class Service final {
     std::vector<PortBinding> publish(const PublishedPorts& ports);
     void unpublish(const std::string& container);
     NetworkState state() const;
+    void tell_networks() const;
+    void drop_attachments(const std::function<bool(const Attachment&)>& which);
+    bool is_known(const std::string& network_id) const;
     const NetworkSpec& network(const std::string& id) const;
 
     struct Published final {
@@ -48,6 +55,7 @@ class Service final {
 
     ContainerSide& side_;
     RelayLoop& relays_;
+    std::vector<NetworkWatcher*> watchers_;
     std::string state_file_;
     PortTable ports_;
     std::vector<NetworkSpec> networks_;
