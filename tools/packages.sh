@@ -5,6 +5,11 @@ build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev l
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
   docker-registry skopeo attr libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose"
+# The virtual machine of tests/vm: to make and run it, and what is inside.
+vm_packages="qemu-system-x86 mmdebstrap e2fsprogs uidmap"
+vm_image_packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd uidmap fuse-overlayfs busybox-static iproute2 procps kmod sudo
+  python3-minimal python3-pytest ca-certificates attr libcap2-bin util-linux-extra
+  libslirp0 libsdbus-c++1 libsystemd0 libnftables1 libcurl4 libglib2.0-0 libisal2 libzstd1 libseccomp2 libmnl0 libssl3 libjansson4"
 
 # Debian 12's default Boost is too old, and later releases have newer ones only.
 [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 12 ] || build_packages=${build_packages/libboost1.81-dev/libboost-dev}
