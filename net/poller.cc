@@ -19,6 +19,8 @@ void Poller::add(BorrowedFd fd, PollTarget& target, std::uint32_t events) {
         throw_errno("watching a descriptor");
 }
 
+void Poller::remove(BorrowedFd fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr); }
+
 void Poller::run_once(int timeout_ms) {
     std::array<epoll_event, 64> events;
     const int count =
@@ -28,7 +30,7 @@ void Poller::run_once(int timeout_ms) {
         try {
             static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
         } catch (const Error& error) {
-            log::warn("traffic of a published port was dropped: {}", error.message());
+            log::warn("relayed traffic was dropped: {}", error.message());
         }
     }
 }

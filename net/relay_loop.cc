@@ -117,10 +117,7 @@ class RelayLoop::Thread final : public PollTarget {
             const auto period = std::chrono::milliseconds(kExpiryPeriod).count();
             poller_.run_once(unfinished ? 0 : udp_in_use ? static_cast<int>(period) : -1);
             unfinished = false;
-            for (auto& entry : tcp_) {
-                unfinished = entry.relay->resume() || unfinished;
-                entry.relay->sweep();
-            }
+            for (auto& entry : tcp_) unfinished = entry.relay->finish_round() || unfinished;
             const SteadyTime now = std::chrono::steady_clock::now();
             if (now >= next_expiry) {
                 for (auto& entry : udp_) entry.relay->expire(now);

@@ -1,0 +1,298 @@
+#include "net/splice_pump.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace berth::net {
+namespace {
+
+constexpr int kLargePipe = 256 << 10;
+// Past the user's limit the kernel makes pipes of one or two pages: copying is faster then.
+constexpr int kSmallestPipe = 32 << 10;
+constexpr std::size_t kKeptPipes = 8;
+constexpr std::size_t kCopyBytes = 64 << 10;
+// A connection that moves as much at once is busy: its pipe may grow.
+constexpr ssize_t kBusy = 16 << 10;
+// Moves of one direction before other connections get their turn.
+constexpr int kMovesPerRound = 16;
+
+void close_in_order(BorrowedFd socket) {
+    const linger off{.l_onoff = 0, .l_linger = 0};
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &off, sizeof off);
+}
+
+bool is_at_urgent_mark(BorrowedFd socket) {
+    int at_mark = 0;
+    return ::ioctl(socket.get(), SIOCATMARK, &at_mark) == 0 && at_mark != 0;
+}
+
+bool would_block() { return errno == EAGAIN || errno == EINTR; }
+
+}  // namespace
+
+void reset_on_close(BorrowedFd socket) {
+    const linger none{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+int take_socket_error(BorrowedFd socket) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    return error;
+}
+
+void set_socket_option(BorrowedFd socket, int level, int name, int value) {
+    ::setsockopt(socket.get(), level, name, &value, sizeof value);
+}
+
+std::optional<PipePool::PooledPipe> PipePool::take() {
+    if (!free_.empty()) {
+        PooledPipe pipe = std::move(free_.back());
+        free_.pop_back();
+        return pipe;
+    }
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0) return std::nullopt;
+    PooledPipe pipe{{UniqueFd{ends[0]}, UniqueFd{ends[1]}}};
+    if (::fcntl(ends[0], F_GETPIPE_SZ) < kSmallestPipe) return std::nullopt;
+    return pipe;
+}
+
+void PipePool::give_back(PooledPipe pipe) {
+    if (free_.size() < kKeptPipes) free_.push_back(std::move(pipe));
+}
+
+/// A client's connection and the one to the server.
+class SplicePump::Connection final {
+  public:
+    Connection(SplicePump& pump, UniqueFd client, UniqueFd server, std::function<void()> on_end)
+        : pump_(pump),
+          client_(*this, std::move(client)),
+          server_(*this, std::move(server)),
+          on_end_(std::move(on_end)) {
+        // A crash is no end of file: the peers of a file transfer must not take it for one.
+        reset_on_close(client_.socket);
+        reset_on_close(server_.socket);
+    }
+
+    void watch() {
+        constexpr std::uint32_t kAll = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+        pump_.poller_.add(server_.socket, server_, kAll);
+        pump_.poller_.add(client_.socket, client_, kAll);
+    }
+
+    void move() {
+        if (ended_ || !connected_) return;
+        if (!move(up_, client_, server_) || !move(down_, server_, client_)) return abort();
+        if (!up_.finished || !down_.finished) return;
+        close_in_order(client_.socket);
+        close_in_order(server_.socket);
+        end();
+    }
+
+    void take_turn() {
+        waiting_for_turn_ = false;
+        move();
+    }
+
+    // Closing sends resets, as the constructor arranged.
+    void abort() {
+        if (!ended_) end();
+    }
+
+    void report_end() {
+        if (on_end_) std::exchange(on_end_, {})();
+    }
+
+    std::list<std::unique_ptr<Connection>>::iterator place;  // in the pump
+
+  private:
+    struct Side final : PollTarget {
+        Side(Connection& owner, UniqueFd fd) : connection(owner), socket(std::move(fd)) {}
+        void on_events(std::uint32_t events) override { connection.on_events(*this, events); }
+        Connection& connection;
+        UniqueFd socket;
+        bool readable = false;
+        bool writable = false;
+        bool urgent = false;  // an urgent byte is on its way
+    };
+    struct Flow final {
+        std::optional<PipePool::PooledPipe> pipe;
+        std::vector<char> copy;  // instead of a pipe
+        std::size_t held = 0;    // bytes in the pipe or the copy
+        bool end_of_file = false;
+        bool finished = false;  // the end of file was passed on
+    };
+
+    void on_events(Side& side, std::uint32_t events) {
+        if (ended_) return;
+        if (events & EPOLLERR && take_socket_error(side.socket) != 0) return abort();
+        if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLPRI)) side.readable = true;
+        if (events & EPOLLPRI) side.urgent = true;
+        if (events & EPOLLOUT) side.writable = true;
+        // A socket that is not connected yet reports EPOLLHUP; EPOLLOUT alone says connected.
+        if (!connected_ && &side == &server_ && (events & EPOLLOUT)) connected_ = true;
+        move();
+    }
+
+    // False when the connection broke.
+    bool move(Flow& flow, Side& from, Side& to) {
+        for (int moves = 0; !flow.finished; ++moves) {
+            if (moves == kMovesPerRound) {
+                wait_for_turn();
+                return true;
+            }
+            if (!fill(flow, from) || !drain(flow, to)) return false;
+            if (flow.held > 0) return true;
+            if (flow.end_of_file) {
+                ::shutdown(to.socket.get(), SHUT_WR);
+                flow.finished = true;
+            } else if (!from.readable && !pass_urgent_byte(flow, from, to)) {
+                break;
+            }
+        }
+        give_back_pipe(flow);
+        return true;
+    }
+
+    bool fill(Flow& flow, Side& from) {
+        // Only when empty: then "would block" can only mean the socket.
+        if (flow.held > 0 || flow.end_of_file || !from.readable) return true;
+        if (!flow.pipe) flow.pipe = pump_.pipes_.take();
+        const ssize_t count = flow.pipe ? splice_in(*flow.pipe, from) : copy_in(flow, from);
+        if (count > 0) flow.held = static_cast<std::size_t>(count);
+        if (count == 0) flow.end_of_file = true;
+        if (count < 0 && errno == EAGAIN) from.readable = false;
+        return count >= 0 || would_block();
+    }
+
+    static ssize_t splice_in(PipePool::PooledPipe& pipe, const Side& from) {
+        const int into = pipe.ends.write.get();
+        const ssize_t count = ::splice(from.socket.get(), nullptr, into, nullptr, kLargePipe,
+                                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        // Refused past the user's limit; the smaller pipe works as well.
+        if (count >= kBusy && !std::exchange(pipe.grown, true))
+            ::fcntl(into, F_SETPIPE_SZ, kLargePipe);
+        return count;
+    }
+
+    static ssize_t copy_in(Flow& flow, const Side& from) {
+        flow.copy.resize(kCopyBytes);
+        const ssize_t count = ::recv(from.socket.get(), flow.copy.data(), kCopyBytes, 0);
+        flow.copy.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+        return count;
+    }
+
+    bool drain(Flow& flow, Side& to) {
+        while (flow.held > 0 && to.writable) {
+            const ssize_t count =
+                flow.pipe ? ::splice(flow.pipe->ends.read.get(), nullptr, to.socket.get(), nullptr,
+                                     flow.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+                          : ::send(to.socket.get(), flow.copy.data() + flow.copy.size() - flow.held,
+                                   flow.held, MSG_NOSIGNAL);
+            if (count > 0) flow.held -= static_cast<std::size_t>(count);
+            if (count < 0 && errno == EAGAIN) to.writable = false;
+            if (count == 0 || (count < 0 && !would_block())) return false;
+        }
+        return true;
+    }
+
+    // splice(2) stops for ever in front of an urgent byte (tcp_read_sock); only recv steps over
+    // it, and reads one byte behind it at least. True when it did.
+    bool pass_urgent_byte(Flow& flow, Side& from, Side& to) {
+        if (!from.urgent || !to.writable || !is_at_urgent_mark(from.socket)) return false;
+        char byte = 0;
+        if (::recv(from.socket.get(), &byte, 1, MSG_OOB) == 1)
+            ::send(to.socket.get(), &byte, 1, MSG_OOB | MSG_NOSIGNAL);
+        from.urgent = false;
+        from.readable = true;
+        if (::recv(from.socket.get(), &byte, 1, 0) == 1) {
+            give_back_pipe(flow);
+            flow.copy.assign(1, byte);
+            flow.held = 1;
+        }
+        return true;
+    }
+
+    void wait_for_turn() {
+        if (!std::exchange(waiting_for_turn_, true)) pump_.waiting_.push_back(this);
+    }
+
+    void give_back_pipe(Flow& flow) {
+        if (flow.pipe && flow.held == 0) pump_.pipes_.give_back(std::move(*flow.pipe));
+        flow.pipe.reset();
+        flow.copy = {};
+    }
+
+    void end() {
+        ended_ = true;
+        pump_.ended_.push_back(this);
+        for (Side* side : {&client_, &server_}) {
+            // Closing alone leaves it watched while a forked process has a copy.
+            pump_.poller_.remove(side->socket);
+            side->socket.reset();
+        }
+        give_back_pipe(up_);
+        give_back_pipe(down_);
+    }
+
+    SplicePump& pump_;
+    Side client_;
+    Side server_;
+    std::function<void()> on_end_;
+    Flow up_;
+    Flow down_;
+    bool connected_ = false;
+    bool ended_ = false;
+    bool waiting_for_turn_ = false;
+};
+
+SplicePump::SplicePump(Poller& poller, PipePool& pipes) : poller_(poller), pipes_(pipes) {}
+
+SplicePump::~SplicePump() {
+    for (const auto& connection : connections_) connection->abort();
+}
+
+void SplicePump::add(UniqueFd client, UniqueFd server, std::function<void()> on_end) {
+    for (const BorrowedFd socket : {client.borrow(), server.borrow()}) {
+        set_socket_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+        set_socket_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+    }
+    auto connection = std::make_unique<Connection>(*this, std::move(client), std::move(server),
+                                                   std::move(on_end));
+    try {
+        connection->watch();
+    } catch (...) {
+        connection->abort();
+        std::erase(ended_, connection.get());
+        throw;
+    }
+    Connection& added = *connection;
+    added.place = connections_.insert(connections_.end(), std::move(connection));
+}
+
+bool SplicePump::finish_round() {
+    move_waiting();
+    for (Connection* connection : std::exchange(ended_, {})) {
+        std::erase(waiting_, connection);
+        connection->report_end();
+        connections_.erase(connection->place);
+    }
+    return !waiting_.empty();
+}
+
+void SplicePump::move_waiting() {
+    for (Connection* connection : std::exchange(waiting_, {})) connection->take_turn();
+}
+
+}  // namespace berth::net
