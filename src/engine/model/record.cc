@@ -23,7 +23,8 @@ json state_json(const State& s) {
             {"error", s.error},
             {"oom", s.oom_killed},
             {"started_at", s.started_at.ns},
-            {"finished_at", s.finished_at.ns}};
+            {"finished_at", s.finished_at.ns},
+            {"cgroup", s.cgroup}};
 }
 
 State state_from(const JsonReader& r) {
@@ -35,6 +36,7 @@ State state_from(const JsonReader& r) {
     s.oom_killed = r.boolean("oom", false);
     s.started_at.ns = r.integer("started_at");
     s.finished_at.ns = r.integer("finished_at");
+    s.cgroup = r.string("cgroup");
     return s;
 }
 

@@ -28,6 +28,8 @@ struct State final {
     bool oom_killed = false;
     Timestamp started_at;
     Timestamp finished_at;
+    /// Directory of its cgroup, below /sys/fs/cgroup, while it runs; empty: it has none.
+    std::string cgroup;
     /// True in every state in which Docker says Running.
     bool is_running() const {
         return status == Status::running || status == Status::paused ||

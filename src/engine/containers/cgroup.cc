@@ -1,0 +1,55 @@
+#include "engine/containers/cgroup.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "linux/cgroup.h"
+#include "linux/rooted_path.h"
+
+namespace berth::engine {
+
+namespace {
+
+bool is_below(std::string_view path, std::string_view directory) {
+    return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+}
+
+/// True for a directory whose cgroups this user may make: one that was delegated by chown.
+bool is_delegated(const std::string& directory) {
+    return ::access((directory + "/cgroup.procs").c_str(), W_OK) == 0;
+}
+
+/// The directory that a --cgroup-parent names: one that somebody delegated to this user, else one
+/// of that name in the engine's own delegation.
+std::string directory_of_parent(const std::string& parent, const Settings& settings) {
+    if (("/" + parent + "/").find("/../") != std::string::npos)
+        throw Error(ErrorKind::invalid, "invalid cgroup-parent \"{}\": it climbs out", parent);
+    const std::string& own = settings.cgroup.directory;
+    const std::string clean = linux_os::clean_path(parent);
+    if (is_below(clean, own)) return clean;
+    if (const auto root = linux_os::Cgroup::hierarchy(); root && parent.starts_with('/'))
+        for (const std::string& place : {clean, *root + clean})
+            if (clean != "/" && is_below(place, *root) && is_delegated(place)) return place;
+    return clean == "/" ? own : own + clean;
+}
+
+}  // namespace
+
+std::string cgroup_of(const model::ContainerRecord& record) { return record.state.cgroup; }
+
+std::string choose_cgroup(const model::ContainerRecord& record, const Settings& settings) {
+    if (settings.cgroup.directory.empty()) return "";
+    const std::string& asked = record.host_config.resources.cgroup_parent;
+    const std::string& parent = asked.empty() ? settings.cgroup_parent : asked;
+    if (parent.empty()) return settings.cgroup.directory + "/" + record.id;
+    const std::string directory = directory_of_parent(parent, settings);
+    // A cgroup with processes of its own cannot pass controllers on.
+    if (!settings.cgroup.support.empty() && is_below(directory, settings.cgroup.support))
+        throw Error(ErrorKind::invalid,
+                    "invalid cgroup-parent \"{}\": the engine's own processes "
+                    "are there",
+                    parent);
+    return directory + "/" + record.id;
+}
+
+}  // namespace berth::engine
