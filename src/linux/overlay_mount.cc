@@ -70,7 +70,7 @@ LayerKey set_lower_layers(BorrowedFd context, const OverlayLayout& layout, Optio
         if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "lowerdir+", paths.name(lower).c_str(),
                        0) == 0)
             continue;
-        // Before Linux 6.5 the key does not exist, and the first use of it says EINVAL.
+        // Linux 6.5 knows the key; what parses options without knowing it says EINVAL at the first.
         if (errno == EINVAL && &lower == &layout.lowerdirs.front()) return LayerKey::unknown;
         throw_configuration(context, errno, "lowerdir+");
     }
@@ -97,8 +97,12 @@ UniqueFd mount_overlay(const OverlayLayout& layout) {
         set_string(context, "upperdir", paths.name(layout.upperdir));
         set_string(context, "workdir", paths.name(layout.workdir));
     }
-    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) {
+        // Before Linux 6.5 overlay only collects the options, so that an unknown key shows here
+        // (Debian 12's 6.1).
+        if (errno == EINVAL) return mount_overlay_classic(layout);
         throw_configuration(context, errno, "creating the file system");
+    }
     const unsigned attributes = layout.upperdir.empty() ? MOUNT_ATTR_RDONLY : 0;
     UniqueFd mount{::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes)};
     if (!mount) throw_errno("mounting overlay");
