@@ -60,6 +60,7 @@ json json_of(const Attachment& a) {
             {"gateway_v6", a.gateway_v6},
             {"mac", a.mac},
             {"default_route", a.default_route},
+            {"pid", a.pid},
             {"names", a.names},
             {"links", a.links},
             {"dns", json_of(a.dns)}};
@@ -81,6 +82,7 @@ Attachment attachment_from(const JsonReader& r) {
             .gateway_v6 = r.string("gateway_v6"),
             .mac = r.string("mac"),
             .default_route = r.boolean("default_route", true),
+            .pid = r.integer("pid"),
             .names = r.strings("names"),
             .links = r.string_map("links"),
             .dns = dns_from(r.object("dns"))};
@@ -93,6 +95,7 @@ json json_of(const PortBinding& b) {
                {"container_ip", b.container_ip},
                {"container_port", b.container_port}};
     if (b.host_port_end != 0) value["host_port_end"] = b.host_port_end;
+    if (!b.container_ip_v6.empty()) value["container_ip_v6"] = b.container_ip_v6;
     return value;
 }
 
@@ -102,6 +105,7 @@ PortBinding binding_from(const JsonReader& r) {
             .host_port = port_of(r, "host_port"),
             .host_port_end = port_of(r, "host_port_end"),
             .container_ip = r.string("container_ip"),
+            .container_ip_v6 = r.string("container_ip_v6"),
             .container_port = port_of(r, "container_port")};
 }
 

@@ -68,6 +68,8 @@ struct Attachment final {
     std::string gateway_v6;
     std::string mac;  // empty: the kernel's choice
     bool default_route = true;
+    /// The container's process 1, whose end ends what is served inside its namespace; 0: unknown.
+    std::int64_t pid = 0;
     /// What others on this network call the container (name, aliases, short id). Not empty exactly
     /// on user-defined networks, whose containers are served DNS at 127.0.0.11.
     std::vector<std::string> names;
@@ -91,6 +93,8 @@ struct PortBinding final {
     std::uint16_t host_port = 0;
     std::uint16_t host_port_end = 0;
     std::string container_ip;
+    /// Where clients of the IPv6 family go; empty: to container_ip, as the gateway's client.
+    std::string container_ip_v6;
     std::uint16_t container_port = 0;
     bool operator==(const PortBinding&) const = default;
 };

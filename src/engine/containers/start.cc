@@ -59,9 +59,11 @@ async::Task<void> hand_over_clients(Container& container) {
         co_await container.shim->attach(std::move(attach.streams), attach.client.borrow());
 }
 
-async::Task<void> connect_network(ContainerState& state, Container& container, BorrowedFd netns) {
+async::Task<void> connect_network(ContainerState& state, Container& container,
+                                  const CreatedProcess& created) {
     try {
-        co_await state.deps.networks.attach(container.record, netns);
+        co_await state.deps.networks.attach(container.record, created.network_namespace,
+                                            created.pid);
     } catch (Error& error) {
         throw error.while_("{}", kNetworkFailure);
     }
@@ -84,7 +86,7 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
                                         run_directory, shim_handlers(state, container));
     CreatedProcess created = co_await container->shim->create();
     publish_volumes(state, *container);
-    co_await connect_network(state, *container, created.network_namespace);
+    co_await connect_network(state, *container, created);
     // From here on an attaching client goes to the shim at once.
     container->takes_clients = true;
     co_await hand_over_clients(*container);

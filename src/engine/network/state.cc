@@ -185,7 +185,8 @@ void NetworkState::allocate(model::ContainerRecord& record) {
     }
 }
 
-async::Task<void> NetworkState::attach(model::ContainerRecord& record, BorrowedFd netns) {
+async::Task<void> NetworkState::attach(model::ContainerRecord& record, BorrowedFd netns,
+                                       pid_t pid) {
     const std::string& mode = record.host_config.network_mode;
     if (mode == "host" || mode.starts_with("container:")) co_return;
     std::vector<BorrowedFd> fds;
@@ -203,6 +204,7 @@ async::Task<void> NetworkState::attach(model::ContainerRecord& record, BorrowedF
         attachment.address = fmt::format("{}/{}", endpoint.ip_address, endpoint.prefix);
         attachment.gateway = endpoint.gateway;
         attachment.mac = endpoint.mac_address;
+        attachment.pid = pid;
         net::Request attach = net::Attach{std::move(attachment)};
         co_await call(std::move(attach), fds);
         std::vector<net::PortBinding> ports =

@@ -55,8 +55,10 @@ struct NetworkState final {
 
     /// Gives the container's endpoint an address and a MAC; nothing for host, none, container:X.
     void allocate(model::ContainerRecord& record);
-    /// Plumbs the network namespace and binds the published ports (record.bound_ports).
-    async::Task<void> attach(model::ContainerRecord& record, BorrowedFd network_namespace);
+    /// Plumbs the network namespace of process `pid` and binds the published ports
+    /// (record.bound_ports).
+    async::Task<void> attach(model::ContainerRecord& record, BorrowedFd network_namespace,
+                             pid_t pid);
     /// Takes back addresses at once and the rest in the background.
     void release(model::ContainerRecord& record);
     /// After an engine restart: the addresses of a container that runs are in use.

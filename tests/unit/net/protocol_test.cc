@@ -33,7 +33,9 @@ Attachment some_attachment() {
             .default_route = false};
 }
 
-PortBinding some_binding() { return {Transport::udp, "127.0.0.1", 8000, 8010, "172.17.0.2", 80}; }
+PortBinding some_binding() {
+    return {Transport::udp, "127.0.0.1", 8000, 8010, "172.17.0.2", "fd01::2", 80};
+}
 
 template <typename Kind>
 Kind round_trip(Kind request) {
