@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -17,22 +16,6 @@
 
 namespace berth::rootlesskit {
 namespace {
-
-std::string text_of(const std::string& path) {
-    try {
-        return read_file_if_exists(path).value_or("");
-    } catch (const Error&) {
-        return "";  // unreadable counts as empty: what is missing is then reported
-    }
-}
-
-std::optional<std::int64_t> kernel_switch(const std::string& name) {
-    const std::string text = text_of("/proc/sys/" + name);
-    std::int64_t value = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc{})
-        return std::nullopt;
-    return value;
-}
 
 // Read by hand: getpwuid of a static glibc would need the NSS modules at run time.
 std::string name_of(uid_t uid, const std::string& passwd) {
@@ -48,21 +31,6 @@ std::string name_of(uid_t uid, const std::string& passwd) {
         if (password_end == std::string_view::npos) continue;
         if (line.substr(password_end).starts_with(wanted))
             return std::string(line.substr(0, name_end));
-    }
-    return "";
-}
-
-std::string find_program(const std::string& name) {
-    const char* path = ::secure_getenv("PATH");
-    std::string places = std::string(path ? path : "") + ":/usr/bin:/bin:/usr/local/bin:/usr/sbin";
-    std::size_t begin = 0;
-    while (begin <= places.size()) {
-        const auto end = std::min(places.find(':', begin), places.size());
-        const std::string candidate = places.substr(begin, end - begin) + "/" + name;
-        begin = end + 1;
-        if (candidate.starts_with('/') && candidate[1] != '/' &&
-            ::access(candidate.c_str(), X_OK) == 0)
-            return candidate;
     }
     return "";
 }
@@ -108,38 +76,60 @@ int open_error(const char* path) {
     return fd ? 0 : errno;
 }
 
-bool is_host_root(uid_t uid) {
+bool is_host_root(uid_t uid, const HostFiles& files) {
     if (uid != 0) return false;
     std::string map;
-    for (const char c : text_of("/proc/self/uid_map"))
+    for (const char c : files.text("/proc/self/uid_map"))
         if (c != ' ' || (!map.empty() && map.back() != ' ')) map += c;
     return map.starts_with("0 0 4294967295");
 }
 
-}  // namespace
-
-Facts gather_facts() {
-    Facts facts;
-    facts.uid = ::getuid();
-    facts.gid = ::getgid();
-    facts.host_root = is_host_root(facts.uid);
-    if (facts.host_root) return facts;
-    facts.user = name_of(facts.uid, text_of("/etc/passwd"));
-    if (facts.user.empty())
-        if (const char* user = ::secure_getenv("USER")) facts.user = user;
-    const std::string subuid = text_of("/etc/subuid");
-    const std::string subgid = text_of("/etc/subgid");
+void read_ranges(Facts& facts, const HostFiles& files) {
+    const std::string subuid = files.text("/etc/subuid");
+    const std::string subgid = files.text("/etc/subgid");
     facts.uids = parse_subordinate_ids(subuid, facts.user, facts.uid);
     facts.gids = parse_subordinate_ids(subgid, facts.user, facts.uid);
     if (facts.uids.empty()) facts.uids = ask_getsubids(facts, {});
     if (facts.gids.empty()) facts.gids = ask_getsubids(facts, {"-g"});
+    facts.uid_overlap = find_overlap(subuid, facts.user, facts.uid);
+    facts.gid_overlap = find_overlap(subgid, facts.user, facts.uid);
     facts.free_range = std::max(first_free_range(subuid), first_free_range(subgid));
+}
+
+}  // namespace
+
+std::string find_program(const std::string& name) {
+    const char* path = ::secure_getenv("PATH");
+    std::string places = std::string(path ? path : "") + ":/usr/bin:/bin:/usr/local/bin:/usr/sbin";
+    std::size_t begin = 0;
+    while (begin <= places.size()) {
+        const auto end = std::min(places.find(':', begin), places.size());
+        const std::string candidate = places.substr(begin, end - begin) + "/" + name;
+        begin = end + 1;
+        if (candidate.starts_with('/') && candidate[1] != '/' &&
+            ::access(candidate.c_str(), X_OK) == 0)
+            return candidate;
+    }
+    return "";
+}
+
+Facts gather_facts(const HostFiles& files) {
+    Facts facts;
+    facts.uid = ::getuid();
+    facts.gid = ::getgid();
+    facts.host_root = is_host_root(facts.uid, files);
+    if (facts.host_root) return facts;
+    facts.user = name_of(facts.uid, files.text("/etc/passwd"));
+    facts.local_user = !facts.user.empty();
+    if (facts.user.empty())
+        if (const char* user = ::secure_getenv("USER")) facts.user = user;
+    read_ranges(facts, files);
     facts.newuidmap = map_program("newuidmap");
     facts.newgidmap = map_program("newgidmap");
-    facts.os_release = text_of("/etc/os-release");
-    facts.unprivileged_userns_clone = kernel_switch("kernel/unprivileged_userns_clone");
-    facts.max_user_namespaces = kernel_switch("user/max_user_namespaces");
-    facts.apparmor_restrict = kernel_switch("kernel/apparmor_restrict_unprivileged_userns");
+    facts.os_release = files.text("/etc/os-release");
+    facts.unprivileged_userns_clone = files.kernel_switch("kernel/unprivileged_userns_clone");
+    facts.max_user_namespaces = files.kernel_switch("user/max_user_namespaces");
+    facts.apparmor_restrict = files.kernel_switch("kernel/apparmor_restrict_unprivileged_userns");
     facts.no_new_privileges = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
     facts.tun_errno = open_error("/dev/net/tun");
     return facts;

@@ -87,6 +87,17 @@ std::vector<IdRange> parse_getsubids(std::string_view text) {
     return ranges;
 }
 
+std::optional<Overlap> find_overlap(std::string_view text, std::string_view user, uid_t uid) {
+    const std::vector<IdRange> own = parse_subordinate_ids(text, user, uid);
+    const std::string numeric = std::to_string(uid);
+    for (const Line& line : parse_lines(text)) {
+        if (line.owner == user || line.owner == numeric) continue;
+        for (const IdRange& range : own)
+            if (overlaps(range, line.range)) return Overlap{std::string(line.owner), range};
+    }
+    return std::nullopt;
+}
+
 std::uint64_t total(const std::vector<IdRange>& ranges) {
     std::uint64_t sum = 0;
     for (const IdRange& range : ranges) sum += range.count;

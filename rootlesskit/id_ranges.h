@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,16 @@ struct MapEntry final {
 std::vector<IdRange> parse_subordinate_ids(std::string_view text, std::string_view user, uid_t uid);
 /// The output of getsubids(1): "0: joe 100000 65536" a line.
 std::vector<IdRange> parse_getsubids(std::string_view text);
+
+/// A range of `user` that another owner's line reaches into: their containers could touch each
+/// other's files.
+struct Overlap final {
+    std::string owner;  // the other one
+    IdRange range;      // the user's
+    bool operator==(const Overlap&) const = default;
+};
+std::optional<Overlap> find_overlap(std::string_view text, std::string_view user, uid_t uid);
+
 std::uint64_t total(const std::vector<IdRange>& ranges);
 
 /// Ranges that overlap an earlier one or `own` are left out, since the kernel refuses such a map;

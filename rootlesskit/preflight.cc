@@ -2,171 +2,213 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string_view>
 
 #include "base/error.h"
+#include "rootlesskit/distribution.h"
 
 namespace berth::rootlesskit {
 namespace {
 
 constexpr std::uint64_t kUsualRange = 65536;
-
-// The ids of the distribution and of those it is like, between spaces.
-std::string distribution_of(std::string_view os_release) {
-    std::string words = " ";
-    while (!os_release.empty()) {
-        const auto end = os_release.find('\n');
-        const std::string_view line = os_release.substr(0, end);
-        os_release.remove_prefix(end == std::string_view::npos ? os_release.size() : end + 1);
-        if (!line.starts_with("ID=") && !line.starts_with("ID_LIKE=")) continue;
-        for (const char c : line.substr(line.find('=') + 1))
-            if (c != '"') words += c;
-        words += ' ';
-    }
-    return words;
-}
-
-std::string install_command(const Facts& facts) {
-    const std::string words = distribution_of(facts.os_release);
-    const auto is = [&words](std::string_view name) {
-        return words.find(fmt::format(" {} ", name)) != std::string::npos;
-    };
-    if (is("fedora") || is("rhel")) return "sudo dnf install --allowerasing shadow-utils";
-    if (is("arch")) return "sudo pacman -S shadow";
-    if (is("suse") || is("opensuse")) return "sudo zypper install shadow";
-    if (is("alpine")) return "sudo apk add shadow-uidmap";
-    return "sudo apt-get install uidmap";
-}
+constexpr std::int64_t kFewNamespaces = 100;  // three for the engine, some for each container
 
 std::string user_of(const Facts& facts) {
     return facts.user.empty() ? std::to_string(facts.uid) : facts.user;
 }
 
-void check_program(const Facts& facts, const MapProgram& program, std::string_view name,
-                   std::vector<Finding>& findings) {
-    if (program.path.empty()) {
-        findings.push_back({Severity::fatal, fmt::format("{} not found: it writes the id maps of "
-                                                         "the user namespace: `{}`",
-                                                         name, install_command(facts))});
-    } else if (program.privilege == Privilege::nosuid_mount) {
-        findings.push_back(
-            {Severity::fatal,
-             fmt::format("{} is on a file system mounted nosuid and cannot write the id maps: "
-                         "install it on one without: `{}`",
-                         program.path, install_command(facts))});
-    } else if (program.privilege == Privilege::none) {
-        findings.push_back(
-            {Severity::fatal,
-             fmt::format("{} is neither setuid root nor has file capabilities, so it cannot write "
-                         "the id maps: `sudo chown root:root {} && sudo chmod u+s {}`",
-                         program.path, program.path, program.path)});
-    }
+Finding check_user(const Facts& facts) {
+    if (!facts.host_root)
+        return fine("user", fmt::format("user {} ({})", user_of(facts), facts.uid));
+    return trouble(State::broken, "user",
+                   "berthd must not run as root: it is an engine for a plain user: start it as "
+                   "that user",
+                   {"sudo -u USER -i berthd"});
 }
 
-void check_ranges(const Facts& facts, std::vector<Finding>& findings) {
+Finding check_program(const Facts& facts, const MapProgram& program, std::string name) {
+    const std::string install = install_command(facts.os_release, Package::uidmap);
+    if (program.path.empty())
+        return trouble(State::broken, name,
+                       name + " not found: it writes the id maps of the user namespace", {install});
+    if (program.privilege == Privilege::nosuid_mount)
+        return trouble(State::broken, std::move(name),
+                       fmt::format("{} is on a file system mounted nosuid and cannot write the id "
+                                   "maps: let it be suid, or install it on another",
+                                   program.path),
+                       {fmt::format("sudo mount -o remount,suid \"$(findmnt -n -o TARGET -T {})\"",
+                                    shell_word(program.path))});
+    if (program.privilege == Privilege::none)
+        return trouble(State::broken, std::move(name),
+                       fmt::format("{} is neither setuid root nor has file capabilities, so it "
+                                   "cannot write the id maps",
+                                   program.path),
+                       {fmt::format("sudo chown root:root {}", shell_word(program.path)),
+                        fmt::format("sudo chmod u+s {}", shell_word(program.path))});
+    return fine(std::move(name), program.path);
+}
+
+// usermod knows the users of /etc/passwd only; the files take any name.
+std::vector<std::string> add_ranges(const Facts& facts) {
+    const std::string user = shell_word(user_of(facts));
+    const std::uint64_t last = facts.free_range + kUsualRange - 1;
+    if (facts.local_user)
+        return {fmt::format("sudo usermod --add-subuids {}-{} --add-subgids {}-{} {}",
+                            facts.free_range, last, facts.free_range, last, user)};
+    return {fmt::format("echo {}:{}:{} | sudo tee -a /etc/subuid /etc/subgid", user,
+                        facts.free_range, kUsualRange)};
+}
+
+// The range moves behind all others; a line by number is one that usermod would not find.
+std::vector<std::string> move_range(const Facts& facts, const Overlap& overlap,
+                                    std::string_view file) {
+    return {fmt::format("sudo sed -i -E '/^({}|{}):{}:{}$/d' {}", user_of(facts), facts.uid,
+                        overlap.range.first, overlap.range.count, file),
+            fmt::format("echo {}:{}:{} | sudo tee -a {}", shell_word(user_of(facts)),
+                        facts.free_range, kUsualRange, file)};
+}
+
+Finding check_ranges(const Facts& facts) {
+    const std::string name = "subordinate-ids";
     const std::uint64_t uids = total(facts.uids);
     const std::uint64_t gids = total(facts.gids);
-    if (uids >= kUsualRange && gids >= kUsualRange) return;
-    const std::uint64_t last = facts.free_range + kUsualRange - 1;
     const std::string user = user_of(facts);
-    const std::string mend =
-        fmt::format("`sudo usermod --add-subuids {}-{} --add-subgids {}-{} {}`", facts.free_range,
-                    last, facts.free_range, last, user);
-    if (uids == 0 || gids == 0) {
-        const std::string_view file = uids == 0 ? "/etc/subuid" : "/etc/subgid";
-        findings.push_back({Severity::fatal,
-                            fmt::format("no subordinate ids for user {} in {}: containers need ids "
-                                        "beside the user's own: {}",
-                                        user, file, mend)});
-        return;
-    }
-    findings.push_back(
-        {Severity::warning, fmt::format("user {} has {} subordinate uids and {} gids, fewer than "
-                                        "{}: images that use higher ids fail: {}",
-                                        user, uids, gids, kUsualRange, mend)});
+    if (uids == 0 || gids == 0)
+        return trouble(
+            State::broken, name,
+            fmt::format("no subordinate ids for user {} in {}: containers need ids beside the "
+                        "user's own",
+                        user, uids == 0 ? "/etc/subuid" : "/etc/subgid"),
+            add_ranges(facts));
+    for (const auto& [overlap, file] :
+         {std::pair{facts.uid_overlap, "/etc/subuid"}, {facts.gid_overlap, "/etc/subgid"}})
+        if (overlap)
+            return trouble(State::degraded, name,
+                           fmt::format("the range of user {} in {} overlaps that of {}: containers "
+                                       "of both can touch each other's files (files that exist "
+                                       "keep their owners)",
+                                       user, file, overlap->owner),
+                           move_range(facts, *overlap, file));
+    if (uids < kUsualRange || gids < kUsualRange)
+        return trouble(State::degraded, name,
+                       fmt::format("user {} has {} subordinate uids and {} gids, fewer than {}: "
+                                   "images that use higher ids fail",
+                                   user, uids, gids, kUsualRange),
+                       add_ranges(facts));
+    return fine(name, fmt::format("{} subordinate uids, {} gids", uids, gids));
 }
 
-void check_kernel(const Facts& facts, std::vector<Finding>& findings) {
+Finding check_switches(const Facts& facts) {
+    const std::string name = "user-namespaces";
     if (facts.unprivileged_userns_clone == 0)
-        findings.push_back({Severity::fatal,
-                            "user namespaces are off for plain users "
-                            "(kernel.unprivileged_userns_clone=0): "
-                            "`sudo sysctl -w kernel.unprivileged_userns_clone=1`"});
+        return trouble(State::broken, name,
+                       "user namespaces are off for plain users "
+                       "(kernel.unprivileged_userns_clone=0)",
+                       set_switch("kernel.unprivileged_userns_clone", "1"));
+    const std::vector<std::string> raise = set_switch("user.max_user_namespaces", "28633");
     if (facts.max_user_namespaces == 0)
-        findings.push_back({Severity::fatal,
-                            "user namespaces are off (user.max_user_namespaces=0): "
-                            "`sudo sysctl -w user.max_user_namespaces=28633`"});
-    if (facts.no_new_privileges)
-        findings.push_back({Severity::fatal,
-                            "berthd runs with no_new_privs, so newuidmap gains no rights: remove "
-                            "NoNewPrivileges= from the service (`systemctl --user edit berth`) or "
-                            "start berthd outside the sandbox"});
+        return trouble(State::broken, name, "user namespaces are off (user.max_user_namespaces=0)",
+                       raise);
+    if (facts.max_user_namespaces && *facts.max_user_namespaces < kFewNamespaces)
+        return trouble(State::degraded, name,
+                       fmt::format("only {} user namespaces are allowed "
+                                   "(user.max_user_namespaces)",
+                                   *facts.max_user_namespaces),
+                       raise);
+    return fine(name, "allowed for plain users");
 }
 
-void check_tun(const Facts& facts, std::vector<Finding>& findings) {
-    if (facts.tun_errno == 0) return;
-    const bool absent =
-        facts.tun_errno == ENOENT || facts.tun_errno == ENODEV || facts.tun_errno == ENXIO;
-    const std::string_view mend = absent ? "sudo modprobe tun" : "sudo chmod 0666 /dev/net/tun";
-    findings.push_back(
-        {Severity::fatal,
-         fmt::format("cannot open /dev/net/tun ({}): the container network needs it: `{}` (or "
-                     "start with --bridge=none to do without)",
-                     errno_text(facts.tun_errno), mend)});
+Finding check_no_new_privileges(const Facts& facts) {
+    const std::string name = "no-new-privileges";
+    if (!facts.no_new_privileges) return fine(name, "not set");
+    return trouble(State::broken, name,
+                   "this process runs with no_new_privs, so newuidmap gains no rights: remove "
+                   "NoNewPrivileges= from the service, or start outside the sandbox",
+                   {"systemctl --user edit berth"});
 }
 
-std::string explain_denied(std::string_view what, int errno_value, const Facts& facts) {
+Finding check_tun(const Facts& facts) {
+    std::string name(kTunFinding);
+    if (facts.tun_errno == 0) return fine(std::move(name), "/dev/net/tun opens");
+    const std::string cause = fmt::format(
+        "cannot open /dev/net/tun ({}): the container network needs it (or start with "
+        "--bridge=none to do without)",
+        errno_text(facts.tun_errno));
+    if (facts.tun_errno == ENOENT)
+        // A container's /dev, and one without udev, lacks the node even when the driver is there.
+        return trouble(State::broken, std::move(name), cause,
+                       {"sudo modprobe tun",
+                        "[ -e /dev/net/tun ] || { sudo mkdir -p /dev/net && sudo mknod -m 0666 "
+                        "/dev/net/tun c 10 200; }"});
+    const bool no_driver = facts.tun_errno == ENODEV || facts.tun_errno == ENXIO;
+    return trouble(State::broken, std::move(name), cause,
+                   {no_driver ? "sudo modprobe tun" : "sudo chmod 0666 /dev/net/tun"});
+}
+
+Finding explain_denied(std::string_view what, int errno_value, const Facts& facts) {
     const std::string opening = fmt::format("{}: {}", what, errno_text(errno_value));
+    const std::string name = "namespaces";
     if (facts.apparmor_restrict.value_or(0) != 0)
-        return opening +
-               ": AppArmor restricts user namespaces of plain users "
-               "(kernel.apparmor_restrict_unprivileged_userns=1): "
-               "`sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`";
+        return trouble(
+            State::broken, name,
+            opening +
+                ": AppArmor restricts user namespaces of plain users "
+                "(kernel.apparmor_restrict_unprivileged_userns=1): give berth a profile "
+                "that allows them",
+            {fmt::format("berth setup apparmor | sudo tee /etc/apparmor.d/berth-{}", facts.uid),
+             fmt::format("sudo apparmor_parser -r /etc/apparmor.d/berth-{}", facts.uid)});
     if (errno_value == ENOSPC || errno_value == EUSERS)
-        return opening +
-               ": the limit of user namespaces is reached (user.max_user_namespaces) or they are "
-               "nested too deep: `sudo sysctl -w user.max_user_namespaces=28633`";
+        return trouble(State::broken, name,
+                       opening +
+                           ": the limit of namespaces is reached (user.max_*_namespaces) or they "
+                           "are nested too deep",
+                       set_switch("user.max_user_namespaces", "28633"));
     if (errno_value == ENOSYS || errno_value == EINVAL)
-        return opening +
-               ": the kernel is built without user namespaces (CONFIG_USER_NS): "
-               "`grep CONFIG_USER_NS /boot/config-$(uname -r)`";
-    return opening +
-           ": a seccomp filter or a security module forbids user namespaces (inside another "
-           "container: start that one with `--security-opt seccomp=unconfined`)";
+        return trouble(State::broken, name,
+                       opening + ": the kernel is built without user namespaces (CONFIG_USER_NS)",
+                       {"grep CONFIG_USER_NS /boot/config-$(uname -r)"});
+    return trouble(State::broken, name,
+                   opening +
+                       ": a seccomp filter or a security module forbids user namespaces (inside "
+                       "another container: start that one so)",
+                   {"docker run --security-opt seccomp=unconfined --security-opt "
+                    "apparmor=unconfined --security-opt systempaths=unconfined --device "
+                    "/dev/net/tun --device /dev/fuse IMAGE"});
 }
 
 }  // namespace
 
-std::vector<Finding> check(const Facts& facts) {
-    std::vector<Finding> findings;
-    if (facts.host_root) {
-        findings.push_back({Severity::fatal,
-                            "berthd must not run as root: it is an engine for a plain user: start "
-                            "it as that user (`sudo -u USER -i berthd`)"});
-        return findings;
-    }
-    check_kernel(facts, findings);
-    check_program(facts, facts.newuidmap, "newuidmap", findings);
-    check_program(facts, facts.newgidmap, "newgidmap", findings);
-    check_ranges(facts, findings);
-    check_tun(facts, findings);
-    return findings;
+std::vector<std::string> set_switch(std::string_view name, std::string_view value) {
+    const std::string setting = shell_word(fmt::format("{}={}", name, value));
+    return {fmt::format("sudo sysctl -w {}", setting),
+            fmt::format("echo {} | sudo tee -a /etc/sysctl.d/99-berth.conf", setting)};
 }
 
-std::string explain(const HolderFailure& failure, const Facts& facts) {
+std::vector<Finding> check(const Facts& facts) {
+    if (facts.host_root) return {check_user(facts)};
+    return {check_user(facts),
+            check_switches(facts),
+            check_program(facts, facts.newuidmap, "newuidmap"),
+            check_program(facts, facts.newgidmap, "newgidmap"),
+            check_no_new_privileges(facts),
+            check_ranges(facts),
+            check_tun(facts)};
+}
+
+Finding explain(const HolderFailure& failure, const Facts& facts) {
     switch (failure.step) {
         case HolderStep::clone:
             return explain_denied("creating the user namespace", failure.errno_value, facts);
         case HolderStep::map_uids:
         case HolderStep::map_gids: {
             const bool uids = failure.step == HolderStep::map_uids;
-            return fmt::format("{} failed: {}: compare `getsubids {}{}` with {}",
-                               uids ? facts.newuidmap.path : facts.newgidmap.path,
-                               failure.detail.empty() ? "it said nothing" : failure.detail,
-                               uids ? "" : "-g ", user_of(facts),
-                               uids ? "/etc/subuid" : "/etc/subgid");
+            return trouble(State::broken, "namespaces",
+                           fmt::format("{} failed: {}: compare what it knows with {}",
+                                       uids ? facts.newuidmap.path : facts.newgidmap.path,
+                                       failure.detail.empty() ? "it said nothing" : failure.detail,
+                                       uids ? "/etc/subuid" : "/etc/subgid"),
+                           {fmt::format("getsubids {}{}", uids ? "" : "-g ", user_of(facts))});
         }
         case HolderStep::mounts:
             return explain_denied("creating the mount namespace", failure.errno_value, facts);
@@ -175,7 +217,8 @@ std::string explain(const HolderFailure& failure, const Facts& facts) {
         case HolderStep::exec:
             break;
     }
-    return fmt::format("starting the holder process: {}", errno_text(failure.errno_value));
+    return trouble(State::broken, "namespaces",
+                   fmt::format("starting the holder process: {}", errno_text(failure.errno_value)));
 }
 
 HolderPlan plan_holder(const Facts& facts) {

@@ -1,6 +1,6 @@
-// What the host must offer before containers can run: each missing piece becomes one message that
+// What the host must offer before containers can run: each missing piece becomes one finding that
 // says what failed, why, and the exact command that mends it. Facts are gathered by facts.cc; the
-// judgement is pure. Used at the start of berthd and by `berth doctor`.
+// judgement is pure. Used at the start of berthd (cheap facts only) and by `berth doctor`.
 #pragma once
 
 #include <sys/types.h>
@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "rootlesskit/finding.h"
 #include "rootlesskit/holder.h"
+#include "rootlesskit/host_files.h"
 #include "rootlesskit/id_ranges.h"
 
 namespace berth::rootlesskit {
@@ -25,10 +27,13 @@ struct Facts final {
     uid_t uid = 0;
     gid_t gid = 0;
     std::string user;        // empty: without a name
+    bool local_user = true;  // in /etc/passwd; usermod(8) knows no other
     bool host_root = false;  // uid 0 of the machine itself
     bool no_new_privileges = false;
     std::vector<IdRange> uids;
     std::vector<IdRange> gids;
+    std::optional<Overlap> uid_overlap;
+    std::optional<Overlap> gid_overlap;
     std::uint64_t free_range = 100000;  // where a new range could begin
     MapProgram newuidmap;
     MapProgram newgidmap;
@@ -40,20 +45,20 @@ struct Facts final {
     int tun_errno = 0;  // of opening /dev/net/tun
 };
 
-enum class Severity { fatal, warning };
-
-struct Finding final {
-    Severity severity = Severity::fatal;
-    std::string text;
-};
+/// Names that others look for.
+constexpr std::string_view kTunFinding = "tun";
 
 /// Reads the host. Throws Error only for what should always work. `PATH` is searched first for
 /// newuidmap and newgidmap, then the usual places.
-Facts gather_facts();
-/// The judgement; empty when all is well.
+Facts gather_facts(const HostFiles& files = HostFiles{});
+/// The judgement: one finding for each check, also for what is well.
 std::vector<Finding> check(const Facts& facts);
-/// Why the holder did not start, in one message.
-std::string explain(const HolderFailure& failure, const Facts& facts);
+/// Why the holder did not start, as a finding named "namespaces".
+Finding explain(const HolderFailure& failure, const Facts& facts);
 HolderPlan plan_holder(const Facts& facts);
+/// A full path, or nothing.
+std::string find_program(const std::string& name);
+/// The commands that set a kernel switch now and at each boot.
+std::vector<std::string> set_switch(std::string_view name, std::string_view value);
 
 }  // namespace berth::rootlesskit

@@ -32,9 +32,9 @@ void print(const std::string& text) { write_all(BorrowedFd{STDOUT_FILENO}, text 
 bool check_host() {
     bool good = true;
     for (const auto& finding : rootlesskit::check(rootlesskit::gather_facts())) {
-        const bool fatal = finding.severity == rootlesskit::Severity::fatal;
-        good = good && !fatal;
-        print((fatal ? "broken: " : "warning: ") + finding.text);
+        if (finding.state == rootlesskit::State::ok) continue;
+        good = good && finding.state != rootlesskit::State::broken;
+        print(fmt::format("{}: {}", to_string(finding.state), message_of(finding)));
     }
     return good;
 }

@@ -52,12 +52,12 @@ PidFd make_holder(const Config& config) {
     const rootlesskit::Facts facts = rootlesskit::gather_facts();
     std::vector<std::string> fatal;
     for (const rootlesskit::Finding& finding : rootlesskit::check(facts)) {
-        const bool spared = facts.tun_errno != 0 && config.bridge == "none" &&
-                            finding.text.find("/dev/net/tun") != std::string::npos;
-        if (finding.severity == rootlesskit::Severity::warning || spared) {
-            log::warn("{}", finding.text);
+        const bool spared = finding.name == rootlesskit::kTunFinding && config.bridge == "none";
+        if (finding.state == rootlesskit::State::ok) continue;
+        if (finding.state == rootlesskit::State::degraded || spared) {
+            log::warn("{}", rootlesskit::message_of(finding));
         } else {
-            fatal.push_back(finding.text);
+            fatal.push_back(rootlesskit::message_of(finding));
         }
     }
     if (!fatal.empty())
@@ -66,7 +66,8 @@ PidFd make_holder(const Config& config) {
     try {
         return rootlesskit::start_holder(rootlesskit::plan_holder(facts));
     } catch (const rootlesskit::HolderFailure& failure) {
-        throw Error::with_text(ErrorKind::unavailable, rootlesskit::explain(failure, facts));
+        throw Error::with_text(ErrorKind::unavailable,
+                               rootlesskit::message_of(rootlesskit::explain(failure, facts)));
     }
 }
 
@@ -76,7 +77,7 @@ PidFd try_holder_beside(const PidFd& member) {
         return rootlesskit::start_holder_in(member);
     } catch (const rootlesskit::HolderFailure& failure) {
         log::warn("making the holder again in the user namespace of process {}: {}", member.pid(),
-                  rootlesskit::explain(failure, {}));
+                  rootlesskit::message_of(rootlesskit::explain(failure, {})));
         return {};
     }
 }

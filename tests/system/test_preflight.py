@@ -59,12 +59,13 @@ def test_user_namespaces_that_are_off(bare_engine):
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert only(done.stderr.splitlines(), "max_user_namespaces") == (
-        "berthd: user namespaces are off (user.max_user_namespaces=0): `sudo sysctl -w user.max_user_namespaces=28633`")
+        "berthd: user namespaces are off (user.max_user_namespaces=0): "
+        "`sudo sysctl -w user.max_user_namespaces=28633 && echo user.max_user_namespaces=28633 | sudo tee -a /etc/sysctl.d/99-berth.conf`")
 
 
 def test_no_tun_device(bare_engine):
     line = only(start_inside(bare_engine, "mount -t tmpfs none /dev/net"), "/dev/net/tun")
-    assert "No such file or directory" in line and "`sudo modprobe tun`" in line and "--bridge=none" in line
+    assert "No such file or directory" in line and "`sudo modprobe tun && " in line and "--bridge=none" in line
 
 
 def test_a_tun_device_that_may_not_be_opened(bare_engine):

@@ -22,7 +22,7 @@ class Supervisor : public ::testing::Test {
     void SetUp() override {
         if (::getuid() == 0) GTEST_SKIP() << "berthd runs for a plain user, this is root";
         for (const auto& finding : rootlesskit::check(rootlesskit::gather_facts()))
-            if (finding.severity == rootlesskit::Severity::fatal) GTEST_SKIP() << finding.text;
+            if (finding.state == rootlesskit::State::broken) GTEST_SKIP() << finding.cause;
     }
 
     void stop(World::Daemon& daemon) {

@@ -36,6 +36,13 @@ TEST(IdRanges, getsubids_output_is_read) {
     EXPECT_EQ(parse_getsubids("Error fetching ranges\n"), Ranges{});
 }
 
+TEST(IdRanges, an_overlap_names_the_other_owner) {
+    EXPECT_EQ(find_overlap("joe:100000:65536\nann:165535:5\n", "joe", 1001),
+              (Overlap{"ann", {100000, 65536}}));
+    EXPECT_EQ(find_overlap("joe:100000:65536\n1001:100000:9\nann:165536:5\n", "joe", 1001),
+              std::nullopt);
+}
+
 TEST(IdRanges, map_puts_the_user_first_and_combines_ranges) {
     EXPECT_EQ(make_map(1001, {{100000, 65536}, {300000, 10}}),
               (std::vector<MapEntry>{{0, 1001, 1}, {1, 100000, 65536}, {65537, 300000, 10}}));

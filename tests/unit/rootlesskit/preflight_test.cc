@@ -21,13 +21,22 @@ Facts good_facts() {
     return facts;
 }
 
-std::string only_finding(const Facts& facts) {
-    const auto findings = check(facts);
-    EXPECT_EQ(findings.size(), 1U);
-    return findings.empty() ? "" : findings[0].text;
+std::vector<Finding> troubles(const Facts& facts) {
+    std::vector<Finding> found = check(facts);
+    std::erase_if(found, [](const Finding& finding) { return finding.state == State::ok; });
+    return found;
 }
 
-TEST(Preflight, a_good_host_has_no_findings) { EXPECT_TRUE(check(good_facts()).empty()); }
+std::string only_finding(const Facts& facts) {
+    const auto findings = troubles(facts);
+    EXPECT_EQ(findings.size(), 1U);
+    return findings.empty() ? "" : message_of(findings[0]);
+}
+
+TEST(Preflight, a_good_host_has_no_findings) {
+    EXPECT_TRUE(troubles(good_facts()).empty());
+    EXPECT_FALSE(check(good_facts()).empty());
+}
 
 TEST(Preflight, each_missing_prerequisite_gives_one_message_with_its_command) {
     struct Row {
@@ -47,16 +56,16 @@ TEST(Preflight, each_missing_prerequisite_gives_one_message_with_its_command) {
         {"not setuid", [](Facts& f) { f.newgidmap.privilege = Privilege::none; },
          "/usr/bin/newgidmap is neither setuid root", "sudo chmod u+s /usr/bin/newgidmap`"},
         {"nosuid", [](Facts& f) { f.newuidmap.privilege = Privilege::nosuid_mount; },
-         "mounted nosuid", "`sudo apt-get"},
+         "mounted nosuid", "`sudo mount -o remount,suid"},
         {"clone off", [](Facts& f) { f.unprivileged_userns_clone = 0; },
          "kernel.unprivileged_userns_clone=0",
-         "`sudo sysctl -w kernel.unprivileged_userns_clone=1`"},
+         "`sudo sysctl -w kernel.unprivileged_userns_clone=1 && echo"},
         {"max 0", [](Facts& f) { f.max_user_namespaces = 0; }, "user.max_user_namespaces=0",
-         "`sudo sysctl -w user.max_user_namespaces=28633`"},
+         "`sudo sysctl -w user.max_user_namespaces=28633 && echo"},
         {"no_new_privs", [](Facts& f) { f.no_new_privileges = true; }, "no_new_privs",
          "systemctl --user edit"},
         {"tun absent", [](Facts& f) { f.tun_errno = ENOENT; }, "/dev/net/tun (No such file",
-         "`sudo modprobe tun`"},
+         "`sudo modprobe tun && "},
         {"tun closed", [](Facts& f) { f.tun_errno = EACCES; }, "/dev/net/tun (Permission denied)",
          "`sudo chmod 0666 /dev/net/tun`"},
     };
@@ -72,9 +81,9 @@ TEST(Preflight, each_missing_prerequisite_gives_one_message_with_its_command) {
 TEST(Preflight, a_small_range_is_a_warning) {
     Facts facts = good_facts();
     facts.uids = {{100000, 1000}};
-    const auto findings = check(facts);
+    const auto findings = troubles(facts);
     ASSERT_EQ(findings.size(), 1U);
-    EXPECT_EQ(findings[0].severity, Severity::warning);
+    EXPECT_EQ(findings[0].state, State::degraded);
 }
 
 TEST(Preflight, the_command_fits_the_distribution) {
@@ -86,10 +95,27 @@ TEST(Preflight, the_command_fits_the_distribution) {
     EXPECT_NE(only_finding(facts).find("pacman -S shadow"), std::string::npos);
 }
 
+TEST(Preflight, a_range_that_another_user_has_too_is_moved) {
+    Facts facts = good_facts();
+    facts.gid_overlap = Overlap{"ann", {100000, 65536}};
+    const std::string text = only_finding(facts);
+    EXPECT_NE(text.find("in /etc/subgid overlaps that of ann"), std::string::npos) << text;
+    EXPECT_NE(text.find("echo joe:165536:65536 | sudo tee -a /etc/subgid"), std::string::npos);
+}
+
+TEST(Preflight, a_user_of_a_directory_service_gets_a_line_in_the_files) {
+    Facts facts = good_facts();
+    facts.local_user = false;
+    facts.uids.clear();
+    EXPECT_NE(
+        only_finding(facts).find("`echo joe:165536:65536 | sudo tee -a /etc/subuid /etc/subgid`"),
+        std::string::npos);
+}
+
 TEST(Preflight, a_failed_start_is_explained) {
     Facts facts = good_facts();
     const auto text = [&](HolderStep step, int error, const char* detail = "") {
-        return explain({step, error, detail}, facts);
+        return message_of(explain({step, error, detail}, facts));
     };
     EXPECT_NE(text(HolderStep::clone, EPERM).find("seccomp"), std::string::npos);
     EXPECT_NE(text(HolderStep::clone, ENOSPC).find("user.max_user_namespaces"), std::string::npos);
@@ -97,7 +123,7 @@ TEST(Preflight, a_failed_start_is_explained) {
               std::string::npos);
     facts.apparmor_restrict = 1;
     EXPECT_NE(text(HolderStep::mounts, EACCES)
-                  .find("`sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"),
+                  .find("`berth setup apparmor | sudo tee /etc/apparmor.d/berth-1001 && "),
               std::string::npos);
 }
 
