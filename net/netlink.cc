@@ -1,6 +1,7 @@
 #include "net/netlink.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -196,6 +197,29 @@ void NetlinkBatch::replace_default_route(unsigned index, const IpAddress& gatewa
 
 void NetlinkBatch::remove_default_route(Family family) {
     put_default_route(begin(RTM_DELROUTE, 0, {"removing the default route", ESRCH}), family);
+}
+
+void NetlinkBatch::add_mark_rule(Family family, std::uint32_t mark) {
+    nlmsghdr* message = begin(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL,
+                              {fmt::format("adding the routing rule of mark {}", mark), EEXIST});
+    auto* header = extra_header<fib_rule_hdr>(message);
+    header->family = kernel_family(family);
+    header->action = FR_ACT_TO_TBL;
+    mnl_attr_put_u32(message, FRA_PRIORITY, mark);
+    mnl_attr_put_u32(message, FRA_FWMARK, mark);
+    mnl_attr_put_u32(message, FRA_TABLE, mark);
+}
+
+void NetlinkBatch::add_local_route(Family family, std::uint32_t table) {
+    nlmsghdr* message = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+                              {fmt::format("adding the local route of table {}", table), EEXIST});
+    auto* header = extra_header<rtmsg>(message);
+    header->rtm_family = kernel_family(family);
+    header->rtm_protocol = RTPROT_STATIC;
+    header->rtm_scope = RT_SCOPE_HOST;
+    header->rtm_type = RTN_LOCAL;
+    mnl_attr_put_u32(message, RTA_TABLE, table);
+    mnl_attr_put_u32(message, RTA_OIF, link_index("lo"));
 }
 
 void NetlinkBatch::check_answer(const nlmsghdr& answer) const {

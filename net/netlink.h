@@ -48,6 +48,11 @@ class NetlinkBatch final {
     void replace_default_route(unsigned index, const IpAddress& gateway);
     /// That of the main table; an absent one is fine.
     void remove_default_route(Family family);
+    /// Packets with the mark `mark` use the routing table of the same number; one rule a mark.
+    void add_mark_rule(Family family, std::uint32_t mark);
+    /// Everything that uses routing table `table` is for this machine itself (TPROXY and sockets
+    /// bound to foreign addresses need it).
+    void add_local_route(Family family, std::uint32_t table);
 
     /// Sends what was added, in order, and throws the first failure.
     void run();
