@@ -1,10 +1,11 @@
 # Debian packages by purpose, and how to get those that are missing. Sourced by quickstart and check.
 
 build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev libglib2.0-dev libseccomp-dev nlohmann-json3-dev
-  libssl-dev libcurl4-openssl-dev libzstd-dev libisal-dev zlib1g-dev liblzma-dev libbz2-dev libmnl-dev libnftables-dev libfmt-dev"
+  libssl-dev libcurl4-openssl-dev libzstd-dev libisal-dev zlib1g-dev liblzma-dev libbz2-dev libmnl-dev libnftables-dev libfmt-dev
+  libsdbus-c++-dev libsystemd-dev"
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
-  docker-registry skopeo attr libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose"
+  docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose"
 # The virtual machine of tests/vm: to make and run it, and what is inside.
 vm_packages="qemu-system-x86 mmdebstrap e2fsprogs uidmap"
 vm_image_packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd uidmap fuse-overlayfs busybox-static iproute2 procps kmod sudo

@@ -103,7 +103,7 @@ def test_setup_starts_and_stops_an_engine_from_an_installed_tree(bare_engine):
     (prefix / "libexec/berth").mkdir(parents=True)
     for name in ("berthd", "berth"):
         shutil.copy(BUILD / name, prefix / "bin" / name)
-    for name in ("berth-engine", "berth-network", "berth-shim", "berth-runtime", "berth-init"):
+    for name in ("berth-engine", "berth-network", "berth-shim", "berth-runtime", "berth-init", "berth-systemd"):
         shutil.copy(BUILD / name, prefix / "libexec/berth" / name)
 
     def setup(action):
