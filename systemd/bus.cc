@@ -10,11 +10,14 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "linux/cgroup.h"
 
 namespace berth::systemd::bus {
 namespace {
 
 constexpr std::chrono::seconds kJobPatience{20};
+constexpr std::chrono::seconds kRemovalPatience{3};
 constexpr const char* kSystemd = "org.freedesktop.systemd1";
 constexpr const char* kManager = "org.freedesktop.systemd1.Manager";
 constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
@@ -77,19 +80,20 @@ Connection system_bus() {
                       [] { return sdbus::createSystemBusConnection(); });
 }
 
-// The results of jobs as the manager announces them; filled by the connection's own thread.
-class JobResults final {
+// What the manager announced of jobs (their results) and units ("removed"); filled by the
+// connection's own thread.
+class Announcements final {
   public:
-    void add(const std::string& job, const std::string& result) {
+    void add(const std::string& subject, const std::string& result) {
         const std::lock_guard lock(mutex_);
-        results_[job] = result;
+        results_[subject] = result;
         changed_.notify_all();
     }
-    std::optional<std::string> wait(const std::string& job) {
+    std::optional<std::string> wait(const std::string& subject, std::chrono::seconds patience) {
         std::unique_lock lock(mutex_);
-        if (!changed_.wait_for(lock, kJobPatience, [&] { return results_.contains(job); }))
+        if (!changed_.wait_for(lock, patience, [&] { return results_.contains(subject); }))
             return std::nullopt;
-        return results_.at(job);
+        return results_.at(subject);
     }
 
   private:
@@ -107,7 +111,12 @@ class UserManager final {
         manager_->uponSignal("JobRemoved")
             .onInterface(kManager)
             .call([this](const std::uint32_t&, const sdbus::ObjectPath& job, const std::string&,
-                         const std::string& result) { results_.add(job, result); });
+                         const std::string& result) { announced_.add(job, result); });
+        manager_->uponSignal("UnitRemoved")
+            .onInterface(kManager)
+            .call([this](const std::string& name, const sdbus::ObjectPath&) {
+                announced_.add(name, "removed");
+            });
         listen_for_signals(*manager_);
         connection_->enterEventLoopAsync();
         translated("asking systemd for its jobs",
@@ -133,6 +142,9 @@ class UserManager final {
             .storeResultsTo(job);
         await(job, name);
     }
+    bool await_removal(const std::string& name) {
+        return announced_.wait(name, kRemovalPatience).has_value();
+    }
     std::string control_group(const std::string& scope) {
         sdbus::ObjectPath path;
         manager_->callMethod("GetUnit").onInterface(kManager).withArguments(scope).storeResultsTo(
@@ -145,7 +157,7 @@ class UserManager final {
 
   private:
     void await(const std::string& job, const std::string& name) {
-        const auto result = results_.wait(job);
+        const auto result = announced_.wait(job, kJobPatience);
         if (!result)
             throw Error(ErrorKind::unavailable, "systemd did not end its job for {}", name);
         if (*result != "done")
@@ -153,7 +165,7 @@ class UserManager final {
                         *result);
     }
 
-    JobResults results_;
+    Announcements announced_;
     Connection connection_;
     Proxy manager_;
 };
@@ -173,6 +185,7 @@ std::vector<Property> properties_of(const Scope& scope, OomPolicy policy) {
                                      property("CollectMode", std::string("inactive-or-failed"))};
     if (policy == OomPolicy::ask)
         properties.push_back(property("OOMPolicy", std::string("continue")));
+    if (!scope.before.empty()) properties.push_back(property("Before", scope.before));
     const auto limit = [&](const char* name, const std::optional<std::uint64_t>& value) {
         if (value) properties.push_back(property(name, *value));
     };
@@ -180,6 +193,34 @@ std::vector<Property> properties_of(const Scope& scope, OomPolicy policy) {
     limit("TasksMax", scope.tasks_max);
     limit("CPUQuotaPerSecUSec", scope.cpu_quota_per_second_us);
     return properties;
+}
+
+void start_with_properties(UserManager& manager, const Scope& scope) {
+    try {
+        manager.start(scope, properties_of(scope, OomPolicy::ask));
+    } catch (const sdbus::Error& error) {
+        if (error.getMessage().find("OOMPolicy") == std::string::npos) throw;
+        manager.start(scope, properties_of(scope, OomPolicy::leave));
+    }
+}
+
+bool is_populated(const std::string& control_group) {
+    const auto hierarchy = linux_os::Cgroup::hierarchy();
+    if (!hierarchy || control_group.empty()) return false;
+    return read_file_if_exists(*hierarchy + control_group + "/cgroup.events")
+               .value_or("")
+               .find("populated 1") != std::string::npos;
+}
+
+// The scope of an engine that has just ended: its last process is gone, and systemd forgets it
+// soon. One with processes is in use.
+bool goes_away(UserManager& manager, const std::string& scope) {
+    try {
+        if (is_populated(manager.control_group(scope))) return false;
+    } catch (const sdbus::Error&) {
+        return true;  // gone in between
+    }
+    return manager.await_removal(scope);
 }
 
 std::string unit_path_of(const Proxy& manager, pid_t pid) {
@@ -217,10 +258,11 @@ std::string start_scope(const Scope& scope) {
     UserManager manager;
     return translated(what, [&] {
         try {
-            manager.start(scope, properties_of(scope, OomPolicy::ask));
+            start_with_properties(manager, scope);
         } catch (const sdbus::Error& error) {
-            if (error.getMessage().find("OOMPolicy") == std::string::npos) throw;
-            manager.start(scope, properties_of(scope, OomPolicy::leave));
+            if (kind_of(error.getName()) != ErrorKind::conflict || !goes_away(manager, scope.name))
+                throw;
+            start_with_properties(manager, scope);
         }
         return manager.control_group(scope.name);
     });

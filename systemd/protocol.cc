@@ -44,7 +44,8 @@ json to_json(const Scope& scope) {
     json value{{"name", scope.name},
                {"description", scope.description},
                {"slice", scope.slice},
-               {"pids", scope.pids}};
+               {"pids", scope.pids},
+               {"before", scope.before}};
     put(value, "memory_max", scope.memory_max);
     put(value, "tasks_max", scope.tasks_max);
     put(value, "cpu_quota_per_second_us", scope.cpu_quota_per_second_us);
@@ -57,6 +58,7 @@ Scope scope_from_json(const json& value) {
                 .description = reader.string("description"),
                 .slice = reader.string("slice"),
                 .pids = {},
+                .before = reader.strings("before"),
                 .memory_max = unsigned_from(value, "memory_max"),
                 .tasks_max = unsigned_from(value, "tasks_max"),
                 .cpu_quota_per_second_us = unsigned_from(value, "cpu_quota_per_second_us")};

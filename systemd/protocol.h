@@ -26,6 +26,7 @@ struct Scope final {
     std::string description;
     std::string slice;  // ends in .slice
     std::vector<pid_t> pids;
+    std::vector<std::string> before;  // units that are stopped first
     std::optional<std::uint64_t> memory_max;
     std::optional<std::uint64_t> tasks_max;
     std::optional<std::uint64_t> cpu_quota_per_second_us;
