@@ -1,7 +1,8 @@
-// Images that come in: pull and import (POST /images/create), load.
+// Images that come in and go out: pull and import (POST /images/create), load, save.
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/download.h"
 #include "api/parameters.h"
 #include "api/progress.h"
 #include "api/routes.h"
@@ -88,11 +89,34 @@ async::Task<> load(Call& call) {
     };
     co_await reply_with_progress_of_body(call, std::move(work));
 }
+
+async::Task<> reply_with_archive(Call& call, std::vector<std::string> names) {
+    http::Headers headers = common_headers();
+    headers.set("Content-Type", "application/x-tar");
+    DownloadWork work = [&call, names = std::move(names)](UniqueFd into, std::stop_token stop) {
+        return call.engine.images().save(names, std::move(into), std::move(stop));
+    };
+    co_await reply_with_download(call, std::move(headers), std::move(work));
+}
+
+async::Task<> save(Call& call) {
+    std::vector<std::string> names = call.query().all("names");
+    if (names.empty())
+        throw Error(ErrorKind::invalid, "no image was named: names=IMAGE, once for each image");
+    co_await reply_with_archive(call, std::move(names));
+}
+
+async::Task<> save_one(Call& call) {
+    std::vector<std::string> names{call.name};
+    co_await reply_with_archive(call, std::move(names));
+}
 }  // namespace
 
 void add_image_transfer_routes(Router& router) {
     router.add("POST", "/images/create", create);
     router.add("POST", "/images/load", load);
+    router.add("GET", "/images/get", save);
+    router.add("GET", "/images/{name...}/get", save_one);
 }
 
 }  // namespace berth::api

@@ -96,8 +96,8 @@ std::string_view to_string(EntryType type) {
     return "file";
 }
 
-TarReader::TarReader(Source& below, const TarLimits& limits)
-    : below_(below), limits_(limits), buffer_(kBlockSize, '\0') {}
+TarReader::TarReader(Source& below, const TarLimits& limits, TarTrace* trace)
+    : below_(below), limits_(limits), trace_(trace), buffer_(kBlockSize, '\0') {}
 
 // Makes at least `need` bytes available in the buffer; false when the stream ends before.
 bool TarReader::fill(std::size_t need) {
@@ -119,13 +119,15 @@ std::string_view TarReader::take_block() {
     if (!fill(kBlock)) throw Error(ErrorKind::invalid, "the archive is truncated");
     const std::string_view block = std::string_view(buffer_).substr(begin_, kBlock);
     begin_ += kBlock;
+    if (trace_ != nullptr) trace_->other(block);
     return block;
 }
 
 void TarReader::skip(std::uint64_t size) {
     while (size != 0) {
         if (!fill(1)) throw Error(ErrorKind::invalid, "the archive is truncated");
-        const std::uint64_t count = std::min<std::uint64_t>(size, end_ - begin_);
+        const std::size_t count = std::min<std::uint64_t>(size, end_ - begin_);
+        if (trace_ != nullptr) trace_->other(std::string_view(buffer_).substr(begin_, count));
         begin_ += count;
         size -= count;
     }
@@ -349,7 +351,7 @@ void TarReader::start_content(TarEntry& entry) {
     if (sparse_) {
         std::int64_t position = 0;
         std::uint64_t data = 0;
-        for (const Chunk& chunk : chunks_) {
+        for (const TarChunk& chunk : chunks_) {
             if (chunk.offset < position || chunk.size < 0 || chunk.offset > size_ ||
                 chunk.size > size_ - chunk.offset)
                 throw Error(ErrorKind::invalid, "malformed sparse map");
@@ -373,6 +375,7 @@ std::string_view TarReader::view_stored(std::uint64_t limit) {
     begin_ += count;
     stored_ -= count;
     logical_ += static_cast<std::int64_t>(count);
+    if (trace_ != nullptr) trace_->content(static_cast<std::int64_t>(count));
     return view;
 }
 
@@ -383,7 +386,7 @@ std::string_view TarReader::read_view() {
         ++chunk_;
     const bool in_data = chunk_ < chunks_.size() && logical_ >= chunks_[chunk_].offset;
     if (in_data) {
-        const Chunk& chunk = chunks_[chunk_];
+        const TarChunk& chunk = chunks_[chunk_];
         return view_stored(static_cast<std::uint64_t>(chunk.offset + chunk.size - logical_));
     }
     const std::int64_t hole_end = chunk_ < chunks_.size() ? chunks_[chunk_].offset : size_;
@@ -404,14 +407,23 @@ std::size_t TarReader::read(std::span<char> buffer) {
         if (view.data() != kZeros) {
             begin_ -= surplus;
             stored_ += surplus;
+            if (trace_ != nullptr) trace_->content(-static_cast<std::int64_t>(surplus));
         }
     }
     return count;
 }
 
+std::vector<TarChunk> TarReader::stored_chunks() const {
+    if (sparse_) return chunks_;
+    return {{0, size_}};
+}
+
 void TarReader::drain_archive() {
-    begin_ = end_ = 0;
-    drain(below_);
+    do {
+        if (trace_ != nullptr)
+            trace_->other(std::string_view(buffer_).substr(begin_, end_ - begin_));
+        begin_ = end_ = 0;
+    } while (fill(1));
 }
 
 }  // namespace berth::archive

@@ -23,26 +23,42 @@ struct TarLimits final {
     std::size_t max_sparse_chunks = 1U << 20;
 };
 
+/// A piece of a file's content that the archive stores; the rest are holes.
+struct TarChunk final {
+    std::int64_t offset = 0;
+    std::int64_t size = 0;
+};
+
+/// Sees every byte of the archive pass, in order: what a reader gave as content, and the others
+/// (headers, padding, content that nobody read).
+class TarTrace {
+  public:
+    TarTrace() = default;
+    TarTrace(const TarTrace&) = delete;
+    TarTrace& operator=(const TarTrace&) = delete;
+    virtual ~TarTrace() = default;
+    virtual void other(std::string_view bytes) = 0;
+    /// Negative for bytes that were given back.
+    virtual void content(std::int64_t count) = 0;
+};
+
 /// As a Source it reads the content of the current entry, holes as zeros.
 class TarReader final : public Source {
   public:
-    explicit TarReader(Source& below, const TarLimits& limits = {});
+    explicit TarReader(Source& below, const TarLimits& limits = {}, TarTrace* trace = nullptr);
     /// Skips what is left of the current entry and reads the next one; nothing at the end marker.
     /// The bytes behind the marker stay unread in the source below or in the reader's buffer.
     std::optional<TarEntry> next();
     std::size_t read(std::span<char> buffer) override;
     /// The next piece of the content without a copy; empty at its end. Valid until the next call.
     std::string_view read_view();
+    /// Where the stored bytes of the current entry's content belong.
+    std::vector<TarChunk> stored_chunks() const;
     /// Reads the rest of the stream below, as a digest over the whole stream needs.
     void drain_archive();
 
   private:
     using Records = tar_format::Records;
-    struct Chunk final {
-        std::int64_t offset = 0;
-        std::int64_t size = 0;
-    };
-
     bool fill(std::size_t need);
     std::string_view take_block();
     void skip(std::uint64_t size);
@@ -60,6 +76,7 @@ class TarReader final : public Source {
 
     Source& below_;
     TarLimits limits_;
+    TarTrace* trace_;
     std::string buffer_;  // [begin_, end_) is read but not used yet
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
@@ -69,11 +86,11 @@ class TarReader final : public Source {
     std::string current_ = "the first entry";  // for messages
     Records global_;                           // pax `g` records
 
-    std::uint64_t stored_ = 0;   // bytes of the current entry in the archive that are unread
-    std::uint64_t padding_ = 0;  // after them
-    std::int64_t logical_ = 0;   // position in the content, holes included
-    std::int64_t size_ = 0;      // of the content, holes included
-    std::vector<Chunk> chunks_;  // of a sparse entry
+    std::uint64_t stored_ = 0;      // bytes of the current entry in the archive that are unread
+    std::uint64_t padding_ = 0;     // after them
+    std::int64_t logical_ = 0;      // position in the content, holes included
+    std::int64_t size_ = 0;         // of the content, holes included
+    std::vector<TarChunk> chunks_;  // of a sparse entry
     std::size_t chunk_ = 0;
     bool sparse_ = false;
 };

@@ -66,6 +66,9 @@ class Images final {
     /// Reads a docker or OCI archive from `tar` (a pipe or file, blocking) to its end.
     async::Task<void> load(UniqueFd tar, LoadOutput output, ProgressSink sink,
                            std::stop_token stop);
+    /// Writes a docker and OCI archive of the images to `into` (blocking), "X" as `docker save X`.
+    /// Throws Error{not_found} before the first byte. `stop` cancels.
+    async::Task<void> save(std::vector<std::string> names, UniqueFd into, std::stop_token stop);
     /// A flat file system as one layer; the new image's digest.
     async::Task<std::string> import(UniqueFd tar, ImportRequest request, std::stop_token stop);
 

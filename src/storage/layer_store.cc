@@ -62,16 +62,36 @@ class StoppableSource final : public archive::Source {
 struct Unpacked final {
     std::int64_t size = 0;
     std::vector<std::string> skipped;
+    std::vector<ReplacedFile> replaced;
 };
 
-Unpacked unpack(archive::Source& tar, const archive::TarLimits& limits, BorrowedFd root,
-                const std::vector<UniqueFd>& lower) {
-    archive::TarReader reader(tar, limits);
-    LayerWriter writer(root, lower);
+nlohmann::json to_json(const std::vector<ReplacedFile>& replaced) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const ReplacedFile& file : replaced)
+        list.push_back({{"segments", file.segments}, {"path", file.path}});
+    return list;
+}
+
+std::vector<ReplacedFile> replaced_from(const nlohmann::json& record) {
+    std::vector<ReplacedFile> replaced;
+    for (const nlohmann::json& item : record.value("replaced", nlohmann::json::array())) {
+        const JsonReader reader(item, "replaced");
+        replaced.push_back(
+            {static_cast<std::uint64_t>(reader.integer("segments")), reader.string("path")});
+    }
+    return replaced;
+}
+
+Unpacked unpack(archive::Source& tar, const archive::TarLimits& limits,
+                const std::string& directory, BorrowedFd root, const std::vector<UniqueFd>& lower) {
+    TarRecorder recorder(directory);
+    archive::TarReader reader(tar, limits, &recorder);
+    LayerWriter writer(root, lower, recorder);
     while (const auto entry = reader.next()) writer.add(*entry, reader);
     reader.drain_archive();
     writer.finish();
-    return {writer.size(), writer.skipped()};
+    recorder.finish();
+    return {writer.size(), writer.skipped(), recorder.replaced()};
 }
 
 std::vector<UniqueFd> open_all(const std::vector<std::string>& paths) {
@@ -129,7 +149,9 @@ std::optional<Layer> LayerStore::find(const Digest& chain_id) const {
                      .diff_id = Digest::parse(reader.string("diff_id")),
                      .parent = parent.empty() ? std::nullopt : std::optional(Digest::parse(parent)),
                      .size = reader.integer("size"),
-                     .skipped = reader.strings("skipped")};
+                     .tar_size = reader.integer("tar_size"),
+                     .skipped = reader.strings("skipped"),
+                     .replaced = replaced_from(record)};
     } catch (Error& error) {
         throw error.while_("reading the record of layer {}", chain_id.short_hex());
     }
@@ -154,7 +176,9 @@ void LayerStore::write_record(const std::string& path, const Layer& layer) const
                                 {"diff_id", layer.diff_id.str()},
                                 {"parent", layer.parent ? layer.parent->str() : ""},
                                 {"size", layer.size},
-                                {"skipped", layer.skipped}};
+                                {"tar_size", layer.tar_size},
+                                {"skipped", layer.skipped},
+                                {"replaced", to_json(layer.replaced)}};
     replace_file(path + "/layer.json", dump_json(record), 0600, Durability::process);
 }
 
@@ -174,7 +198,7 @@ Layer LayerStore::apply(const ApplyRequest& request, archive::Source& tar,
     Unpacked unpacked;
     {
         archive::ReadAheadSource ahead(digesting);
-        unpacked = unpack(ahead, request.limits, root, lower);
+        unpacked = unpack(ahead, request.limits, temporary.path(), root, lower);
     }
     const Digest diff_id = digesting.digest();
     if (request.expected_diff_id && *request.expected_diff_id != diff_id)
@@ -185,7 +209,9 @@ Layer LayerStore::apply(const ApplyRequest& request, archive::Source& tar,
                 .diff_id = diff_id,
                 .parent = request.parent,
                 .size = unpacked.size,
-                .skipped = std::move(unpacked.skipped)};
+                .tar_size = static_cast<std::int64_t>(digesting.size()),
+                .skipped = std::move(unpacked.skipped),
+                .replaced = std::move(unpacked.replaced)};
     write_record(temporary.path(), layer);
     // One flush for the whole layer: fsync a file would cost a journal commit each.
     if (::syncfs(root.get()) < 0) throw_errno("syncing layer {}", layer.chain_id.short_hex());
@@ -197,6 +223,12 @@ Layer LayerStore::apply(const ApplyRequest& request, archive::Source& tar,
         throw_errno("putting layer {} in place", layer.chain_id.short_hex());
     }
     return layer;
+}
+
+std::unique_ptr<archive::Source> LayerStore::open_tar(const Digest& chain_id) const {
+    const auto layer = find(chain_id);
+    if (!layer) throw Error(ErrorKind::not_found, "no such layer: {}", chain_id.str());
+    return std::make_unique<TarReplay>(path_of(chain_id), layer->replaced);
 }
 
 void LayerStore::remove(const Digest& chain_id) const {

@@ -1,11 +1,12 @@
 // Image layers below DIR/layers, one directory a chain id: `<hex>/fs` holds the files in overlay's
-// own form (whiteouts as devices 0:0, opaque directories by user.overlay.opaque) and
-// `<hex>/layer.json` the record. Layers are immutable once they are there; they appear whole, by
-// rename. Synchronous and stateless between calls: any thread, several at a time. Runs as root of
-// the user namespace. Throws Error.
+// own form (whiteouts as devices 0:0, opaque directories by user.overlay.opaque),
+// `<hex>/tar.gz` what the archive had besides (tar_record.h) and `<hex>/layer.json` the record.
+// Layers are immutable once they are there; they appear whole, by rename. Synchronous and stateless
+// between calls: any thread, several at a time. Runs as root of the user namespace. Throws Error.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include "archive/stream.h"
 #include "archive/tar_reader.h"
 #include "base/digest.h"
+#include "storage/tar_record.h"
 
 namespace berth::storage {
 
@@ -21,8 +23,10 @@ struct Layer final {
     Digest chain_id;
     Digest diff_id;  // of the uncompressed tar
     std::optional<Digest> parent;
-    std::int64_t size = 0;             // content of all regular files, in bytes
-    std::vector<std::string> skipped;  // devices, which a user namespace cannot make
+    std::int64_t size = 0;               // content of all regular files, in bytes
+    std::int64_t tar_size = 0;           // of the uncompressed tar; 0 where it was not recorded
+    std::vector<std::string> skipped;    // devices, which a user namespace cannot make
+    std::vector<ReplacedFile> replaced;  // for open_tar()
 };
 
 /// sha256("PARENT DIFF"), or the diff id itself for a lowest layer.
@@ -47,6 +51,9 @@ class LayerStore final {
     /// layer in place, synced to disk. A layer that is there already is not replaced. Nothing of a
     /// failed or stopped one stays. Throws Error{invalid} for a bad archive, {cancelled} on stop.
     Layer apply(const ApplyRequest& request, archive::Source& tar, std::stop_token stop = {}) const;
+    /// The layer's archive, byte for byte as it was applied (uncompressed): its sha256 is the diff
+    /// id. Throws Error{not_found}.
+    std::unique_ptr<archive::Source> open_tar(const Digest& chain_id) const;
     /// The caller has made sure that nothing uses it. An absent layer is fine.
     void remove(const Digest& chain_id) const;
     /// The file directories of a layer and all below it, top first. Throws Error{not_found}.

@@ -93,8 +93,8 @@ void write_content(BorrowedFd file, bool sparse, archive::TarReader& content) {
 
 }  // namespace
 
-LayerWriter::LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower)
-    : root_(root), lowest_(lower.empty()), view_(stack(root, lower)) {}
+LayerWriter::LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower, TarRecorder& recorder)
+    : root_(root), recorder_(recorder), lowest_(lower.empty()), view_(stack(root, lower)) {}
 
 void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
     try {
@@ -187,7 +187,11 @@ void LayerWriter::clear(const Place& place) {
     const struct stat status = status_of(place);
     if (S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode)) forget(place.path);
     if (S_ISREG(status.st_mode) && status.st_nlink == 1) size_ -= status.st_size;
-    remove_at(place);
+    // The archive cannot be made again without what it brought and then replaced.
+    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+        recorder_.replace(place.parent, place.name, place.path);
+    else
+        remove_at(place);
 }
 
 void LayerWriter::forget(const std::string& path) {
@@ -234,6 +238,7 @@ void LayerWriter::add_file(const Place& place, const TarEntry& entry, const Attr
     }
     if (!fd) throw_errno("making the file");
     write_content(fd, entry.sparse, content);
+    recorder_.stored(place.path, content.stored_chunks());
     set_attributes(fd, attributes, place.path);
     size_ += entry.size;
 }

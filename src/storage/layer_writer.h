@@ -18,13 +18,15 @@
 #include "linux/mapped_ids.h"
 #include "storage/inode.h"
 #include "storage/layer_view.h"
+#include "storage/tar_record.h"
 
 namespace berth::storage {
 
 class LayerWriter final {
   public:
-    /// `lower`: the layers below, top first.
-    LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower);
+    /// `lower`: the layers below, top first. `recorder` learns where contents went; it outlives
+    /// this.
+    LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower, TarRecorder& recorder);
     /// Writes one entry; the content of a file is taken from `content`. Throws Error{invalid} for
     /// names that lead outside and for owners that the user namespace has no ids for.
     void add(const archive::TarEntry& entry, archive::TarReader& content);
@@ -62,6 +64,7 @@ class LayerWriter final {
     void forget_links();
 
     BorrowedFd root_;
+    TarRecorder& recorder_;
     bool lowest_;
     LayerView view_;  // this layer and those below
     linux_os::MappedIds users_ = linux_os::MappedIds::users();

@@ -12,6 +12,7 @@
 #include "image/import.h"
 #include "image/load.h"
 #include "image/reference.h"
+#include "image/save.h"
 
 namespace berth::engine {
 
@@ -137,6 +138,29 @@ async::Task<void> Images::load(UniqueFd tar, LoadOutput output, ProgressSink sin
     const std::vector<Digest> loaded =
         co_await state->deps.context.pool.run_on_thread("load", std::move(job));
     for (const Digest& id : loaded) state->publish(id.str(), "load", id.str());
+}
+
+async::Task<void> Images::save(std::vector<std::string> names, UniqueFd into,
+                               std::stop_token stop) {
+    ImageState* state = state_.get();
+    const auto file = std::make_shared<UniqueFd>(std::move(into));
+    auto job = [state, file, names = std::move(names), stop] {
+        const std::vector<image::SavedImage> plan = image::plan_save(*state->store, names);
+        std::vector<Digest> layers;
+        for (const image::SavedImage& saved : plan)
+            layers.insert(layers.end(), saved.image.chain_ids.begin(), saved.image.chain_ids.end());
+        const image::LayerLease lease = state->store->lease(std::move(layers));
+        archive::FdSink sink(*file);
+        image::save(*state->store, *state->archives, plan, sink, stop);
+        return plan;
+    };
+    const std::vector<image::SavedImage> saved =
+        co_await state->deps.context.pool.run_on_thread("save", std::move(job));
+    file->reset();
+    for (const image::SavedImage& each : saved) {
+        const std::string id = each.image.id.str();
+        state->publish(id, "save", id);
+    }
 }
 
 async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std::stop_token stop) {

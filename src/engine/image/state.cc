@@ -36,6 +36,20 @@ class StorageSink final : public image::LayerSink {
     const storage::LayerStore& layers_;
 };
 
+/// Gives their archives back. Any thread.
+class StorageArchives final : public image::LayerArchives {
+  public:
+    explicit StorageArchives(const storage::LayerStore& layers) : layers_(layers) {}
+
+    image::LayerArchive open(const Digest& chain_id) override {
+        const std::optional<storage::Layer> layer = layers_.find(chain_id);
+        return {layer ? layer->tar_size : 0, layers_.open_tar(chain_id)};
+    }
+
+  private:
+    const storage::LayerStore& layers_;
+};
+
 image::RegistrySettings registry_settings(const Settings& settings) {
     image::RegistrySettings registry;
     registry.mirrors = settings.registry_mirrors;
@@ -57,6 +71,7 @@ ImageState::ImageState(ImageDependencies dependencies) : deps(std::move(dependen
 void ImageState::load() {
     const Context& context = deps.context;
     layers = std::make_unique<StorageSink>(context.storage.layers);
+    archives = std::make_unique<StorageArchives>(context.storage.layers);
     store = std::make_unique<image::ImageStore>(context.settings.data_root);
     for (const std::string& note : store->open_notes()) log::warn("images: {}", note);
     apply_registry_settings();

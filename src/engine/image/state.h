@@ -11,6 +11,7 @@
 #include "engine/context.h"
 #include "engine/images.h"
 #include "engine/model/container_config.h"
+#include "image/layer_archives.h"
 #include "image/layer_sink.h"
 #include "image/pull.h"
 #include "image/store.h"
@@ -35,6 +36,7 @@ struct ImageState final {
 
     ImageDependencies deps;
     std::unique_ptr<image::LayerSink> layers;
+    std::unique_ptr<image::LayerArchives> archives;
     std::unique_ptr<image::ImageStore> store;
     std::shared_ptr<image::Puller> puller;  // a pull that runs keeps its own
     /// Containers made from an image; set by the engine.
