@@ -13,6 +13,7 @@
 #include "net/firewall.h"
 #include "net/ipam.h"
 #include "net/netlink.h"
+#include "net/sysctl.h"
 
 namespace berth::net {
 namespace {
@@ -26,18 +27,6 @@ struct TapAddresses final {
     Subnet v6 = Subnet::parse("fd00::100/64");
     IpAddress v6_gateway = IpAddress::parse("fd00::2");
 };
-
-enum class IfAbsent { fail, ignore };
-
-// /proc/sys/net shows the network namespace of the thread that opens the file.
-void write_sysctl(const std::string& name, std::string_view value, IfAbsent if_absent) {
-    const std::string path = "/proc/sys/net/" + name;
-    const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (!fd && if_absent == IfAbsent::ignore) return;
-    if (!fd) throw_errno("opening {}", path);
-    if (::write(fd.get(), value.data(), value.size()) < 0 && if_absent == IfAbsent::fail)
-        throw_errno("writing {} to {}", value, path);
-}
 
 void write_sysctls() {
     write_sysctl("ipv4/ip_forward", "1", IfAbsent::fail);
@@ -81,14 +70,19 @@ int mtu_of(const NetworkSpec& network) { return network.mtu > 0 ? network.mtu : 
 // In the container's network namespace, where the veth's peer lies already.
 void configure_interface(const Attachment& attachment) {
     const std::string& name = attachment.interface;
-    if (attachment.address_v6.empty())
+    if (attachment.address_v6.empty()) {
         write_sysctl("ipv6/conf/" + name + "/disable_ipv6", "1", IfAbsent::ignore);
+    } else {
+        // The engine says what the routes are; a neighbour must not.
+        write_sysctl("ipv6/conf/" + name + "/accept_ra", "0", IfAbsent::ignore);
+    }
     // Neighbours that remember the address with another MAC are told at once.
     write_sysctl("ipv4/conf/" + name + "/arp_notify", "1", IfAbsent::ignore);
     const unsigned index = link_index(name);
     NetlinkBatch batch;
     batch.set_up(link_index("lo"), "lo");
-    batch.add_address(index, Subnet::parse(attachment.address), IfExists::accept);
+    if (!attachment.address.empty())
+        batch.add_address(index, Subnet::parse(attachment.address), IfExists::accept);
     if (!attachment.address_v6.empty())
         batch.add_address(index, Subnet::parse(attachment.address_v6), IfExists::accept);
     batch.set_up(index, name);
@@ -97,6 +91,8 @@ void configure_interface(const Attachment& attachment) {
     if (attachment.default_route && !attachment.gateway_v6.empty())
         batch.add_default_route(index, IpAddress::parse(attachment.gateway_v6), IfExists::fail);
     batch.run();
+    for (const auto& [setting, value] : attachment.sysctls)
+        write_sysctl(setting, value, IfAbsent::fail);
 }
 
 void remove_link_if_there(const std::string& name) {
@@ -108,7 +104,9 @@ void remove_link_if_there(const std::string& name) {
 
 // Parsed before anything is made, so that a bad request changes nothing.
 void check_attachment(const Attachment& attachment) {
-    Subnet::parse(attachment.address);
+    if (attachment.address.empty() && attachment.address_v6.empty())
+        throw Error(ErrorKind::invalid, "an attachment without an address");
+    if (!attachment.address.empty()) Subnet::parse(attachment.address);
     if (!attachment.address_v6.empty()) Subnet::parse(attachment.address_v6);
     if (!attachment.gateway.empty()) IpAddress::parse(attachment.gateway);
     if (!attachment.gateway_v6.empty()) IpAddress::parse(attachment.gateway_v6);
@@ -116,6 +114,9 @@ void check_attachment(const Attachment& attachment) {
     if (attachment.interface.empty() || attachment.interface.size() > kMaxInterfaceName ||
         attachment.interface.find('/') != std::string::npos)
         throw Error(ErrorKind::invalid, "invalid interface name {}", attachment.interface);
+    for (const auto& [setting, value] : attachment.sysctls)
+        if (setting.find("..") != std::string::npos || setting.starts_with('/'))
+            throw Error(ErrorKind::invalid, "invalid setting {}", setting);
 }
 
 }  // namespace
@@ -229,6 +230,12 @@ void ContainerSide::set_loopback_up(BorrowedFd network_namespace) {
         batch.set_up(link_index("lo"), "lo");
         batch.run();
     });
+}
+
+bool ContainerSide::is_inside(const std::string& interface, BorrowedFd network_namespace) {
+    bool found = false;
+    thread_.run_in(network_namespace, [&] { found = link_index(interface) != 0; });
+    return found;
 }
 
 bool ContainerSide::is_attached(const Attachment& attachment) {

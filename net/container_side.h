@@ -33,6 +33,8 @@ class ContainerSide final {
     void set_loopback_up(BorrowedFd network_namespace);
     /// Is the interface of that attachment still there?
     bool is_attached(const Attachment& attachment);
+    /// Does the network namespace have an interface of that name?
+    bool is_inside(const std::string& interface, BorrowedFd network_namespace);
     /// Takes the interface away from a container that lives on. An absent one is fine.
     void remove_interface(const std::string& container, const std::string& network_id);
 

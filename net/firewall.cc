@@ -1,13 +1,15 @@
 #include "net/firewall.h"
 
+#include <fmt/ranges.h>
 #include <nftables/libnftables.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <memory>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "linux/spawn.h"
 
 namespace berth::net {
 namespace {
@@ -28,72 +30,94 @@ std::string run_nftables(const std::string& text) {
     return words.empty() ? "unknown failure" : words;
 }
 
-std::string masquerade_rules(const NetworkSpec& network) {
-    if (network.internal || !network.masquerade) return "";
-    std::string text;
-    if (!network.subnet.empty())
-        text += fmt::format("    ip saddr {} oifname != \"{}\" masquerade\n", network.subnet,
-                            network.bridge);
-    if (!network.subnet_v6.empty())
-        text += fmt::format("    ip6 saddr {} oifname != \"{}\" masquerade\n", network.subnet_v6,
-                            network.bridge);
-    return text;
+/// A named set; sets keep the number of rules that a packet passes the same for any number of
+/// networks.
+std::string set_text(const std::string& name, const std::string& type,
+                     const std::vector<std::string>& elements) {
+    std::string text = fmt::format("  set {} {{\n    {};\n", name, type);
+    if (!elements.empty())
+        text += fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", "));
+    return text + "  }\n";
 }
 
-std::string forward_rules(std::span<const NetworkSpec> networks, const std::string& uplink) {
-    std::string text;
-    for (const NetworkSpec& network : networks)
-        text += fmt::format("    iifname \"{0}\" oifname \"{0}\" accept\n", network.bridge);
-    // Networks are islands: what leaves one bridge may only go to the outside.
+struct Sets final {
+    std::vector<std::string> same;    // both ends of a path inside one network
+    std::vector<std::string> uplink;  // networks that may go to the outside
+    std::vector<std::string> v4, v6;  // subnets whose addresses the outside does not see
+};
+
+Sets sets_of(std::span<const NetworkSpec> networks) {
+    Sets sets;
     for (const NetworkSpec& network : networks) {
+        sets.same.push_back(fmt::format("\"{0}\" . \"{0}\"", network.bridge));
         if (network.internal) continue;
-        text += fmt::format("    iifname \"{0}\" oifname \"{1}\" accept\n", network.bridge, uplink);
+        sets.uplink.push_back(fmt::format("\"{}\"", network.bridge));
+        if (!network.masquerade) continue;
+        if (!network.subnet.empty()) sets.v4.push_back(network.subnet);
+        if (!network.subnet_v6.empty()) sets.v6.push_back(network.subnet_v6);
     }
-    return text;
+    return sets;
 }
 
 }  // namespace
 
 std::string ruleset(std::span<const NetworkSpec> networks, const std::string& uplink) {
-    std::string masquerade;
-    for (const NetworkSpec& network : networks) masquerade += masquerade_rules(network);
+    const Sets sets = sets_of(networks);
     // Adding before deleting makes the deletion work whether or not the table exists.
+    // Networks are islands: what leaves one bridge may only go to the outside.
     return fmt::format(
         "add table inet berth\n"
         "delete table inet berth\n"
         "table inet berth {{\n"
+        "{}{}{}{}"
         "  chain forward {{\n"
         "    type filter hook forward priority filter; policy drop;\n"
         "    ct state established,related accept\n"
-        "{}"
+        "    iifname . oifname @same accept\n"
+        "    iifname @uplink oifname \"{}\" accept\n"
         "  }}\n"
         "  chain postrouting {{\n"
         "    type nat hook postrouting priority srcnat; policy accept;\n"
-        "{}"
+        "    oifname \"{}\" ip saddr @masquerade4 masquerade\n"
+        "    oifname \"{}\" ip6 saddr @masquerade6 masquerade\n"
         "  }}\n"
         "}}\n",
-        forward_rules(networks, uplink), masquerade);
+        set_text("same", "type ifname . ifname", sets.same),
+        set_text("uplink", "type ifname", sets.uplink),
+        set_text("masquerade4", "type ipv4_addr; flags interval", sets.v4),
+        set_text("masquerade6", "type ipv6_addr; flags interval", sets.v6), uplink, uplink, uplink);
 }
 
 void apply_ruleset(const std::string& text) {
-    // In a child process: the pages that libnftables touches are several times what this process
-    // needs when idle, and they go with the child, which is in the caller's network namespace.
+    // In a program of its own: the pages that libnftables touches are several times what this
+    // process needs when idle. The child is in the network namespace of the calling thread.
+    Pipe rules = Pipe::make();
     Pipe words = Pipe::make();
-    const pid_t child = ::fork();
-    if (child < 0) throw_errno("starting a process for nftables");
-    if (child == 0) {
-        const std::string failure = run_nftables(text);
-        const auto length = static_cast<ssize_t>(failure.size());
-        const bool told = ::write(words.write.get(), failure.data(), failure.size()) == length;
-        ::_exit(failure.empty() && told ? 0 : 1);
-    }
+    linux_os::SpawnRequest request;
+    request.program = linux_os::find_own_program("berth-network");
+    request.arguments = {"berth-network", kLoadRulesVerb};
+    request.fds = {{rules.read, STDIN_FILENO}, {words.write, STDERR_FILENO}};
+    const linux_os::PidFd child = linux_os::spawn(request);
+    rules.read.reset();
     words.write.reset();
-    const std::string failure = read_all(words.read);
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    if (status != 0)
+    std::string failure;
+    try {
+        // It reads everything before it says anything.
+        write_all(rules.write, text);
+        rules.write.reset();
+        failure = read_all(words.read);
+    } catch (const Error& error) {
+        failure = error.message();
+    }
+    if (child.reap().code != 0)
         throw Error(ErrorKind::unavailable, "loading nftables rules: {}",
                     failure.empty() ? "the process for it died" : failure);
+}
+
+int load_rules_verb() {
+    const std::string failure = run_nftables(read_all(BorrowedFd(STDIN_FILENO)));
+    write_all(BorrowedFd(STDERR_FILENO), failure);
+    return failure.empty() ? 0 : 1;
 }
 
 }  // namespace berth::net

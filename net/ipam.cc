@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "base/error.h"
 
@@ -15,37 +14,6 @@ namespace {
 
 bool is_free(const Subnet& wanted, std::span<const Subnet> taken) {
     return std::ranges::none_of(taken, [&](const Subnet& other) { return other.overlaps(wanted); });
-}
-
-// The columns of one line of /proc/net/route.
-std::vector<std::string_view> split_fields(std::string_view line) {
-    std::vector<std::string_view> fields;
-    while (true) {
-        const auto start = line.find_first_not_of(" \t");
-        if (start == std::string_view::npos) return fields;
-        const auto end = std::min(line.find_first_of(" \t", start), line.size());
-        fields.push_back(line.substr(start, end - start));
-        line.remove_prefix(end);
-    }
-}
-
-// The kernel prints the address as it lies in memory: a hexadecimal number in network order.
-std::optional<std::uint32_t> parse_route_word(std::string_view digits) {
-    std::uint32_t word = 0;
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), word, 16);
-    if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-    return ntohl(word);
-}
-
-std::optional<Subnet> parse_route_line(std::string_view line, std::string_view ignored_interface) {
-    constexpr std::size_t kDestination = 1, kMask = 7;
-    const std::vector<std::string_view> fields = split_fields(line);
-    if (fields.size() <= kMask || fields[0] == ignored_interface) return std::nullopt;
-    const auto destination = parse_route_word(fields[kDestination]);
-    const auto mask = parse_route_word(fields[kMask]);
-    if (!destination || !mask || *mask == 0) return std::nullopt;
-    return Subnet{{Family::v4, *destination}, __builtin_popcount(*mask)};
 }
 
 }  // namespace
@@ -79,16 +47,12 @@ void check_no_overlap(const Subnet& wanted, std::span<const Subnet> used) {
         throw Error(ErrorKind::denied, "Pool overlaps with other one on this address space");
 }
 
-std::vector<Subnet> parse_host_routes(std::string_view proc_net_route,
-                                      std::string_view ignored_interface) {
-    std::vector<Subnet> routes;
-    while (!proc_net_route.empty()) {
-        const auto end = std::min(proc_net_route.find('\n'), proc_net_route.size());
-        if (const auto route = parse_route_line(proc_net_route.substr(0, end), ignored_interface))
-            routes.push_back(*route);
-        proc_net_route.remove_prefix(std::min(end + 1, proc_net_route.size()));
-    }
-    return routes;
+PoolSource unique_local_pool(std::string_view seed) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (const char c : seed) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    // fd, then 40 bits that differ from machine to machine (RFC 4193).
+    const Bits128 global = (Bits128{0xfd} << 40) | (hash & 0xff'ffff'ffff);
+    return {{{Family::v6, global << 80}, 48}, 64};
 }
 
 AddressPool::AddressPool(const Subnet& subnet, std::optional<Subnet> range,
@@ -136,6 +100,8 @@ void AddressPool::reserve(const IpAddress& address) {
     if (!taken_.insert(address.value).second)
         throw Error(ErrorKind::denied, "Address already in use");
 }
+
+void AddressPool::exclude(const IpAddress& address) { taken_.insert(address.value); }
 
 void AddressPool::adopt(const IpAddress& address) {
     taken_.insert(address.value);

@@ -30,10 +30,9 @@ Subnet pick_subnet(std::span<const PoolSource> sources, std::span<const Subnet> 
                    std::span<const Subnet> host_routes);
 /// Throws Error{denied} "Pool overlaps with other one on this address space".
 void check_no_overlap(const Subnet& wanted, std::span<const Subnet> used);
-/// The destinations in a text of the form of /proc/net/route, without default routes and without
-/// routes of `ignored_interface`; malformed lines are skipped.
-std::vector<Subnet> parse_host_routes(std::string_view proc_net_route,
-                                      std::string_view ignored_interface = "");
+/// A /48 of unique local addresses that is always the same for `seed` (the engine's id): where
+/// networks without an IPv6 subnet of their own get one, 64 bits each.
+PoolSource unique_local_pool(std::string_view seed);
 
 /// The addresses of one network. Given out serially; a released address is used again only after
 /// all others (the search goes on behind the last one given out, and wraps around).
@@ -45,6 +44,8 @@ class AddressPool final {
 
     const Subnet& subnet() const { return subnet_; }
     const IpAddress& gateway() const { return gateway_; }
+    /// Takes an address for something that is no container (a router, say).
+    void exclude(const IpAddress& address);
     /// Throws Error{unavailable} "no available IPv4 addresses on this network's address pools".
     IpAddress allocate();
     /// Takes one address. Throws Error{denied} "Address already in use", Error{invalid} when it is

@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "linux/message_socket.h"
+#include "net/firewall.h"
 #include "net/server.h"
 #include "net/user_stack.h"
 
@@ -128,8 +129,10 @@ int run() {
 }  // namespace
 }  // namespace berth::net
 
-int main() {
+int main(int count, char** arguments) {
     try {
+        if (count == 2 && std::string_view(arguments[1]) == berth::net::kLoadRulesVerb)
+            return berth::net::load_rules_verb();
         return berth::net::run();
     } catch (const std::exception& error) {
         berth::log::error("{}", error.what());

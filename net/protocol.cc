@@ -62,6 +62,7 @@ json json_of(const Attachment& a) {
             {"default_route", a.default_route},
             {"pid", a.pid},
             {"names", a.names},
+            {"sysctls", a.sysctls},
             {"links", a.links},
             {"dns", json_of(a.dns)}};
 }
@@ -84,6 +85,7 @@ Attachment attachment_from(const JsonReader& r) {
             .default_route = r.boolean("default_route", true),
             .pid = r.integer("pid"),
             .names = r.strings("names"),
+            .sysctls = r.string_map("sysctls"),
             .links = r.string_map("links"),
             .dns = dns_from(r.object("dns"))};
 }
@@ -170,6 +172,9 @@ struct RequestEncoder final {
                 {"gateway", r.gateway},        {"interface", r.interface},
                 {"gateway_v6", r.gateway_v6},  {"interface_v6", r.interface_v6}};
     }
+    json operator()(const Keep& r) const {
+        return {{"type", "keep"}, {"networks", r.networks}, {"containers", r.containers}};
+    }
     json operator()(const Publish& r) const {
         return {{"type", "publish"},
                 {"container", r.ports.container},
@@ -193,6 +198,7 @@ Request request_from(const JsonReader& r) {
     if (type == "set_default_route")
         return SetDefaultRoute{r.string("container"), r.string("gateway"), r.string("interface"),
                                r.string("gateway_v6"), r.string("interface_v6")};
+    if (type == "keep") return Keep{r.strings("networks"), r.strings("containers")};
     if (type == "publish") return Publish{{r.string("container"), bindings_from(r)}};
     if (type == "unpublish") return Unpublish{r.string("container")};
     if (type == "state") return GetState{};

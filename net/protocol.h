@@ -73,6 +73,8 @@ struct Attachment final {
     /// What others on this network call the container (name, aliases, short id). Not empty exactly
     /// on user-defined networks, whose containers are served DNS at 127.0.0.11.
     std::vector<std::string> names;
+    /// Settings of the interface inside the container: "ipv4/conf/IFNAME/log_martians" -> "1".
+    std::map<std::string, std::string> sysctls;
     /// Names that only this container sees, and the name on this network that they stand for.
     std::map<std::string, std::string> links;
     DnsSettings dns;  // the same in all attachments of a container
@@ -138,10 +140,15 @@ struct Publish final {
 struct Unpublish final {
     std::string container;
 };
+/// All that the engine knows: other networks, attachments and ports are of a life that it does not
+/// remember, and go.
+struct Keep final {
+    std::vector<std::string> networks, containers;  // ids
+};
 struct GetState final {};
 
 using Request = std::variant<EnsureNetwork, RemoveNetwork, Attach, Loopback, Detach,
-                             SetDefaultRoute, Publish, Unpublish, GetState>;
+                             SetDefaultRoute, Keep, Publish, Unpublish, GetState>;
 
 struct NumberedRequest final {
     std::int64_t seq = 0;

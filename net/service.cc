@@ -20,6 +20,11 @@ BorrowedFd only_descriptor(const std::vector<UniqueFd>& fds) {
     return fds.front();
 }
 
+bool is_same_interface(const Attachment& a, const Attachment& b) {
+    return a.interface == b.interface && a.address == b.address && a.address_v6 == b.address_v6 &&
+           a.mac == b.mac;
+}
+
 std::string short_id(const std::string& id) { return id.substr(0, 12); }
 
 }  // namespace
@@ -106,6 +111,7 @@ std::string Service::answer(const NumberedRequest& numbered, const std::vector<U
     if (const auto* r = std::get_if<Detach>(&request)) detach(*r);
     if (const auto* r = std::get_if<SetDefaultRoute>(&request))
         side_.set_default_route(*r, only_descriptor(fds));
+    if (const auto* r = std::get_if<Keep>(&request)) keep(*r);
     if (const auto* r = std::get_if<Unpublish>(&request)) unpublish(r->container);
     if (const auto* r = std::get_if<Publish>(&request))
         return encode_bindings_reply(seq, publish(r->ports));
@@ -167,9 +173,16 @@ void Service::remove_network(const std::string& id) {
 
 void Service::attach(const Attachment& attachment, BorrowedFd network_namespace) {
     const NetworkSpec& target = network(attachment.network_id);
-    side_.attach(target, attachment, network_namespace);
-    std::erase_if(attachments_, [&](const Attachment& known) {
-        return known.container == attachment.container && known.network_id == attachment.network_id;
+    const auto known = std::ranges::find_if(attachments_, [&](const Attachment& other) {
+        return other.container == attachment.container &&
+               other.network_id == attachment.network_id && is_same_interface(other, attachment);
+    });
+    // Told again: names changed, or the engine goes over what a new network process has.
+    const bool stands = known != attachments_.end() && side_.is_attached(attachment) &&
+                        side_.is_inside(attachment.interface, network_namespace);
+    if (!stands) side_.attach(target, attachment, network_namespace);
+    std::erase_if(attachments_, [&](const Attachment& other) {
+        return other.container == attachment.container && other.network_id == attachment.network_id;
     });
     attachments_.push_back(attachment);
     changed_ = true;
@@ -182,6 +195,22 @@ void Service::detach(const Detach& request) {
     drop_attachments([&](const Attachment& known) {
         return known.container == request.container && known.network_id == request.network_id;
     });
+    changed_ = true;
+}
+
+void Service::keep(const Keep& wanted) {
+    const auto is_gone = [](const std::vector<std::string>& ids, const std::string& id) {
+        return std::ranges::find(ids, id) == ids.end();
+    };
+    std::vector<std::string> containers, networks;
+    for (const auto& [container, published] : published_)
+        if (is_gone(wanted.containers, container)) containers.push_back(container);
+    for (const std::string& container : containers) unpublish(container);
+    drop_attachments(
+        [&](const Attachment& known) { return is_gone(wanted.containers, known.container); });
+    for (const NetworkSpec& spec : networks_)
+        if (is_gone(wanted.networks, spec.id)) networks.push_back(spec.id);
+    for (const std::string& id : networks) remove_network(id);
     changed_ = true;
 }
 

@@ -40,6 +40,7 @@ class Service final {
     void remove_network(const std::string& id);
     void attach(const Attachment& attachment, BorrowedFd network_namespace);
     void detach(const Detach& request);
+    void keep(const Keep& wanted);
     std::vector<PortBinding> publish(const PublishedPorts& ports);
     void unpublish(const std::string& container);
     NetworkState state() const;

@@ -59,16 +59,27 @@ TEST(Pools, OverlapHasDockersText) {
     check_no_overlap(Subnet::parse("10.2.0.0/16"), used);
 }
 
-TEST(HostRoutes, AreReadFromProcWithoutTheDefaultRoute) {
-    const char* text =
-        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-        "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
-        "eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
-        "docker0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
-        "garbage\n";
-    const std::vector<Subnet> routes = parse_host_routes(text, "docker0");
-    ASSERT_EQ(routes.size(), 1U);
-    EXPECT_EQ(routes[0].str(), "172.17.0.0/16");
+TEST(Pools, UniqueLocalNetworksAreTheSameForTheSameEngine) {
+    const PoolSource pool = unique_local_pool("engine");
+    EXPECT_EQ(pool.base, unique_local_pool("engine").base);
+    EXPECT_NE(pool.base, unique_local_pool("another").base);
+    EXPECT_TRUE(Subnet::parse("fd00::/8").contains(pool.base.address));
+    const std::vector used{pick_subnet(std::vector{pool}, {}, {})};
+    EXPECT_EQ(used[0].prefix, 64);
+    EXPECT_FALSE(pick_subnet(std::vector{pool}, used, {}).overlaps(used[0]));
+}
+
+TEST(AddressPool, AnExcludedAddressIsNeverGivenOut) {
+    AddressPool pool(Subnet::parse("10.0.0.0/29"));
+    pool.exclude(IpAddress::parse("10.0.0.2"));
+    EXPECT_EQ(pool.allocate().str(), "10.0.0.3");
+}
+
+TEST(AddressPool, GivesIpv6AddressesSerially) {
+    AddressPool pool(Subnet::parse("fd00:1::/64"));
+    EXPECT_EQ(pool.gateway().str(), "fd00:1::1");
+    EXPECT_EQ(pool.allocate().str(), "fd00:1::2");
+    EXPECT_EQ(pool.with_prefix(pool.allocate()).str(), "fd00:1::3/64");
 }
 
 TEST(AddressPool, GivesSeriallyBehindTheGateway) {

@@ -30,7 +30,12 @@ Attachment some_attachment() {
             .address_v6 = "fd01::2/64",
             .gateway_v6 = "fd01::1",
             .mac = "02:42:ac:11:00:02",
-            .default_route = false};
+            .default_route = false,
+            .pid = 7,
+            .names = {"web", "alias"},
+            .sysctls = {{"ipv4/conf/eth1/log_martians", "1"}},
+            .links = {{"db", "postgres"}},
+            .dns = {{"1.1.1.1"}, {"example.org"}, {"ndots:2"}}};
 }
 
 PortBinding some_binding() {
@@ -51,6 +56,12 @@ TEST(Protocol, RequestsRoundTrip) {
     EXPECT_TRUE(round_trip(Detach{"c1", "abc", true}).remove_interface);
     EXPECT_EQ(round_trip(Publish{{"c1", {some_binding()}}}).ports.bindings[0], some_binding());
     EXPECT_EQ(round_trip(Unpublish{"c1"}).container, "c1");
+    const Keep keep = round_trip(Keep{{"abc"}, {"c1"}});
+    EXPECT_EQ(keep.networks, std::vector<std::string>{"abc"});
+    EXPECT_EQ(keep.containers, std::vector<std::string>{"c1"});
+    const auto route = round_trip(SetDefaultRoute{"c1", "172.17.0.1", "eth1", "", ""});
+    EXPECT_EQ(route.gateway, "172.17.0.1");
+    EXPECT_EQ(route.interface, "eth1");
     round_trip(Loopback{});
     round_trip(GetState{});
 }
