@@ -129,6 +129,31 @@ std::vector<Hook> read_hooks(const JsonReader& object, std::string_view key) {
     return hooks;
 }
 
+std::vector<DeviceRate> read_rates(const JsonReader& object, std::string_view list,
+                                   std::string_view key) {
+    std::vector<DeviceRate> rates;
+    for (const JsonReader& entry : object.objects(list))
+        rates.push_back({entry.integer("major"), entry.integer("minor"), large_number(entry, key)});
+    return rates;
+}
+
+void read_block_io(const JsonReader& object, Resources& resources) {
+    resources.blkio_weight = optional_number<std::uint16_t>(object, "weight");
+    resources.weight_devices = read_rates(object, "weightDevice", "weight");
+    resources.read_bps = read_rates(object, "throttleReadBpsDevice", "rate");
+    resources.write_bps = read_rates(object, "throttleWriteBpsDevice", "rate");
+    resources.read_iops = read_rates(object, "throttleReadIOPSDevice", "rate");
+    resources.write_iops = read_rates(object, "throttleWriteIOPSDevice", "rate");
+}
+
+void read_rdma(const JsonReader& object, Resources& resources) {
+    for (const auto& [device, ignored] : object.value().items()) {
+        const JsonReader limit = object.object(device);
+        resources.rdma[device] = {optional_number<std::uint32_t>(limit, "hcaHandles"),
+                                  optional_number<std::uint32_t>(limit, "hcaObjects")};
+    }
+}
+
 Resources read_resources(const JsonReader& object) {
     Resources resources;
     const JsonReader memory = object.object("memory");
@@ -139,11 +164,15 @@ Resources read_resources(const JsonReader& object) {
     resources.cpu_shares = optional_number<std::uint64_t>(cpu, "shares");
     resources.cpu_quota = cpu.optional_integer("quota");
     resources.cpu_period = optional_number<std::uint64_t>(cpu, "period");
+    resources.cpu_burst = optional_number<std::uint64_t>(cpu, "burst");
     resources.cpu_idle = cpu.optional_integer("idle");
     resources.cpuset_cpus = cpu.string("cpus");
     resources.cpuset_mems = cpu.string("mems");
     resources.pids_limit = object.object("pids").optional_integer("limit");
-    resources.blkio_weight = optional_number<std::uint16_t>(object.object("blockIO"), "weight");
+    read_block_io(object.object("blockIO"), resources);
+    for (const JsonReader& limit : object.objects("hugepageLimits"))
+        resources.hugepage_limits[limit.string("pageSize")] = large_number(limit, "limit");
+    if (object.has("rdma")) read_rdma(object.object("rdma"), resources);
     resources.unified = object.string_map("unified");
     return resources;
 }

@@ -97,6 +97,19 @@ struct Device final {
     std::optional<gid_t> gid;
 };
 
+/// A block device's weight, or bytes or operations a second.
+struct DeviceRate final {
+    std::int64_t major = 0;
+    std::int64_t minor = 0;
+    std::uint64_t rate = 0;
+    bool operator==(const DeviceRate&) const = default;
+};
+
+struct RdmaLimit final {
+    std::optional<std::uint32_t> handles;
+    std::optional<std::uint32_t> objects;
+};
+
 struct Resources final {
     std::optional<std::int64_t> memory_limit;        // bytes, -1 unlimited
     std::optional<std::int64_t> memory_reservation;  // bytes
@@ -104,12 +117,17 @@ struct Resources final {
     std::optional<std::uint64_t> cpu_shares;
     std::optional<std::int64_t> cpu_quota;  // microseconds
     std::optional<std::uint64_t> cpu_period;
+    std::optional<std::uint64_t> cpu_burst;  // microseconds
     std::optional<std::int64_t> cpu_idle;
     std::string cpuset_cpus;
     std::string cpuset_mems;
-    std::optional<std::int64_t> pids_limit;  // <= 0: unlimited
-    std::optional<std::uint16_t> blkio_weight;
-    std::map<std::string, std::string> unified;  // cgroup v2 file -> text
+    std::optional<std::int64_t> pids_limit;     // <= 0: unlimited
+    std::optional<std::uint16_t> blkio_weight;  // 10..1000
+    std::vector<DeviceRate> weight_devices;
+    std::vector<DeviceRate> read_bps, write_bps, read_iops, write_iops;  // rate 0: unlimited
+    std::map<std::string, std::uint64_t> hugepage_limits;                // "2MB" -> bytes
+    std::map<std::string, RdmaLimit> rdma;                               // by device
+    std::map<std::string, std::string> unified;                          // cgroup v2 file -> text
 };
 
 struct Hook final {

@@ -66,6 +66,34 @@ json hooks_json(const std::vector<Hook>& hooks) {
     return list;
 }
 
+json rates_json(const std::vector<DeviceRate>& rates, const char* key) {
+    json list = json::array();
+    for (const DeviceRate& entry : rates)
+        list.push_back({{"major", entry.major}, {"minor", entry.minor}, {key, entry.rate}});
+    return list;
+}
+
+json block_io_json(const Resources& resources) {
+    json object = json::object();
+    put(object, "weight", resources.blkio_weight);
+    put(object, "weightDevice", rates_json(resources.weight_devices, "weight"));
+    put(object, "throttleReadBpsDevice", rates_json(resources.read_bps, "rate"));
+    put(object, "throttleWriteBpsDevice", rates_json(resources.write_bps, "rate"));
+    put(object, "throttleReadIOPSDevice", rates_json(resources.read_iops, "rate"));
+    put(object, "throttleWriteIOPSDevice", rates_json(resources.write_iops, "rate"));
+    return object;
+}
+
+json rdma_json(const std::map<std::string, RdmaLimit>& limits) {
+    json object = json::object();
+    for (const auto& [device, limit] : limits) {
+        json& entry = object[device] = json::object();
+        put(entry, "hcaHandles", limit.handles);
+        put(entry, "hcaObjects", limit.objects);
+    }
+    return object;
+}
+
 json resources_json(const Resources& resources) {
     json object = json::object();
     json memory = json::object();
@@ -77,12 +105,16 @@ json resources_json(const Resources& resources) {
     put(cpu, "shares", resources.cpu_shares);
     put(cpu, "quota", resources.cpu_quota);
     put(cpu, "period", resources.cpu_period);
+    put(cpu, "burst", resources.cpu_burst);
     put(cpu, "idle", resources.cpu_idle);
     put(cpu, "cpus", resources.cpuset_cpus);
     put(cpu, "mems", resources.cpuset_mems);
     put(object, "cpu", std::move(cpu));
     if (resources.pids_limit) object["pids"] = {{"limit", *resources.pids_limit}};
-    if (resources.blkio_weight) object["blockIO"] = {{"weight", *resources.blkio_weight}};
+    put(object, "blockIO", block_io_json(resources));
+    for (const auto& [size, limit] : resources.hugepage_limits)
+        object["hugepageLimits"].push_back({{"pageSize", size}, {"limit", limit}});
+    put(object, "rdma", rdma_json(resources.rdma));
     put(object, "unified", json(resources.unified));
     return object;
 }

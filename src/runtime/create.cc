@@ -80,14 +80,23 @@ Creation begin(const Settings& settings, const Arguments& arguments) {
     return creation;
 }
 
-void enter_cgroup(Creation& creation, const Settings& settings) {
-    if (!settings.uses_cgroups || creation.spec.linux_part.cgroups_path.empty()) return;
-    creation.cgroup = linux_os::Cgroup::open_or_make(
-        cgroup_path(creation.spec.linux_part.cgroups_path, creation.state.id));
-    if (!creation.cgroup) return;
+/// Makes the cgroup and limits it before anybody is inside. Without one everything works but the
+/// limits, so only a specification without limits goes on.
+void make_cgroup(Creation& creation, const Settings& settings) {
+    const oci::Linux& part = creation.spec.linux_part;
+    if (!settings.uses_cgroups || part.cgroups_path.empty()) return;
+    const std::string path = cgroup_path(part.cgroups_path, creation.state.id);
+    const auto writes = cgroup_settings(part.resources);
+    creation.cgroup = linux_os::Cgroup::make(path);
+    if (!creation.cgroup) {
+        if (!writes.empty())
+            throw Error(ErrorKind::unavailable,
+                        "linux.resources: cgroup {} cannot be made: none is delegated", path);
+        return;
+    }
     creation.state.cgroup = creation.cgroup->directory();
-    for (const auto& [file, text] : cgroup_settings(creation.spec.linux_part.resources))
-        creation.cgroup->write(file, text);
+    creation.plan.own_cgroup = true;
+    creation.cgroup->apply(writes);
 }
 
 void set_oom_score(const oci::Spec& spec) {
@@ -112,6 +121,25 @@ void make_time_namespace(Creation& creation) {
         text += fmt::format("{} {} {}\n", clock, offset.secs, offset.nanosecs);
     write_all(open_file("/proc/self/timens_offsets", O_WRONLY), text);
     creation.plan.new_namespaces &= ~static_cast<std::uint64_t>(CLONE_NEWTIME);
+}
+
+/// With a cgroup that nobody asked limits of, entering it may fail: one whose common ancestor with
+/// ours is not writable (no delegation) is given up.
+Launched launch_in_cgroup(Creation& creation, LaunchRequest& request) {
+    if (!creation.cgroup) return launch(request);
+    request.cgroup = creation.cgroup->fd();
+    try {
+        return launch(request);
+    } catch (const Error& error) {
+        const bool refused = error.errno_value() == EACCES || error.errno_value() == EOPNOTSUPP;
+        if (!refused || !cgroup_settings(creation.spec.linux_part.resources).empty()) throw;
+    }
+    creation.cgroup->remove();
+    creation.cgroup.reset();
+    creation.state.cgroup.clear();
+    creation.plan.own_cgroup = false;
+    request.cgroup = {};
+    return launch(request);
 }
 
 UniqueFd connect_console(const Options& options, const oci::Spec& spec) {
@@ -155,7 +183,7 @@ void build(Creation& creation, const Settings& settings, const Arguments& argume
     if (creation.spec.linux_part.seccomp)
         child.seccomp =
             obtain_seccomp(*creation.spec.linux_part.seccomp, settings.root + "/seccomp");
-    enter_cgroup(creation, settings);
+    make_cgroup(creation, settings);
     set_oom_score(creation.spec);
     make_time_namespace(creation);
     // Unprivileged writers of id maps need to see the child as their own; it becomes
@@ -166,9 +194,8 @@ void build(Creation& creation, const Settings& settings, const Arguments& argume
     LaunchRequest request;
     request.new_namespaces = creation.plan.new_namespaces;
     request.joins = creation.plan.joins;
-    if (creation.cgroup) request.cgroup = creation.cgroup->fd();
     request.body = [&child](BorrowedFd channel) { run_child(child, channel); };
-    creation.launched = launch(request);
+    creation.launched = launch_in_cgroup(creation, request);
     creation.state.pid = creation.launched->process.pid();
     creation.state.start_time = linux_os::process_start_time(creation.state.pid).value_or(0);
     serve_child(creation);

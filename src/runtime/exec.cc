@@ -99,6 +99,24 @@ void wait_until_executed(const Launched& launched) {
     if (!std::holds_alternative<Closed>(last)) throw_unexpected(last);
 }
 
+/// The container may have moved its processes down and passed controllers on (systemd does): then
+/// nobody enters its own cgroup any more, and that of process 1 is taken.
+Launched launch_in_cgroup(LaunchRequest& request, const ContainerState& state) {
+    try {
+        return launch(request);
+    } catch (const Error& error) {
+        if (!request.cgroup || error.errno_value() != EBUSY) throw;
+    }
+    const std::string text = read_file(fmt::format("/proc/{}/cgroup", state.pid));
+    const auto at = text.rfind("0::");
+    if (at == std::string::npos) throw Error(ErrorKind::internal, "process 1 has no cgroup");
+    const std::string path = text.substr(at + 3, text.find('\n', at) - at - 3);
+    const auto cgroup = linux_os::Cgroup::open(linux_os::Cgroup::hierarchy().value_or("") + path);
+    if (!cgroup) throw Error(ErrorKind::not_found, "cgroup {} of process 1 is gone", path);
+    request.cgroup = cgroup->fd();
+    return launch(request);
+}
+
 }  // namespace
 
 int exec(const Settings& settings, const Arguments& arguments) {
@@ -131,7 +149,7 @@ int exec(const Settings& settings, const Arguments& arguments) {
     for (unsigned number = 0; number < child.preserved_fds; ++number)
         request.kept->push_back(BorrowedFd(static_cast<int>(3 + number)));
     request.body = [&child](BorrowedFd channel) { run_exec_child(child, channel); };
-    Launched launched = launch(request);
+    Launched launched = launch_in_cgroup(request, state);
     try {
         wait_until_executed(launched);
         if (options.has("pid-file"))

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -66,8 +67,11 @@ void report(BorrowedFd channel, const ChannelMessage& message) noexcept {
 }
 
 // These two run in the child: an exception must never unwind into the parent's code there.
-[[noreturn]] void run_body(const LaunchRequest& request, BorrowedFd channel) noexcept {
+[[noreturn]] void run_body(const LaunchRequest& request, std::uint64_t late_namespaces,
+                           BorrowedFd channel) noexcept {
     try {
+        if (late_namespaces != 0 && ::unshare(static_cast<int>(late_namespaces)) < 0)
+            throw_errno("making a cgroup namespace");
         request.body(channel);
     } catch (const Error& error) {
         report(channel, failure_of(error));
@@ -77,23 +81,13 @@ void report(BorrowedFd channel, const ChannelMessage& message) noexcept {
     ::_exit(1);
 }
 
-linux_os::Cloned clone_into(std::uint64_t flags, BorrowedFd cgroup) {
-    try {
-        return linux_os::clone_process({flags, cgroup});
-    } catch (const Error& error) {
-        // Writable, but its common ancestor with ours is not: no delegation, so no cgroup.
-        if (!cgroup || (error.errno_value() != EACCES && error.errno_value() != EOPNOTSUPP)) throw;
-        return linux_os::clone_process({flags, BorrowedFd{}});
-    }
-}
-
 [[noreturn]] void run_stage(const LaunchRequest& request, BorrowedFd channel) noexcept {
     try {
         join_all(request);
         if (request.kept) close_all_but(*request.kept, channel);
         const linux_os::Cloned cloned =
             linux_os::clone_process({request.new_namespaces | CLONE_PARENT, BorrowedFd{}});
-        if (cloned.pid == 0) run_body(request, channel);
+        if (cloned.pid == 0) run_body(request, 0, channel);
         report(channel, Forked{cloned.pid});
         ::_exit(0);
     } catch (const Error& error) {
@@ -109,11 +103,16 @@ linux_os::Cloned clone_into(std::uint64_t flags, BorrowedFd cgroup) {
 Launched launch(const LaunchRequest& request) {
     auto [ours, theirs] = linux_os::message_socket_pair();
     const bool needs_stage = request.join_process || !request.joins.empty();
-    linux_os::Cloned cloned = clone_into(needs_stage ? 0 : request.new_namespaces, request.cgroup);
+    // The kernel roots a new cgroup namespace at the parent's cgroup, not at the one that the same
+    // clone enters: it is made a moment later. A stage is inside already when it clones.
+    const std::uint64_t late =
+        request.cgroup && !needs_stage ? request.new_namespaces & CLONE_NEWCGROUP : 0;
+    const std::uint64_t flags = needs_stage ? 0 : request.new_namespaces & ~late;
+    linux_os::Cloned cloned = linux_os::clone_process({flags, request.cgroup});
     if (cloned.pid == 0) {
         ours.reset();
         if (needs_stage) run_stage(request, theirs);
-        run_body(request, theirs);
+        run_body(request, late, theirs);
     }
     theirs.reset();
     linux_os::PidFd child(cloned.pid, std::move(cloned.pidfd));

@@ -64,7 +64,7 @@ int update(const Settings& settings, const Arguments& arguments) {
     if (options.has("pids-limit")) resources.pids_limit = options.number("pids-limit");
     if (options.has("blkio-weight"))
         resources.blkio_weight = static_cast<std::uint16_t>(*options.number("blkio-weight"));
-    for (const auto& [file, text] : cgroup_settings(resources)) target.cgroup.write(file, text);
+    target.cgroup.apply(cgroup_settings(resources));
     return 0;
 }
 

@@ -40,6 +40,7 @@ struct Plan final {
     bool makes_devices = true;
     std::vector<oci::Device> devices;  // Docker's six and those of the specification
     std::uint64_t root_propagation = 0;
+    bool own_cgroup = false;  // set by create, once there is one
 
     bool creates(std::uint64_t flag) const { return (new_namespaces & flag) != 0; }
     bool joins_type(std::string_view type) const;

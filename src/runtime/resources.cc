@@ -3,52 +3,145 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
 
 namespace berth::runtime {
 namespace {
 
+using linux_os::CgroupWrite;
+using Writes = std::vector<CgroupWrite>;
+
+void add(Writes& writes, std::string file, std::string text) {
+    writes.push_back({std::move(file), std::move(text), "", CgroupWrite::Absent::refused});
+}
+
+void add_if_there(Writes& writes, std::string file, std::string text) {
+    writes.push_back({std::move(file), std::move(text), "", CgroupWrite::Absent::ignored});
+}
+
 std::string limit_text(std::int64_t value) { return value < 0 ? "max" : std::to_string(value); }
 
-/// cpu.weight 1..10000 from shares 2..262144, as runc and crun count.
+/// cpu.weight 1..10000 from shares 2..262144: a curve through both ends on which the defaults, 1024
+/// and 100, meet as well.
 std::uint64_t weight_of_shares(std::uint64_t shares) {
-    const std::uint64_t bounded = std::clamp<std::uint64_t>(shares, 2, 262144);
-    return 1 + ((bounded - 2) * 9999) / 262142;
+    if (shares <= 2) return 1;
+    if (shares >= 262144) return 10000;
+    const double log = std::log2(static_cast<double>(shares));
+    const double exponent = (log * log + 125 * log) / 612.0 - 7.0 / 34.0;
+    return static_cast<std::uint64_t>(std::ceil(std::pow(10, exponent)));
+}
+
+/// io.weight 1..10000 from 10..1000.
+std::uint64_t io_weight(std::uint64_t weight) {
+    return 1 + (std::clamp<std::uint64_t>(weight, 10, 1000) - 10) * 9999 / 990;
+}
+
+/// The specification counts memory and swap together, version 2 swap alone.
+std::optional<std::int64_t> swap_limit(const oci::Resources& resources) {
+    const std::int64_t memory = resources.memory_limit.value_or(0);
+    const std::int64_t both = resources.memory_swap.value_or(0);
+    if (both < 0 || (both == 0 && memory < 0)) return -1;
+    if (both == 0) return std::nullopt;
+    if (memory <= 0)
+        throw Error(ErrorKind::invalid,
+                    "linux.resources.memory: a swap limit needs a memory limit");
+    if (both < memory)
+        throw Error(ErrorKind::invalid,
+                    "linux.resources.memory: swap {} counts memory too and is below its limit {}",
+                    both, memory);
+    return both - memory;
+}
+
+void add_memory(const oci::Resources& resources, Writes& writes) {
+    if (const auto swap = swap_limit(resources)) {
+        // A kernel without swap accounting has no such file; then "none" and "all" are the same.
+        if (*swap <= 0)
+            add_if_there(writes, "memory.swap.max", limit_text(*swap));
+        else
+            add(writes, "memory.swap.max", limit_text(*swap));
+    }
+    if (resources.memory_limit.value_or(0) != 0)
+        add(writes, "memory.max", limit_text(*resources.memory_limit));
+    if (resources.memory_reservation.value_or(0) != 0)
+        add(writes, "memory.low", limit_text(*resources.memory_reservation));
+}
+
+void add_cpu(const oci::Resources& resources, Writes& writes) {
+    // An idle cgroup has no weight: the kernel refuses to write one.
+    if (resources.cpu_idle && *resources.cpu_idle == 0) add(writes, "cpu.idle", "0");
+    if (resources.cpu_shares.value_or(0) != 0)
+        add(writes, "cpu.weight", std::to_string(weight_of_shares(*resources.cpu_shares)));
+    if (resources.cpu_idle && *resources.cpu_idle != 0)
+        add(writes, "cpu.idle", std::to_string(*resources.cpu_idle));
+    if (resources.cpu_quota.value_or(0) != 0 || resources.cpu_period.value_or(0) != 0) {
+        // The kernel's burst may not exceed a quota that is only now made smaller.
+        if (resources.cpu_burst) add_if_there(writes, "cpu.max.burst", "0");
+        const std::int64_t quota = resources.cpu_quota.value_or(0);
+        const std::uint64_t period = resources.cpu_period.value_or(0);
+        add(writes, "cpu.max",
+            fmt::format("{} {}", quota <= 0 ? "max" : std::to_string(quota),
+                        period == 0 ? 100000 : period));
+    }
+    if (resources.cpu_burst)
+        add_if_there(writes, "cpu.max.burst", std::to_string(*resources.cpu_burst));
+    if (!resources.cpuset_cpus.empty()) add(writes, "cpuset.cpus", resources.cpuset_cpus);
+    if (!resources.cpuset_mems.empty()) add(writes, "cpuset.mems", resources.cpuset_mems);
+}
+
+void add_rates(const std::vector<oci::DeviceRate>& rates, const char* key, Writes& writes) {
+    for (const oci::DeviceRate& one : rates)
+        add(writes, "io.max",
+            fmt::format("{}:{} {}={}", one.major, one.minor, key,
+                        one.rate == 0 ? "max" : std::to_string(one.rate)));
+}
+
+void add_io(const oci::Resources& resources, Writes& writes) {
+    if (resources.blkio_weight.value_or(0) != 0) {
+        const std::uint64_t weight = *resources.blkio_weight;
+        add_if_there(writes, "io.bfq.weight", std::to_string(weight));
+        add(writes, "io.weight", fmt::format("default {}", io_weight(weight)));
+        writes.back().second_to = "io.bfq.weight";
+    }
+    for (const oci::DeviceRate& one : resources.weight_devices) {
+        const std::string device = fmt::format("{}:{} ", one.major, one.minor);
+        add_if_there(writes, "io.bfq.weight", device + std::to_string(one.rate));
+        add(writes, "io.weight", device + std::to_string(io_weight(one.rate)));
+        writes.back().second_to = "io.bfq.weight";
+    }
+    add_rates(resources.read_bps, "rbps", writes);
+    add_rates(resources.write_bps, "wbps", writes);
+    add_rates(resources.read_iops, "riops", writes);
+    add_rates(resources.write_iops, "wiops", writes);
+}
+
+void add_others(const oci::Resources& resources, Writes& writes) {
+    if (resources.pids_limit)
+        add(writes, "pids.max",
+            limit_text(*resources.pids_limit <= 0 ? -1 : *resources.pids_limit));
+    for (const auto& [size, limit] : resources.hugepage_limits) {
+        add(writes, fmt::format("hugetlb.{}.max", size), std::to_string(limit));
+        add_if_there(writes, fmt::format("hugetlb.{}.rsvd.max", size), std::to_string(limit));
+    }
+    for (const auto& [device, limit] : resources.rdma) {
+        std::string text = device;
+        if (limit.handles) text += fmt::format(" hca_handle={}", *limit.handles);
+        if (limit.objects) text += fmt::format(" hca_object={}", *limit.objects);
+        add(writes, "rdma.max", std::move(text));
+    }
+    for (const auto& [file, text] : resources.unified) add(writes, file, text);
 }
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> cgroup_settings(const oci::Resources& resources) {
-    std::vector<std::pair<std::string, std::string>> settings;
-    const auto add = [&settings](const char* file, std::string text) {
-        settings.emplace_back(file, std::move(text));
-    };
-    if (resources.memory_limit && *resources.memory_limit != 0)
-        add("memory.max", limit_text(*resources.memory_limit));
-    if (resources.memory_swap && *resources.memory_swap != 0) {
-        // The specification counts memory and swap together, version 2 swap alone.
-        const std::int64_t memory = resources.memory_limit.value_or(0);
-        const std::int64_t swap = *resources.memory_swap;
-        add("memory.swap.max",
-            limit_text(swap < 0 ? -1 : std::max<std::int64_t>(0, swap - memory)));
-    }
-    if (resources.memory_reservation && *resources.memory_reservation != 0)
-        add("memory.low", limit_text(*resources.memory_reservation));
-    if (resources.cpu_shares && *resources.cpu_shares != 0)
-        add("cpu.weight", std::to_string(weight_of_shares(*resources.cpu_shares)));
-    if (resources.cpu_quota || resources.cpu_period) {
-        const std::int64_t quota = resources.cpu_quota.value_or(-1);
-        add("cpu.max", fmt::format("{} {}", quota <= 0 ? "max" : std::to_string(quota),
-                                   resources.cpu_period.value_or(100000)));
-    }
-    if (resources.cpu_idle) add("cpu.idle", std::to_string(*resources.cpu_idle));
-    if (!resources.cpuset_cpus.empty()) add("cpuset.cpus", resources.cpuset_cpus);
-    if (!resources.cpuset_mems.empty()) add("cpuset.mems", resources.cpuset_mems);
-    if (resources.pids_limit)
-        add("pids.max", limit_text(*resources.pids_limit <= 0 ? -1 : *resources.pids_limit));
-    if (resources.blkio_weight && *resources.blkio_weight != 0)
-        add("io.weight", fmt::format("default {}", *resources.blkio_weight));
-    for (const auto& [file, text] : resources.unified) settings.emplace_back(file, text);
-    return settings;
+Writes cgroup_settings(const oci::Resources& resources) {
+    Writes writes;
+    add_memory(resources, writes);
+    add_cpu(resources, writes);
+    add_io(resources, writes);
+    add_others(resources, writes);
+    return writes;
 }
 
 std::string cgroup_path(const std::string& cgroups_path, const std::string& id) {

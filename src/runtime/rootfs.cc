@@ -14,7 +14,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "linux/cgroup.h"
 #include "linux/rooted_path.h"
 
 namespace berth::runtime {
@@ -109,14 +108,21 @@ UniqueFd make_kernel_filesystem(const MountStep& step, const Plan& plan) {
     }
 }
 
-UniqueFd make_cgroup_mount(const MountStep& step) {
-    if (linux_os::Cgroup::hierarchy() == "/sys/fs/cgroup") try {
+/// A cgroup namespace shows what is below its root. Without a cgroup of the container's own that
+/// would be the engine's: an empty directory then. The host's tree (no namespace) is only ever
+/// shown read-only (CVE-2023-25809).
+UniqueFd make_cgroup_mount(const MountStep& step, const Plan& plan) {
+    const bool creates = plan.creates(CLONE_NEWCGROUP);
+    if (creates && !plan.own_cgroup) return make_empty_directory();
+    try {
+        if (creates || plan.joins_type("cgroup"))
             return linux_os::make_filesystem("cgroup2", "cgroup", {}, step.own.set);
-        } catch (const Error&) {
-            // Not allowed (no cgroup namespace of our own): an empty directory is safe
-            // (CVE-2023-25809), the host's tree is not.
-        }
-    return make_empty_directory();
+        UniqueFd tree = linux_os::clone_mount("/sys/fs/cgroup", Depth::recursive);
+        linux_os::change_mount(tree, {step.own.set | MOUNT_ATTR_RDONLY, 0, 0}, Depth::recursive);
+        return tree;
+    } catch (const Error&) {
+        return make_empty_directory();  // not allowed here
+    }
 }
 
 void change_after_attach(BorrowedFd mount, const MountStep& step) {
@@ -185,7 +191,7 @@ UniqueFd Rootfs::make_mount(const MountStep& step, const Plan& plan) const {
             return mount;
         }
         case MountKind::cgroup:
-            return make_cgroup_mount(step);
+            return make_cgroup_mount(step, plan);
         case MountKind::filesystem:
             return make_kernel_filesystem(step, plan);
     }

@@ -40,6 +40,11 @@ TEST(RuntimeSpec, survives_the_way_through_json) {
     spec.mounts = default_mounts("1m");
     spec.hostname = "box";
     spec.linux_part.resources.memory_limit = -1;
+    spec.linux_part.resources.cpu_burst = 1000;
+    spec.linux_part.resources.weight_devices = {{8, 0, 300}};
+    spec.linux_part.resources.write_iops = {{8, 16, 100}};
+    spec.linux_part.resources.hugepage_limits = {{"2MB", 4 << 20}};
+    spec.linux_part.resources.rdma = {{"mlx5_1", {3, std::nullopt}}};
     spec.linux_part.sysctl["net.ipv4.ip_forward"] = "1";
     spec.linux_part.seccomp = default_seccomp(default_capabilities());
     spec.hooks.poststop = {{"/bin/hook", {"hook", "a"}, {"A=1"}, 5}};

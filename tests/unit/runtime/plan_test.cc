@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "oci/defaults.h"
-#include "runtime/resources.h"
 
 namespace berth::runtime {
 namespace {
@@ -85,28 +84,6 @@ TEST(Plan, devices_of_the_specification_replace_the_defaults) {
     EXPECT_TRUE(plan.makes_devices);
     spec.mounts = {{"/dev", "bind", "/dev", {"rbind"}, {}, {}}};
     EXPECT_FALSE(make_plan(spec).makes_devices);
-}
-
-TEST(Resources, become_files_of_version_2) {
-    oci::Resources resources;
-    resources.memory_limit = 100;
-    resources.memory_swap = 150;
-    resources.cpu_shares = 1024;
-    resources.cpu_quota = 50000;
-    resources.pids_limit = 0;
-    const auto settings = cgroup_settings(resources);
-    const auto value_of = [&settings](std::string_view file) {
-        const auto found = std::find_if(settings.begin(), settings.end(),
-                                        [file](const auto& entry) { return entry.first == file; });
-        return found == settings.end() ? std::string("absent") : found->second;
-    };
-    EXPECT_EQ(value_of("memory.max"), "100");
-    EXPECT_EQ(value_of("memory.swap.max"), "50");
-    EXPECT_EQ(value_of("cpu.weight"), "39");
-    EXPECT_EQ(value_of("cpu.max"), "50000 100000");
-    EXPECT_EQ(value_of("pids.max"), "max");
-    EXPECT_EQ(cgroup_path("user.slice:berth:abc", "id"), "/user.slice/berth-abc.scope");
-    EXPECT_EQ(cgroup_path("/a/b", "id"), "/a/b");
 }
 
 }  // namespace
