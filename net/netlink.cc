@@ -138,6 +138,13 @@ void NetlinkBatch::set_mtu(unsigned index, const std::string& name, int mtu) {
     mnl_attr_put_u32(message, IFLA_MTU, static_cast<std::uint32_t>(mtu));
 }
 
+void NetlinkBatch::set_queue_length(unsigned index, const std::string& name,
+                                    std::uint32_t packets) {
+    nlmsghdr* message = begin(RTM_NEWLINK, 0, {"setting the queue of interface " + name});
+    extra_header<ifinfomsg>(message)->ifi_index = static_cast<int>(index);
+    mnl_attr_put_u32(message, IFLA_TXQLEN, packets);
+}
+
 void NetlinkBatch::isolate_port(const std::string& name) {
     nlmsghdr* message = begin(RTM_SETLINK, 0, {"isolating bridge port " + name});
     auto* header = extra_header<ifinfomsg>(message);
@@ -220,6 +227,18 @@ void NetlinkBatch::add_local_route(Family family, std::uint32_t table) {
     header->rtm_type = RTN_LOCAL;
     mnl_attr_put_u32(message, RTA_TABLE, table);
     mnl_attr_put_u32(message, RTA_OIF, link_index("lo"));
+}
+
+void NetlinkBatch::add_link_route(Family family, unsigned index, std::uint32_t table) {
+    nlmsghdr* message = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+                              {fmt::format("adding the route of table {}", table), EEXIST});
+    auto* header = extra_header<rtmsg>(message);
+    header->rtm_family = kernel_family(family);
+    header->rtm_protocol = RTPROT_STATIC;
+    header->rtm_scope = family == Family::v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    header->rtm_type = RTN_UNICAST;
+    mnl_attr_put_u32(message, RTA_TABLE, table);
+    mnl_attr_put_u32(message, RTA_OIF, index);
 }
 
 void NetlinkBatch::check_answer(const nlmsghdr& answer) const {

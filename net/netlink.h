@@ -41,6 +41,8 @@ class NetlinkBatch final {
     void remove_link(const std::string& name);
     void set_up(unsigned index, const std::string& name);
     void set_mtu(unsigned index, const std::string& name, int mtu);
+    /// How many packets wait for the reader of a TUN device before more are lost.
+    void set_queue_length(unsigned index, const std::string& name, std::uint32_t packets);
     /// The port talks to the bridge itself only, not to other isolated ports (icc=false).
     void isolate_port(const std::string& name);
     void add_address(unsigned index, const Subnet& address, IfExists if_exists);
@@ -53,6 +55,8 @@ class NetlinkBatch final {
     /// Everything that uses routing table `table` is for this machine itself (TPROXY and sockets
     /// bound to foreign addresses need it).
     void add_local_route(Family family, std::uint32_t table);
+    /// Everything that uses routing table `table` leaves by the link.
+    void add_link_route(Family family, unsigned index, std::uint32_t table);
 
     /// Sends what was added, in order, and throws the first failure.
     void run();
