@@ -8,6 +8,7 @@ namespace berth::api {
 void add_system_routes(Router& router);
 void add_container_routes(Router& router);
 void add_container_stream_routes(Router& router);
+void add_container_usage_routes(Router& router);
 void add_exec_routes(Router& router);
 void add_image_routes(Router& router);
 void add_image_transfer_routes(Router& router);

@@ -18,6 +18,7 @@ struct Server::Parts final {
         add_system_routes(router);
         add_container_routes(router);
         add_container_stream_routes(router);
+        add_container_usage_routes(router);
         add_exec_routes(router);
         add_image_routes(router);
         add_image_transfer_routes(router);

@@ -86,6 +86,20 @@ class LogStream {
     virtual async::Task<std::optional<std::string>> next() = 0;
 };
 
+enum class StatsMode {
+    stream,         // a sample about every second
+    one_with_rate,  // one, with the sample of a second before in it
+    one_at_once,
+};
+
+/// What a container uses, as objects that clients read.
+class StatsStream {
+  public:
+    virtual ~StatsStream() = default;
+    /// The next sample; nothing at the end (the container was removed, or one was asked for).
+    virtual async::Task<std::optional<nlohmann::json>> next() = 0;
+};
+
 enum class ListScope { running, all };
 enum class WithSize { no, yes };
 
@@ -127,6 +141,10 @@ class Containers final {
 
     /// Throws what is refused before the first byte (400, 404, 409, 501).
     std::unique_ptr<LogStream> logs(const std::string& ref, const LogRequest& request);
+
+    std::unique_ptr<StatsStream> stats(const std::string& ref, StatsMode mode);
+    /// The processes, with the columns that `ps` shows for these arguments.
+    async::Task<nlohmann::json> top(std::string ref, std::string ps_arguments);
 
     async::Task<nlohmann::json> list(ListRequest request);
     async::Task<nlohmann::json> inspect(std::string ref, WithSize size);

@@ -136,6 +136,14 @@ std::unique_ptr<LogStream> Containers::logs(const std::string& ref, const LogReq
     require(ref);
     return std::make_unique<CannedLog>();
 }
+std::unique_ptr<StatsStream> Containers::stats(const std::string& ref, StatsMode) {
+    require(ref);
+    return nullptr;
+}
+async::Task<json> Containers::top(std::string ref, std::string arguments) {
+    require(ref);
+    co_return json{{"Titles", {arguments}}};
+}
 async::Task<json> Containers::list(ListRequest request) {
     request.filters.check_keys({"label"});
     co_return json::array();

@@ -13,7 +13,9 @@
 #include "engine/containers/remove.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
+#include "engine/containers/stats.h"
 #include "engine/containers/stop.h"
+#include "engine/containers/top.h"
 #include "engine/containers/wait.h"
 #include "storage/copy_tree.h"
 
@@ -142,6 +144,14 @@ async::Task<void> Containers::attach(std::string ref, AttachRequest request, Uni
 
 std::unique_ptr<LogStream> Containers::logs(const std::string& ref, const LogRequest& request) {
     return open_log(*state_, *state_->find(ref), request);
+}
+
+std::unique_ptr<StatsStream> Containers::stats(const std::string& ref, StatsMode mode) {
+    return open_stats(*state_, state_->find(ref), mode);
+}
+
+async::Task<nlohmann::json> Containers::top(std::string ref, std::string ps_arguments) {
+    co_return co_await list_processes(*state_, state_->find(ref), std::move(ps_arguments));
 }
 
 async::Task<nlohmann::json> Containers::list(ListRequest request) {

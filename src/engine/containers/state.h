@@ -73,6 +73,8 @@ struct Container final {
 
 using ContainerPtr = std::shared_ptr<Container>;
 
+class StatsSampler;
+
 struct ContainerState final {
     explicit ContainerState(ContainerDependencies dependencies) : deps(std::move(dependencies)) {}
 
@@ -82,6 +84,7 @@ struct ContainerState final {
     /// Not in by_id yet, but users of their image and volumes: creates that are under way.
     std::set<const model::ContainerRecord*> creating;
     bool shutting_down = false;
+    std::shared_ptr<StatsSampler> stats;  // since the first client
 
     // Set by the exec service.
     std::function<void(const shim::ExecExitEvent&)> on_exec_exit;
