@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <utility>
 
 #include "base/error.h"
@@ -63,6 +65,16 @@ void set_flag(BorrowedFd context, const char* key) {
         throw_configuration(context, errno, key);
 }
 
+// Before Linux 6.5 overlay takes any key unseen and refuses when the file system is made, with a
+// line in the kernel's log.
+bool parses_options_one_by_one() {
+    utsname names{};
+    unsigned major = 0, minor = 0;
+    ::uname(&names);
+    if (std::sscanf(names.release, "%u.%u", &major, &minor) != 2) return true;
+    return major > 6 || (major == 6 && minor >= 5);
+}
+
 enum class LayerKey { known, unknown };
 
 LayerKey set_lower_layers(BorrowedFd context, const OverlayLayout& layout, OptionPaths& paths) {
@@ -70,7 +82,7 @@ LayerKey set_lower_layers(BorrowedFd context, const OverlayLayout& layout, Optio
         if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "lowerdir+", paths.name(lower).c_str(),
                        0) == 0)
             continue;
-        // Linux 6.5 knows the key; what parses options without knowing it says EINVAL at the first.
+        // A kernel that does not know the key says EINVAL at the first use of it.
         if (errno == EINVAL && &lower == &layout.lowerdirs.front()) return LayerKey::unknown;
         throw_configuration(context, errno, "lowerdir+");
     }
@@ -87,6 +99,7 @@ void check_layout(const OverlayLayout& layout) {
 
 UniqueFd mount_overlay(const OverlayLayout& layout) {
     check_layout(layout);
+    if (!parses_options_one_by_one()) return mount_overlay_classic(layout);
     UniqueFd context{::fsopen("overlay", FSOPEN_CLOEXEC)};
     if (!context) throw_errno("opening the overlay file system");
     OptionPaths paths;
@@ -97,12 +110,8 @@ UniqueFd mount_overlay(const OverlayLayout& layout) {
         set_string(context, "upperdir", paths.name(layout.upperdir));
         set_string(context, "workdir", paths.name(layout.workdir));
     }
-    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) {
-        // Before Linux 6.5 overlay only collects the options, so that an unknown key shows here
-        // (Debian 12's 6.1).
-        if (errno == EINVAL) return mount_overlay_classic(layout);
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
         throw_configuration(context, errno, "creating the file system");
-    }
     const unsigned attributes = layout.upperdir.empty() ? MOUNT_ATTR_RDONLY : 0;
     UniqueFd mount{::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes)};
     if (!mount) throw_errno("mounting overlay");

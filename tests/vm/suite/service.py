@@ -29,6 +29,9 @@ class Service(Engine):
         self.systemctl("daemon-reload")
         self.systemctl("enable", "berth.service")
 
+    def run(self, *command):
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+
     def systemctl(self, *arguments, check=True):
         done = subprocess.run(["systemctl", "--user", "--no-pager", *arguments], capture_output=True, text=True, timeout=120, check=False)
         if check and done.returncode != 0:
@@ -67,3 +70,7 @@ class Service(Engine):
         pid = self.inspect(container)["State"]["Pid"]
         path = pathlib.Path(f"/proc/{pid}/cgroup").read_text().strip().rpartition("::")[2]
         return pathlib.Path("/sys/fs/cgroup") / path.lstrip("/")
+
+    @staticmethod
+    def parent_of(pid):
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
