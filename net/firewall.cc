@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/spawn.h"
+#include "net/egress_path.h"
 
 namespace berth::net {
 namespace {
@@ -74,7 +75,8 @@ std::string ruleset(std::span<const NetworkSpec> networks, const std::string& up
         "    type filter hook forward priority filter; policy drop;\n"
         "    ct state established,related accept\n"
         "    iifname . oifname @same accept\n"
-        "    iifname @uplink oifname \"{}\" accept\n"
+        "    iifname @uplink oifname {{ \"{}\", \"{}\" }} accept\n"
+        "    iifname \"{}\" oifname @uplink accept\n"
         "  }}\n"
         "  chain postrouting {{\n"
         "    type nat hook postrouting priority srcnat; policy accept;\n"
@@ -85,7 +87,8 @@ std::string ruleset(std::span<const NetworkSpec> networks, const std::string& up
         set_text("same", "type ifname . ifname", sets.same),
         set_text("uplink", "type ifname", sets.uplink),
         set_text("masquerade4", "type ipv4_addr; flags interval", sets.v4),
-        set_text("masquerade6", "type ipv6_addr; flags interval", sets.v6), uplink, uplink, uplink);
+        set_text("masquerade6", "type ipv6_addr; flags interval", sets.v6), uplink, kGateName,
+        kGateName, uplink, uplink);
 }
 
 void apply_ruleset(const std::string& text) {

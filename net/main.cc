@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "linux/message_socket.h"
+#include "net/egress.h"
 #include "net/firewall.h"
 #include "net/server.h"
 #include "net/user_stack.h"
@@ -100,6 +101,8 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     UserStack stack(side.prepare(config), config);
     RelayLoop relays(executor.network_namespace());
     Service service(side, relays, config);
+    Egress egress(side, executor, config);
+    service.watch(egress);
     service.restore();
     service.save();
     UniqueFd listener = linux_os::listen_messages(config.socket);

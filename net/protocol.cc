@@ -10,6 +10,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kVersion = 1;
+constexpr const char* kSplicedEgress = "spliced-egress";
 
 std::uint16_t port_of(const JsonReader& reader, std::string_view key) {
     const std::int64_t port = reader.integer(key);
@@ -124,8 +125,10 @@ std::vector<PortBinding> bindings_from(const JsonReader& r) {
 }
 
 json json_of(const NetworkState& state) {
-    json value{
-        {"networks", json::array()}, {"attachments", json::array()}, {"bindings", json::array()}};
+    json value{{"networks", json::array()},
+               {"attachments", json::array()},
+               {"bindings", json::array()},
+               {"warnings", state.warnings}};
     for (const NetworkSpec& network : state.networks) value["networks"].push_back(json_of(network));
     for (const Attachment& attachment : state.attachments)
         value["attachments"].push_back(json_of(attachment));
@@ -145,6 +148,7 @@ NetworkState state_from(const JsonReader& r) {
     for (const JsonReader& entry : r.objects("bindings"))
         if (entry.has("container"))
             state.bindings.push_back({entry.string("container"), bindings_from(entry)});
+    state.warnings = r.strings("warnings");
     return state;
 }
 
@@ -291,9 +295,13 @@ Reply decode_reply(std::string_view text) {
 }
 
 json to_json(const ProcessConfig& config) {
-    return {{"socket", config.socket},       {"state_file", config.state_file},
-            {"log-level", config.log_level}, {"tap_mtu", config.tap_mtu},
-            {"tap_ipv6", config.tap_ipv6},   {"allow_host_loopback", config.allow_host_loopback}};
+    return {{"socket", config.socket},
+            {"state_file", config.state_file},
+            {"log-level", config.log_level},
+            {"tap_mtu", config.tap_mtu},
+            {"tap_ipv6", config.tap_ipv6},
+            {"allow_host_loopback", config.allow_host_loopback},
+            {"features", {{kSplicedEgress, config.spliced_egress}}}};
 }
 
 ProcessConfig process_config_from(const json& value) {
@@ -312,6 +320,9 @@ ProcessConfig process_config_from(const json& value) {
     config.tap_mtu = static_cast<int>(reader.integer("tap_mtu", config.tap_mtu));
     config.tap_ipv6 = reader.boolean("tap_ipv6", config.tap_ipv6);
     config.allow_host_loopback = reader.boolean("allow_host_loopback", config.allow_host_loopback);
+    if (reader.has("features"))
+        config.spliced_egress =
+            reader.object("features").boolean(kSplicedEgress, config.spliced_egress);
     return config;
 }
 

@@ -30,6 +30,7 @@ struct ProcessConfig final {
     int tap_mtu = kFastMtu;            //
     bool tap_ipv6 = true;              // the tap has IPv6 where the kernel has
     bool allow_host_loopback = false;  // 10.0.2.2 reaches 127.0.0.1 of the host
+    bool spliced_egress = true;        // daemon.json: "features": {"spliced-egress": false}
 };
 
 /// A bridge in the container network namespace. Addresses are texts in CIDR form, empty when the
@@ -160,6 +161,7 @@ struct NetworkState final {
     std::vector<NetworkSpec> networks;
     std::vector<Attachment> attachments;
     std::vector<PublishedPorts> bindings;
+    std::vector<std::string> warnings;  // what works worse than it should, in words for the user
     bool operator==(const NetworkState&) const = default;
 };
 

@@ -244,9 +244,12 @@ void Service::unpublish(const std::string& container) {
 }
 
 NetworkState Service::state() const {
-    NetworkState state{networks_, attachments_, {}};
+    NetworkState state{networks_, attachments_, {}, {}};
     for (const auto& [container, published] : published_)
         state.bindings.push_back({container, published.bindings});
+    for (const NetworkWatcher* watcher : watchers_)
+        if (std::string problem = watcher->problem(); !problem.empty())
+            state.warnings.push_back(std::move(problem));
     return state;
 }
 

@@ -110,6 +110,8 @@ class SplicePump::Connection final {
         if (!ended_) end();
     }
 
+    BorrowedFd client() const { return client_.socket; }
+
     void report_end() {
         if (on_end_) std::exchange(on_end_, {})();
     }
@@ -279,6 +281,11 @@ void SplicePump::add(UniqueFd client, UniqueFd server, std::function<void()> on_
     }
     Connection& added = *connection;
     added.place = connections_.insert(connections_.end(), std::move(connection));
+}
+
+void SplicePump::abort_where(const std::function<bool(BorrowedFd client)>& condition) {
+    for (const auto& connection : connections_)
+        if (condition(connection->client())) connection->abort();
 }
 
 bool SplicePump::finish_round() {

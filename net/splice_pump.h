@@ -46,6 +46,8 @@ class SplicePump final {
     /// the client's. `on_end` is called by finish_round. Throws Error, having reset both, without
     /// calling it.
     void add(UniqueFd client, UniqueFd server, std::function<void()> on_end = {});
+    /// Resets the connections whose client's socket `condition` holds for.
+    void abort_where(const std::function<bool(BorrowedFd client)>& condition);
     /// Call after each round of the poller: frees connections that ended, and moves those on that
     /// used up their share of the round. True while some of these are left: poll without waiting.
     bool finish_round();

@@ -32,6 +32,8 @@ class NetworkWatcher {
         (void)network, (void)attachment;
     }
     virtual void on_detached(const Attachment& attachment) { (void)attachment; }
+    /// What works worse than it should, in words for the user; empty when all is well.
+    virtual std::string problem() const { return ""; }
 };
 
 }  // namespace berth::net
