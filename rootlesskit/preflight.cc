@@ -156,8 +156,7 @@ Finding explain_denied(std::string_view what, int errno_value, const Facts& fact
                 ": AppArmor restricts user namespaces of plain users "
                 "(kernel.apparmor_restrict_unprivileged_userns=1): give berth a profile "
                 "that allows them",
-            {fmt::format("berth setup apparmor | sudo tee /etc/apparmor.d/berth-{}", facts.uid),
-             fmt::format("sudo apparmor_parser -r /etc/apparmor.d/berth-{}", facts.uid)});
+            allow_in_apparmor(facts.uid));
     if (errno_value == ENOSPC || errno_value == EUSERS)
         return trouble(State::broken, name,
                        opening +
@@ -183,6 +182,11 @@ std::vector<std::string> set_switch(std::string_view name, std::string_view valu
     const std::string setting = shell_word(fmt::format("{}={}", name, value));
     return {fmt::format("sudo sysctl -w {}", setting),
             fmt::format("echo {} | sudo tee -a /etc/sysctl.d/99-berth.conf", setting)};
+}
+
+std::vector<std::string> allow_in_apparmor(uid_t uid) {
+    const std::string profile = fmt::format("/etc/apparmor.d/berth-{}", uid);
+    return {"berth setup apparmor | sudo tee " + profile, "sudo apparmor_parser -r " + profile};
 }
 
 std::vector<Finding> check(const Facts& facts) {

@@ -60,5 +60,7 @@ HolderPlan plan_holder(const Facts& facts);
 std::string find_program(const std::string& name);
 /// The commands that set a kernel switch now and at each boot.
 std::vector<std::string> set_switch(std::string_view name, std::string_view value);
+/// Those that load a profile for this installation of berth.
+std::vector<std::string> allow_in_apparmor(uid_t uid);
 
 }  // namespace berth::rootlesskit

@@ -8,13 +8,20 @@
 namespace berth::rootlesskit {
 namespace {
 
-RuntimeDirectory private_directory(uid_t uid) {
-    const std::string path = fmt::format("/tmp/berth-{}", uid);
-    if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) throw_errno("making {}", path);
+bool is_private(const std::string& path, uid_t uid) {
     struct stat found {};
-    if (::lstat(path.c_str(), &found) < 0) throw_errno("examining {}", path);
+    return ::lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == uid &&
+           (found.st_mode & 077) == 0;
+}
+
+std::string login_directory(uid_t uid) { return fmt::format("/run/user/{}", uid); }
+
+RuntimeDirectory private_directory(uid_t uid) {
+    const std::string path = default_runtime_path(uid);
+    if (path == login_directory(uid)) return {path, false};
+    if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) throw_errno("making {}", path);
     // Anybody may have made this name in /tmp: a link or a stranger's directory is not used.
-    if (!S_ISDIR(found.st_mode) || found.st_uid != uid || (found.st_mode & 077) != 0)
+    if (!is_private(path, uid))
         throw Error(ErrorKind::denied,
                     "XDG_RUNTIME_DIR is not set, and {} is not a private directory of user {}: "
                     "remove it (`sudo rm -r {}`) or set XDG_RUNTIME_DIR",
@@ -23,6 +30,11 @@ RuntimeDirectory private_directory(uid_t uid) {
 }
 
 }  // namespace
+
+std::string default_runtime_path(uid_t uid) {
+    const std::string login = login_directory(uid);
+    return is_private(login, uid) ? login : fmt::format("/tmp/berth-{}", uid);
+}
 
 RuntimeDirectory find_runtime_directory(const std::optional<std::string>& from_environment,
                                         uid_t uid) {

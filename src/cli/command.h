@@ -35,5 +35,6 @@ int import_command(const Invocation& invocation);
 int info_command(const Invocation& invocation);
 int version_command(const Invocation& invocation);
 int setup_command(const Invocation& invocation);
+int doctor_command(const Invocation& invocation);
 
 }  // namespace berth::cli

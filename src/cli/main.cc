@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/default_host.h"
+#include "rootlesskit/holder.h"
 
 namespace berth::cli {
 namespace {
@@ -30,8 +31,12 @@ constexpr std::array kCommands{
             import_command},
     Command{"info", "info [--json]", "show the state of the engine", info_command},
     Command{"version", "version [--json]", "show the versions", version_command},
-    Command{"setup", "setup install|uninstall|check|host",
-            "install the engine for this user and start it", setup_command}};
+    Command{"setup",
+            "setup install [--force] [--skip-context]|uninstall|check|host|context|apparmor",
+            "install the engine for this user and start it", setup_command},
+    Command{"doctor", "doctor [--json] [--fix] [CHECK...]",
+            "check everything that rootless containers need, and say what mends it",
+            doctor_command}};
 
 std::string help() {
     std::string text = "usage: berth [-H HOST] COMMAND ...\n\n";
@@ -60,7 +65,9 @@ int run(std::vector<std::string> arguments) {
         arguments.erase(arguments.begin());
     }
     if (arguments.empty()) throw Error(ErrorKind::invalid, "no command given\n\n{}", help());
-    if (host.empty()) host = default_host();
+    // Set-up and doctor say themselves what is wrong with the run-time directory.
+    const bool needs_host = arguments.front() != "setup" && arguments.front() != "doctor";
+    if (host.empty() && needs_host) host = default_host();
     for (const Command& command : kCommands) {
         if (command.name != arguments.front()) continue;
         arguments.erase(arguments.begin());
@@ -79,6 +86,8 @@ int run(std::vector<std::string> arguments) {
 }  // namespace berth::cli
 
 int main(int argc, char** argv) {
+    // `berth doctor` tries a holder of its own (rootlesskit/holder.h), which is this program again.
+    if (argc == 2 && std::string_view(argv[1]) == "holder") berth::rootlesskit::sleep_as_holder();
     ::signal(SIGPIPE, SIG_IGN);
     try {
         return berth::cli::run({argv + 1, argv + argc});

@@ -1,45 +1,60 @@
 #include "cli/user_service.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/message_socket.h"
 #include "linux/spawn.h"
+#include "rootlesskit/runtime_directory.h"
+#include "unit_texts.h"
 
 namespace berth::cli {
 namespace {
 
 constexpr std::size_t kLogTail = 2000;
 constexpr int kStopDeadlineMs = 60'000;
+constexpr const char* kService = "berth.service";
+constexpr const char* kSocket = "berth.socket";
 
 std::string from_environment(const char* name, const std::string& fallback) {
     const char* value = ::secure_getenv(name);
     return value && *value ? value : fallback;
 }
 
-std::string unit_text(const std::string& program) {
-    return fmt::format(
-        "[Unit]\nDescription=berth container engine (rootless)\n\n"
-        "[Service]\nType=notify\nExecStart={}\nExecReload=/bin/kill -s HUP $MAINPID\n"
-        // Containers have processes of their own that outlive a crash or restart of the engine.
-        "KillMode=process\nRestart=always\nRestartSec=1\nTimeoutStopSec=60\nDelegate=yes\nTasksMax="
-        "infinity\n"
-        "LimitNOFILE=1048576\n\n[Install]\nWantedBy=default.target\n",
-        program);
+std::string runtime_directory() {
+    return from_environment("XDG_RUNTIME_DIR", rootlesskit::default_runtime_path(::getuid()));
 }
 
+// The manager is there also for a caller without a session of its own (`sudo su -`).
 std::string find_systemctl() {
-    const std::string runtime = from_environment("XDG_RUNTIME_DIR", "");
-    if (runtime.empty() || !exists(runtime + "/systemd/private")) return "";
+    if (!exists(runtime_directory() + "/systemd/private")) return "";
     for (const char* path : {"/usr/bin/systemctl", "/bin/systemctl"})
         if (::access(path, X_OK) == 0) return path;
     return "";
+}
+
+std::string with_directory(std::string_view text) {
+    constexpr std::string_view kMark = "@bindir@";
+    const std::string program = linux_os::find_own_program("berthd");
+    const std::string directory = program.substr(0, program.rfind('/'));
+    std::string result;
+    for (std::size_t at; (at = text.find(kMark)) != std::string_view::npos;) {
+        result += std::string(text.substr(0, at)) + directory;
+        text.remove_prefix(at + kMark.size());
+    }
+    return result + std::string(text);
+}
+
+std::vector<std::pair<std::string, std::string>> unit_files() {
+    return {{kService, with_directory(kServiceText)}, {kSocket, std::string(kSocketText)}};
 }
 
 }  // namespace
@@ -48,32 +63,69 @@ UserService::UserService() : systemctl_(find_systemctl()) {
     const std::string home = from_environment("HOME", "");
     if (home.empty())
         throw Error(ErrorKind::invalid, "HOME is not set: berth keeps its files there");
-    unit_path_ =
-        from_environment("XDG_CONFIG_HOME", home + "/.config") + "/systemd/user/berth.service";
+    unit_directory_ = from_environment("XDG_CONFIG_HOME", home + "/.config") + "/systemd/user/";
     state_directory_ = from_environment("XDG_STATE_HOME", home + "/.local/state") + "/berth";
 }
 
-void UserService::systemctl(std::initializer_list<const char*> arguments) const {
-    linux_os::SpawnRequest request{.program = systemctl_,
-                                   .arguments = {"systemctl", "--user"},
-                                   .environment = linux_os::current_environment()};
-    request.arguments.insert(request.arguments.end(), arguments.begin(), arguments.end());
-    request.fds = {{BorrowedFd{STDERR_FILENO}, STDERR_FILENO}};
-    const auto status = linux_os::spawn(request).reap();
-    if (status.code != 0)
-        throw Error(ErrorKind::internal, "systemctl --user {} failed with {}", *arguments.begin(),
-                    status.code);
+ProgramResult UserService::ask_systemctl(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {systemctl_, "--user"});
+    std::vector<std::string> environment;
+    if (from_environment("XDG_RUNTIME_DIR", "").empty())
+        environment.push_back("XDG_RUNTIME_DIR=" + runtime_directory());
+    return run_program(arguments, environment);
 }
 
-std::string UserService::start() {
-    const std::string program = linux_os::find_own_program("berthd");
-    if (has_systemd()) {
-        make_directories(unit_path_.substr(0, unit_path_.rfind('/')));
-        replace_file(unit_path_, unit_text(program), 0644, Durability::process);
-        systemctl({"daemon-reload"});
-        systemctl({"enable", "--now", "berth.service"});
-        return "started as the systemd user service berth.service";
+void UserService::systemctl(std::vector<std::string> arguments) const {
+    const std::string words = fmt::format("{}", fmt::join(arguments, " "));
+    const ProgramResult result = ask_systemctl(std::move(arguments));
+    if (result.code != 0)
+        throw Error(ErrorKind::internal, "systemctl --user {} failed with {}: {}", words,
+                    result.code, result.output);
+}
+
+bool UserService::is_active(const char* unit) const {
+    return ask_systemctl({"is-active", "--quiet", unit}).code == 0;
+}
+
+UnitState UserService::unit_state() const {
+    UnitState state = UnitState::current;
+    for (const auto& [name, text] : unit_files()) {
+        const auto found = read_file_if_exists(unit_directory_ + name);
+        if (!found) return UnitState::absent;
+        if (*found != text) state = UnitState::outdated;
     }
+    return state;
+}
+
+bool UserService::running() const {
+    if (has_systemd() && (is_active(kSocket) || is_active(kService))) return true;
+    return static_cast<bool>(background_process());
+}
+
+bool UserService::write_units() const {
+    if (unit_state() == UnitState::current) return false;
+    make_directories(unit_directory_);
+    for (const auto& [name, text] : unit_files())
+        replace_file(unit_directory_ + name, text, 0644, Durability::process);
+    return true;
+}
+
+std::string UserService::start_units() {
+    stop_background();
+    const bool changed = write_units();
+    systemctl({"daemon-reload"});
+    // A service that listens by itself keeps the socket unit from starting.
+    if (!is_active(kSocket) && is_active(kService)) systemctl({"stop", kService});
+    systemctl({"--quiet", "enable", kSocket, kService});
+    systemctl({"start", kSocket});
+    const bool ran = is_active(kService);
+    systemctl({ran && changed ? "restart" : "start", kService});
+    return fmt::format("{} the systemd user units berth.socket and berth.service in {}",
+                       changed ? "installed" : "found", unit_directory_);
+}
+
+std::string UserService::start_in_background() {
+    const std::string program = linux_os::find_own_program("berthd");
     make_directories(state_directory_, 0700);
     const std::string log = state_directory_ + "/berthd.log";
     const UniqueFd log_fd = open_file(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -88,6 +140,12 @@ std::string UserService::start() {
     replace_file(state_directory_ + "/berthd.pid", std::to_string(started_.pid()), 0600,
                  Durability::process);
     return fmt::format("started in the background as process {}, log in {}", started_.pid(), log);
+}
+
+std::string UserService::start() {
+    if (has_systemd()) return start_units();
+    if (background_process()) return "runs in the background already";
+    return start_in_background();
 }
 
 linux_os::PidFd UserService::background_process() const {
@@ -108,14 +166,9 @@ linux_os::PidFd UserService::background_process() const {
     }
 }
 
-bool UserService::alive() const { return has_systemd() || (started_ && started_.alive()); }
+bool UserService::alive() const { return has_systemd() || !started_ || started_.alive(); }
 
-void UserService::stop() {
-    if (has_systemd() && exists(unit_path_)) {
-        systemctl({"disable", "--now", "berth.service"});
-        ::unlink(unit_path_.c_str());
-        systemctl({"daemon-reload"});
-    }
+void UserService::stop_background() const {
     if (const auto process = background_process()) {
         process.signal(SIGTERM);
         if (!linux_os::wait_readable(process.fd(), kStopDeadlineMs))
@@ -126,7 +179,31 @@ void UserService::stop() {
     ::unlink((state_directory_ + "/berthd.pid").c_str());
 }
 
+void UserService::stop() {
+    const bool installed = exists(unit_directory_ + kService);
+    if (has_systemd() && installed) {
+        // The socket first: a request that comes now must not start the service again.
+        systemctl({"--quiet", "disable", "--now", kSocket});
+        systemctl({"--quiet", "disable", "--now", kService});
+    }
+    for (const char* unit : {kService, kSocket}) ::unlink((unit_directory_ + unit).c_str());
+    if (has_systemd() && installed) {
+        systemctl({"daemon-reload"});
+        (void)ask_systemctl({"reset-failed", kService, kSocket});
+    }
+    stop_background();
+}
+
 std::string UserService::log_tail() const {
+    if (has_systemd()) {
+        const char* user_unit = "--user-unit=berth.service";
+        try {
+            return run_program({"journalctl", "--quiet", "--no-pager", "-n", "20", user_unit})
+                .output;
+        } catch (const Error&) {
+            return "(see journalctl --user-unit berth)";
+        }
+    }
     const auto log = read_file_if_exists(state_directory_ + "/berthd.log");
     if (!log) return "";
     return log->size() > kLogTail ? log->substr(log->size() - kLogTail) : *log;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cstddef>
 #include <cstring>
 
 #include "base/error.h"
@@ -130,24 +131,50 @@ Listener listen_tcp(const std::string& host) {
     return {host, std::move(fd), ""};
 }
 
+// The path that a unix socket is bound to; empty for any other socket.
+std::string path_of(BorrowedFd socket) {
+    sockaddr_un address{};
+    socklen_t length = sizeof address;
+    if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) < 0 ||
+        address.sun_family != AF_UNIX || length <= offsetof(sockaddr_un, sun_path))
+        return "";
+    return {address.sun_path,
+            ::strnlen(address.sun_path, length - offsetof(sockaddr_un, sun_path))};
+}
+
+// A socket unit listens at our own address already: served, never bound anew, never unlinked.
+UniqueFd take_bound_to(const std::string& path, std::vector<UniqueFd>& inherited) {
+    for (UniqueFd& fd : inherited)
+        if (fd && path_of(fd) == path) return std::move(fd);
+    return {};
+}
+
 }  // namespace
 
 std::vector<Listener> open_listeners(const Config& config, std::vector<UniqueFd> inherited) {
     std::vector<Listener> listeners;
+    const bool activated = !inherited.empty();
     for (const std::string& host : config.hosts) {
         if (host.starts_with("unix://")) {
-            listeners.push_back(listen_unix(host, config));
+            const std::string path = host.substr(std::string_view("unix://").size());
+            if (UniqueFd fd = take_bound_to(path, inherited))
+                listeners.push_back({host, std::move(fd), ""});
+            else
+                listeners.push_back(listen_unix(host, config));
         } else if (host.starts_with("tcp://")) {
             listeners.push_back(listen_tcp(host));
-        } else {
-            if (inherited.empty())
-                throw Error(ErrorKind::invalid,
-                            "{}: no sockets found via socket activation: make sure the service was "
-                            "started by systemd",
-                            host);
-            for (UniqueFd& fd : inherited) listeners.push_back({host, std::move(fd), ""});
-            inherited.clear();
+        } else if (!activated) {
+            throw Error(ErrorKind::invalid,
+                        "{}: no sockets found via socket activation: make sure the service was "
+                        "started by systemd",
+                        host);
         }
+    }
+    // Whatever the hosts say: clients of a socket that nobody serves would wait for ever.
+    for (UniqueFd& fd : inherited) {
+        if (!fd) continue;
+        const std::string path = path_of(fd);
+        listeners.push_back({path.empty() ? "fd://" : "unix://" + path, std::move(fd), ""});
     }
     return listeners;
 }

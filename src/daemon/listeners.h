@@ -16,7 +16,8 @@ struct Listener final {
     std::string path;  // of a unix socket that we made, removed at the end
 };
 
-/// `inherited` are the sockets of the service manager, for fd://. Throws Error naming the host.
+/// `inherited` are the sockets of the service manager: each is served, one that is bound to the
+/// path of a unix host in its place, the others as fd://. Throws Error naming the host.
 std::vector<Listener> open_listeners(const Config& config, std::vector<UniqueFd> inherited);
 
 }  // namespace berth::daemon

@@ -107,7 +107,7 @@ int run(const std::vector<std::string>& arguments) {
     const auto wants = variable("XDG_RUNTIME_DIR");
     const bool named = wants && !wants->empty();
     const daemon::Environment guess =
-        environment_of(named ? *wants : fmt::format("/tmp/berth-{}", ::getuid()));
+        environment_of(named ? *wants : rootlesskit::default_runtime_path(::getuid()));
     const auto reload = [arguments, guess] {
         return daemon::read_command_line(arguments, guess, read_config).config;
     };

@@ -3,17 +3,16 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "linux/filesystem.h"
 #include "linux/overlay_mount.h"
 #include "linux/spawn.h"
 #include "storage/driver.h"
@@ -21,32 +20,6 @@
 
 namespace berth::storage {
 namespace {
-
-std::string filesystem_name(const std::string& path) {
-    struct KnownType {
-        long magic;
-        const char* name;
-    };
-    static constexpr std::array<KnownType, 13> kKnown{{{0xef53, "ext4"},
-                                                       {0x58465342, "xfs"},
-                                                       {0x9123683e, "btrfs"},
-                                                       {0x01021994, "tmpfs"},
-                                                       {0x794c7630, "overlayfs"},
-                                                       {0x6969, "nfs"},
-                                                       {0x2fc12fc1, "zfs"},
-                                                       {0xf2f52010, "f2fs"},
-                                                       {0x65735546, "fuse"},
-                                                       {0xca451a4e, "bcachefs"},
-                                                       {0x517b, "smb"},
-                                                       {0xfe534d42, "smb2"},
-                                                       {0xf15f, "ecryptfs"}}};
-    struct statfs status {};
-    if (::statfs(path.c_str(), &status) < 0) throw_errno("looking at the file system of {}", path);
-    const long magic = status.f_type & 0xffffffffL;
-    for (const KnownType& known : kKnown)
-        if (known.magic == magic) return known.name;
-    return fmt::format("0x{:x}", magic);
-}
 
 // A scratch directory that holds two layers and room for a third.
 class Scratch final {
@@ -168,7 +141,7 @@ std::string failure_of(Try attempt) {
 DriverChoice probe(const ProbeRequest& request) {
     make_directories(request.data_directory, 0700);
     DriverChoice choice;
-    choice.backing_filesystem = filesystem_name(request.data_directory);
+    choice.backing_filesystem = linux_os::examine_filesystem(request.data_directory).name;
     const auto wanted = [&](DriverKind kind) {
         return !request.requested || *request.requested == kind;
     };

@@ -1,0 +1,161 @@
+#include "cli/doctor_service.h"
+
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "linux/filesystem.h"
+#include "rootlesskit/distribution.h"
+#include "rootlesskit/host_files.h"
+#include "rootlesskit/runtime_directory.h"
+
+namespace berth::cli {
+namespace {
+
+using rootlesskit::Finding;
+using rootlesskit::fine;
+using rootlesskit::State;
+using rootlesskit::trouble;
+
+struct Controller final {
+    std::string_view name;
+    std::string_view flags;  // that need it
+};
+constexpr std::array<Controller, 5> kControllers{{{"cpu", "--cpus, --cpu-shares"},
+                                                  {"cpuset", "--cpuset-cpus"},
+                                                  {"io", "--blkio-weight, --device-read-bps"},
+                                                  {"memory", "--memory"},
+                                                  {"pids", "--pids-limit"}}};
+
+CgroupHierarchy find_hierarchy() {
+    try {
+        if (linux_os::examine_filesystem("/sys/fs/cgroup").name == "cgroup2")
+            return CgroupHierarchy::unified;
+        if (exists("/sys/fs/cgroup/unified")) return CgroupHierarchy::hybrid;
+        return exists("/sys/fs/cgroup/memory") || exists("/sys/fs/cgroup/systemd")
+                   ? CgroupHierarchy::legacy
+                   : CgroupHierarchy::none;
+    } catch (const Error&) {
+        return CgroupHierarchy::none;
+    }
+}
+
+Finding check_cgroup(const ServiceFacts& facts) {
+    const std::string name = "cgroup";
+    if (facts.hierarchy == CgroupHierarchy::unified) return fine(name, "version 2");
+    const std::string cause =
+        facts.hierarchy == CgroupHierarchy::none
+            ? "no cgroups are mounted: no limit can be applied"
+            : fmt::format(
+                  "cgroup version 1 ({}): no limit can be applied to containers of a plain "
+                  "user",
+                  facts.hierarchy == CgroupHierarchy::hybrid ? "hybrid" : "legacy");
+    if (!facts.booted || facts.in_container) return trouble(State::degraded, name, cause);
+    return trouble(State::degraded, name, cause,
+                   {"echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX "
+                    "systemd.unified_cgroup_hierarchy=1\"' | sudo tee -a /etc/default/grub",
+                    "sudo grub-mkconfig -o /boot/grub/grub.cfg", "sudo reboot"});
+}
+
+Finding check_bus(const ServiceFacts& facts) {
+    const std::string name = "user-bus";
+    if (facts.manager) return fine(name, "systemd " + facts.manager->version + " answers");
+    if (!facts.booted)
+        return trouble(State::degraded, name,
+                       "this system does not run systemd: no limit can be applied, and the engine "
+                       "is a background process without a service");
+    if (!facts.user_manager)
+        return trouble(State::degraded, name,
+                       "there is no systemd of this user (no login session and no lingering): no "
+                       "limit can be applied",
+                       {"sudo loginctl enable-linger " + facts.user,
+                        fmt::format("export XDG_RUNTIME_DIR=/run/user/{}", facts.uid)});
+    if (!facts.bus_socket)
+        return trouble(
+            State::degraded, name, "there is no D-Bus of this user: no limit can be applied",
+            {rootlesskit::install_command(facts.os_release, rootlesskit::Package::user_bus),
+             fmt::format("sudo systemctl restart user@{}", facts.uid)});
+    return fixable(State::degraded, name,
+                   "the user's D-Bus does not answer: " + facts.manager_problem,
+                   {"systemctl --user start dbus.socket"});
+}
+
+Finding check_delegation(const ServiceFacts& facts) {
+    const std::string name = "delegation";
+    if (!facts.manager)
+        return trouble(State::degraded, name, "not known without the user's D-Bus (see user-bus)");
+    if (facts.hierarchy != CgroupHierarchy::unified)
+        return trouble(State::degraded, name, "needs cgroup version 2 (see cgroup)");
+    std::vector<std::string> missing;
+    for (const Controller& controller : kControllers)
+        if (std::find(facts.manager->controllers.begin(), facts.manager->controllers.end(),
+                      controller.name) == facts.manager->controllers.end())
+            missing.push_back(fmt::format("{} ({})", controller.name, controller.flags));
+    if (missing.empty())
+        return fine(name, fmt::format("{}", fmt::join(facts.manager->controllers, ", ")));
+    return trouble(
+        State::degraded, name,
+        fmt::format("controllers that systemd does not delegate to the user, and the flags without "
+                    "effect: {}",
+                    fmt::join(missing, "; ")),
+        {"sudo mkdir -p /etc/systemd/system/user@.service.d",
+         "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee "
+         "/etc/systemd/system/user@.service.d/delegate.conf",
+         "sudo systemctl daemon-reload"});
+}
+
+Finding check_lingering(const ServiceFacts& facts) {
+    const std::string name = "lingering";
+    if (facts.linger == systemd::Linger::on) return fine(name, "on");
+    if (!facts.booted) return fine(name, "without systemd nothing ends at logout");
+    Finding finding = trouble(State::degraded, name,
+                              facts.linger ? "off: containers end at the last logout, and none "
+                                             "starts at boot"
+                                           : "not known: " + facts.linger_problem,
+                              {"sudo loginctl enable-linger " + facts.user});
+    // logind lets most users do it for themselves.
+    finding.fix = {"loginctl enable-linger"};
+    return finding;
+}
+
+}  // namespace
+
+ServiceFacts gather_service_facts(const std::string& user, const std::string& os_release) {
+    ServiceFacts facts;
+    facts.uid = ::getuid();
+    facts.user = user.empty() ? std::to_string(facts.uid) : rootlesskit::shell_word(user);
+    facts.os_release = os_release;
+    facts.booted = exists("/run/systemd/system");
+    facts.in_container =
+        exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container");
+    facts.hierarchy = find_hierarchy();
+    const char* variable = ::secure_getenv("XDG_RUNTIME_DIR");
+    const std::string runtime =
+        variable && *variable ? variable : rootlesskit::default_runtime_path(facts.uid);
+    facts.user_manager = exists(runtime + "/systemd/private");
+    const char* address = ::secure_getenv("DBUS_SESSION_BUS_ADDRESS");
+    facts.bus_socket = (address && *address) || exists(runtime + "/bus");
+    if (!facts.booted) return facts;
+    try {
+        if (facts.bus_socket) facts.manager = systemd::manager_facts();
+    } catch (const Error& error) {
+        facts.manager_problem = error.message();
+    }
+    try {
+        facts.linger = systemd::linger();
+    } catch (const Error& error) {
+        facts.linger_problem = error.message();
+    }
+    return facts;
+}
+
+std::vector<Finding> examine(const ServiceFacts& facts) {
+    return {check_cgroup(facts), check_bus(facts), check_delegation(facts), check_lingering(facts)};
+}
+
+}  // namespace berth::cli

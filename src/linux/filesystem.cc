@@ -1,0 +1,72 @@
+#include "linux/filesystem.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/quota.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace berth::linux_os {
+namespace {
+
+struct KnownType final {
+    std::uint64_t magic;
+    const char* name;
+};
+
+constexpr auto kKnown = std::to_array<KnownType>(
+    {{0xef53, "ext4"},         {0x58465342, "xfs"},       {0x9123683e, "btrfs"},
+     {0x01021994, "tmpfs"},    {0x794c7630, "overlayfs"}, {0x6969, "nfs"},
+     {0x2fc12fc1, "zfs"},      {0xf2f52010, "f2fs"},      {0x65735546, "fuse"},
+     {0xca451a4e, "bcachefs"}, {0x517b, "smb"},           {0xff534d42, "cifs"},
+     {0xfe534d42, "smb2"},     {0xf15f, "ecryptfs"},      {0x00c36400, "ceph"},
+     {0x0bd00bd0, "lustre"},   {0x47504653, "gpfs"},      {0x5346414f, "afs"},
+     {0x01021997, "9p"},       {0x786f4256, "vboxsf"},    {0x4d44, "vfat"},
+     {0x2011bab0, "exfat"},    {0x7366746e, "ntfs3"},     {0x63677270, "cgroup2"}});
+
+// Anybody may ask for a quota of their own. quotactl_fd(2) came with Linux 5.14.
+std::optional<std::uint64_t> quota_left(BorrowedFd fd) {
+    constexpr long kQuotactlFd = 443;
+    constexpr std::uint64_t kBlock = 1024;
+    struct dqblk quota {};
+    if (::syscall(kQuotactlFd, fd.get(), QCMD(Q_GETQUOTA, USRQUOTA), ::getuid(), &quota) < 0)
+        return std::nullopt;
+    if ((quota.dqb_valid & QIF_BLIMITS) == 0 || quota.dqb_bhardlimit == 0) return std::nullopt;
+    const std::uint64_t limit = quota.dqb_bhardlimit * kBlock;
+    return limit > quota.dqb_curspace ? limit - quota.dqb_curspace : 0;
+}
+
+}  // namespace
+
+std::string filesystem_name(std::uint64_t magic) {
+    for (const KnownType& known : kKnown)
+        if (known.magic == magic) return known.name;
+    return fmt::format("0x{:x}", magic);
+}
+
+FilesystemFacts examine_filesystem(const std::string& path) {
+    const UniqueFd fd = open_file(path, O_RDONLY | O_DIRECTORY);
+    struct statfs kind {};
+    struct statvfs volume {};
+    if (::fstatfs(fd.get(), &kind) < 0 || ::fstatvfs(fd.get(), &volume) < 0)
+        throw_errno("looking at the file system of {}", path);
+    FilesystemFacts facts;
+    facts.name = filesystem_name(static_cast<std::uint64_t>(kind.f_type) & 0xffffffffU);
+    facts.read_only = (volume.f_flag & ST_RDONLY) != 0;
+    facts.noexec = (volume.f_flag & ST_NOEXEC) != 0;
+    facts.nosuid = (volume.f_flag & ST_NOSUID) != 0;
+    facts.free_bytes = std::uint64_t{volume.f_bavail} * volume.f_frsize;
+    facts.free_inodes = volume.f_favail;
+    facts.inodes = volume.f_files;
+    facts.quota_bytes = quota_left(fd);
+    return facts;
+}
+
+}  // namespace berth::linux_os
