@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/delegation_plan.h"
 #include "daemon/options.h"
 
 namespace berth::daemon {
@@ -177,19 +178,29 @@ void check_log(const Config& config) {
         throw Error(ErrorKind::invalid, "max-file cannot be set when max-size is not set");
 }
 
-void check_exec_opts(const Config& config, std::vector<std::string>& warnings) {
+void check_cgroups(const Config& config) {
     for (const std::string& option : config.exec_opts) {
         constexpr std::string_view kDriver = "native.cgroupdriver=";
         if (!option.starts_with(kDriver))
             throw Error(ErrorKind::invalid, "invalid option in exec-opts: {}", option);
-        const std::string driver = option.substr(kDriver.size());
-        check_one_of("native.cgroupdriver", driver, {"cgroupfs", "systemd", "none"});
-        if (driver != "none")
-            warnings.push_back(
-                fmt::format("exec-opts: {} has no effect: containers have no cgroup of their own "
-                            "yet",
-                            option));
+        check_one_of("native.cgroupdriver", option.substr(kDriver.size()),
+                     {"cgroupfs", "systemd", "none"});
     }
+    if (!is_cgroup_parent(config.cgroup_parent))
+        throw Error(ErrorKind::invalid,
+                    "cgroup-parent for systemd cgroup should be a valid slice named as "
+                    "\"xxx.slice\", or an absolute path, not \"{}\"",
+                    config.cgroup_parent);
+    const bool path = config.cgroup_parent.starts_with('/');
+    const std::string driver = wanted_cgroup_driver(config);
+    if (path && driver == "systemd")
+        throw Error(ErrorKind::invalid,
+                    "cgroup-parent: the path {} needs native.cgroupdriver=cgroupfs",
+                    config.cgroup_parent);
+    if (!path && !config.cgroup_parent.empty() && driver == "cgroupfs")
+        throw Error(ErrorKind::invalid,
+                    "cgroup-parent: the slice {} needs native.cgroupdriver=systemd",
+                    config.cgroup_parent);
 }
 
 void check_features(const Config& config, std::vector<std::string>& warnings) {
@@ -217,7 +228,7 @@ std::vector<std::string> check_config(const Config& config) {
     check_one_of("default ipc mode", config.default_ipc_mode, {"private", "shareable"});
     check_one_of("default cgroup namespace", config.default_cgroupns_mode, {"", "private", "host"});
     check_log(config);
-    check_exec_opts(config, warnings);
+    check_cgroups(config);
     check_features(config, warnings);
     check_api_version(config.min_api_version);
     check_network(config);

@@ -19,8 +19,7 @@ using linux_os::PidFd;
 Child::Child(std::string program, std::string record)
     : program_(std::move(program)), record_(std::move(record)) {}
 
-void Child::start(const PidFd& holder, const nlohmann::json& configure,
-                  const std::vector<BorrowedFd>& fds) {
+void Child::start(const PidFd& holder) {
     auto [ours, theirs] = linux_os::message_socket_pair();
     linux_os::SpawnRequest request;
     request.program = linux_os::find_own_program(program_);
@@ -40,7 +39,10 @@ void Child::start(const PidFd& holder, const nlohmann::json& configure,
     channel_ = std::move(ours);
     // Before it can do anything: a supervisor that dies here must leave no unknown engine behind.
     rootlesskit::write_process_record(record_, process_);
-    linux_os::send_message(channel_, dump_json(configure), fds);
+}
+
+void Child::configure(const nlohmann::json& message, const std::vector<BorrowedFd>& fds) {
+    linux_os::send_message(channel_, dump_json(message), fds);
 }
 
 bool Child::adopt() {

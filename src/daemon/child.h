@@ -17,9 +17,9 @@ class Child final {
     /// `record` is the file that names the process for a later supervisor.
     Child(std::string program, std::string record);
 
-    /// Spawns the program and sends the `configure` message. Throws Error.
-    void start(const linux_os::PidFd& holder, const nlohmann::json& configure,
-               const std::vector<BorrowedFd>& fds);
+    /// Spawns the program, which waits for the `configure` message. Throws Error.
+    void start(const linux_os::PidFd& holder);
+    void configure(const nlohmann::json& message, const std::vector<BorrowedFd>& fds);
     /// Takes over a living process of a former supervisor; false when there is none.
     bool adopt();
     /// True once the process is gone; reaps it.

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/cgroup_message.h"
 #include "daemon/config.h"
 #include "daemon/engine_settings.h"
 #include "daemon/reload.h"
@@ -33,6 +34,7 @@ constexpr std::chrono::seconds kRequestsEnd{2};
 
 struct Configure final {
     daemon::Config config;
+    engine::CgroupDelegation cgroup;
     std::vector<UniqueFd> listeners;
 };
 
@@ -46,6 +48,7 @@ Configure receive_configure(BorrowedFd channel) {
         throw Error(ErrorKind::invalid, "expected `configure` of berthd, got `{}`",
                     message.string("type"));
     return {daemon::config_from_json(message.object("config").value()),
+            daemon::cgroup_from_json(message.object("cgroup").value()),
             std::move(received.message.fds)};
 }
 
@@ -58,7 +61,8 @@ class EngineProcess final {
         : signals_(io_, SIGTERM, SIGINT),
           listeners_(std::move(configure.listeners)),
           config_(std::move(configure.config)),
-          engine_(io_, daemon::engine_settings(config_)),
+          cgroup_(std::move(configure.cgroup)),
+          engine_(io_, daemon::engine_settings(config_, cgroup_)),
           server_(io_.get_executor(), engine_),
           channel_(io_.get_executor(), std::move(channel), "berthd",
                    {[this](async::ChannelMessage message) { on_message(message); },
@@ -102,7 +106,8 @@ class EngineProcess final {
         daemon::Reloaded reloaded = daemon::reload_config(config_, wanted);
         config_ = std::move(reloaded.config);
         log::configure("berth-engine", log::level_from(config_.log_level));
-        engine_.reload(daemon::engine_settings(config_), daemon::reloadable_values(config_));
+        engine_.reload(daemon::engine_settings(config_, cgroup_),
+                       daemon::reloadable_values(config_));
     }
 
     void begin_stop(Stop stop) {
@@ -130,6 +135,7 @@ class EngineProcess final {
     boost::asio::signal_set signals_;
     std::vector<UniqueFd> listeners_;
     daemon::Config config_;
+    const engine::CgroupDelegation cgroup_;
     engine::Engine engine_;
     api::Server server_;
     async::MessageChannel channel_;

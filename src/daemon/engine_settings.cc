@@ -20,7 +20,7 @@ void add_network(const Config& config, engine::Settings& settings) {
 
 }  // namespace
 
-engine::Settings engine_settings(const Config& config) {
+engine::Settings engine_settings(const Config& config, const engine::CgroupDelegation& cgroup) {
     engine::Settings settings;
     settings.data_root = config.data_root;
     settings.exec_root = config.exec_root;
@@ -37,6 +37,8 @@ engine::Settings engine_settings(const Config& config) {
     settings.default_shm_size = config.default_shm_size;
     settings.default_ipc_mode = config.default_ipc_mode;
     settings.default_cgroupns_mode = config.default_cgroupns_mode;
+    // The daemon's own cgroup-parent is where it is.
+    settings.cgroup = cgroup;
     settings.default_stop_timeout_s = static_cast<int>(config.default_stop_timeout);
     settings.shutdown_timeout_s = static_cast<int>(config.shutdown_timeout);
     settings.live_restore =

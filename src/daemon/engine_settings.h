@@ -6,6 +6,6 @@
 
 namespace berth::daemon {
 
-engine::Settings engine_settings(const Config& config);
+engine::Settings engine_settings(const Config& config, const engine::CgroupDelegation& cgroup);
 
 }  // namespace berth::daemon

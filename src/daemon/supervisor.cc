@@ -13,12 +13,14 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/cgroup_message.h"
 #include "daemon/reload.h"
 #include "daemon/survivors.h"
 #include "linux/idle_memory.h"
 #include "linux/message_socket.h"
 #include "rootlesskit/preflight.h"
 #include "rootlesskit/process_record.h"
+#include "systemd/client.h"
 
 namespace berth::daemon {
 
@@ -33,6 +35,7 @@ constexpr seconds kEngineMargin{10};  // for the engine's own work after the con
 constexpr seconds kRestPatience{5};
 constexpr int kFormerEnginePatienceMs = 5000;
 constexpr int kDyingHolderMs = 500;
+constexpr milliseconds kJobPatience{2000};
 
 SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
 
@@ -82,6 +85,17 @@ PidFd try_holder_beside(const PidFd& member) {
     }
 }
 
+// `systemctl restart` sends the same SIGTERM as `stop`: only the manager knows which it is.
+bool is_unit_restart() {
+    try {
+        const systemd::UnitJob job = systemd::unit_job(::getpid(), kJobPatience);
+        return job.job == systemd::Job::restart && !job.manager_stopping;
+    } catch (const Error& error) {
+        log::debug("{}", error.message());
+        return false;
+    }
+}
+
 std::string names_of(const std::vector<std::string>& keys) {
     return keys.empty() ? "nothing" : fmt::format("{}", fmt::join(keys, ", "));
 }
@@ -103,7 +117,8 @@ Supervisor::Supervisor(Config config, systemd::Notifier notifier, Reload reload)
       signals_(watch_signals()),
       born_(steady_now()),
       network_("berth-network", config_.exec_root + "/network.json"),
-      engine_("berth-engine", config_.exec_root + "/engine.json") {}
+      engine_("berth-engine", config_.exec_root + "/engine.json"),
+      delegation_(config_) {}
 
 Supervisor::~Supervisor() {
     for (const Listener& listener : listeners_)
@@ -115,8 +130,7 @@ int Supervisor::run(std::vector<UniqueFd> inherited_sockets) {
     listeners_ = open_listeners(config_, std::move(inherited_sockets));
     bring_up_holder();
     try {
-        if (wants_network_ && !network_.running()) start_network();
-        start_engine();
+        start_children();
     } catch (const Error& error) {
         fail_start(error.message());
     }
@@ -136,6 +150,26 @@ void Supervisor::end_former_engine() {
         linux_os::wait_readable(former->fd(), kFormerEnginePatienceMs);
     }
     ::unlink(record.c_str());
+}
+
+// systemd makes the containers' scope while the children load.
+void Supervisor::start_children() {
+    begin_delegation();
+    if (wants_network_ && !network_.running()) start_network();
+    engine_.start(holder_);
+    finish_delegation();
+    configure_engine();
+}
+
+void Supervisor::begin_delegation() {
+    std::vector<pid_t> members{holder_.pid()};
+    if (network_.running()) members.push_back(network_.process().pid());
+    delegation_.begin(members);
+}
+
+void Supervisor::finish_delegation() {
+    delegation_.finish();
+    if (network_.running()) delegation_.take_in(network_.process().pid());
 }
 
 void Supervisor::bring_up_holder() {
@@ -185,20 +219,29 @@ PidFd Supervisor::make_holder_anew() {
 }
 
 void Supervisor::start_network() {
-    const json configure{{"v", 1}, {"type", "configure"}, {"config", to_json(config_)}};
-    network_.start(holder_, configure, {});
+    network_.start(holder_);
+    delegation_.take_in(network_.process().pid());
+    network_.configure({{"v", 1}, {"type", "configure"}, {"config", to_json(config_)}}, {});
 }
 
 void Supervisor::start_engine() {
+    engine_.start(holder_);
+    configure_engine();
+}
+
+void Supervisor::configure_engine() {
     json hosts = json::array();
     std::vector<BorrowedFd> fds;
     for (const Listener& listener : listeners_) {
         hosts.push_back(listener.host);
         fds.push_back(listener.fd);
     }
-    const json configure{
-        {"v", 1}, {"type", "configure"}, {"config", to_json(config_)}, {"listeners", hosts}};
-    engine_.start(holder_, configure, fds);
+    engine_.configure({{"v", 1},
+                       {"type", "configure"},
+                       {"config", to_json(config_)},
+                       {"cgroup", cgroup_to_json(delegation_.result())},
+                       {"listeners", hosts}},
+                      fds);
 }
 
 void Supervisor::loop() {
@@ -258,12 +301,12 @@ void Supervisor::on_signal() {
         if (signal.ssi_signo == SIGHUP) {
             on_reload();
         } else {
-            on_stop_signal();
+            on_stop_signal(static_cast<int>(signal.ssi_signo));
         }
     }
 }
 
-void Supervisor::on_stop_signal() {
+void Supervisor::on_stop_signal(int number) {
     constexpr int kForcing = 3;
     ++stop_signals_;
     if (stop_signals_ >= kForcing) {
@@ -280,6 +323,12 @@ void Supervisor::on_stop_signal() {
     notifier_.send("STOPPING=1");
     phase_ = Phase::stopping_engine;
     if (!engine_.running()) return stop_rest();
+    if (number == SIGTERM && is_unit_restart()) {
+        log::info("systemd restarts this unit: containers keep running");
+        engine_.close_channel();
+        deadline_ = steady_now() + kRestPatience + kEngineMargin;
+        return;
+    }
     engine_.signal(SIGTERM);
     if (config_.shutdown_timeout >= 0)
         deadline_ = steady_now() + seconds(config_.shutdown_timeout) + kEngineMargin;
@@ -385,6 +434,8 @@ void Supervisor::on_holder_end() {
     holder_adopted_ = false;
     if (stopping) return;
     holder_ = make_holder_anew();
+    begin_delegation();
+    finish_delegation();
     engine_.kill_for_restart();
     network_.kill_for_restart();
 }
@@ -409,6 +460,7 @@ void Supervisor::finish() {
         linux_os::wait_readable(holder_.fd(), kFormerEnginePatienceMs);
         reap_if_child(holder_);
     }
+    delegation_.remove();
     remove_files();
 }
 

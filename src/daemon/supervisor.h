@@ -11,6 +11,7 @@
 
 #include "daemon/child.h"
 #include "daemon/config.h"
+#include "daemon/delegation.h"
 #include "daemon/listeners.h"
 #include "systemd/notify.h"
 
@@ -36,13 +37,17 @@ class Supervisor final {
 
     void end_former_engine();
     void bring_up_holder();
+    void start_children();
+    void begin_delegation();
+    void finish_delegation();
     void start_network();
     void start_engine();
+    void configure_engine();
     void loop();
     int next_timeout() const;
     void on_deadlines();
     void on_signal();
-    void on_stop_signal();
+    void on_stop_signal(int number);
     void on_reload();
     void on_message(Child& child);
     void on_child_end(Child& child);
@@ -65,6 +70,7 @@ class Supervisor final {
     bool holder_adopted_ = false;
     Child network_;
     Child engine_;
+    Delegation delegation_;
     bool wants_network_ = true;
     Phase phase_ = Phase::starting;
     int stop_signals_ = 0;
