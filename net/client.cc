@@ -47,8 +47,11 @@ void NetworkClient::loopback(BorrowedFd network_namespace) {
 
 void NetworkClient::detach(const Detach& request) { call(request); }
 
-std::vector<PortBinding> NetworkClient::publish(const PublishedPorts& ports) {
-    return call(Publish{ports}).bindings;
+std::vector<PortBinding> NetworkClient::publish(const PublishedPorts& ports,
+                                                BorrowedFd network_namespace) {
+    std::vector<BorrowedFd> fds;
+    if (network_namespace) fds.push_back(network_namespace);
+    return call(Publish{ports}, fds).bindings;
 }
 
 void NetworkClient::unpublish(const std::string& container) { call(Unpublish{container}); }

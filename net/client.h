@@ -23,7 +23,7 @@ class NetworkClient final {
     void loopback(BorrowedFd network_namespace);
     void detach(const Detach& request);
     /// The ports really bound, one entry a family.
-    std::vector<PortBinding> publish(const PublishedPorts& ports);
+    std::vector<PortBinding> publish(const PublishedPorts& ports, BorrowedFd network_namespace);
     void unpublish(const std::string& container);
     NetworkState state();
 

@@ -99,8 +99,9 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     holder.reset();
     ContainerSide side(executor);
     UserStack stack(side.prepare(config), config);
-    RelayLoop relays(executor.network_namespace());
+    RelayLoop relays(executor);
     Service service(side, relays, config);
+    service.watch(relays);
     Egress egress(side, executor, config);
     service.watch(egress);
     service.restore();

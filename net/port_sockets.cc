@@ -17,6 +17,30 @@ constexpr std::uint16_t kFirstUnprivileged = 1024;
 
 enum class V6 { required, optional };
 
+void set_reuse(BorrowedFd socket, int value) {
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &value, sizeof value);
+}
+
+// TCP: not listening yet. Without errors of its own, but errno.
+UniqueFd bound_socket(Transport transport, const SocketAddress& address) {
+    const bool stream = transport == Transport::tcp;
+    UniqueFd fd{::socket(address.family(),
+                         (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!fd) return fd;
+    const int on = 1;
+    // Connections that linger in TIME_WAIT must not keep a restarted container from its port.
+    if (stream) set_reuse(fd, on);
+    if (address.family() == AF_INET6)
+        ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (::bind(fd.get(), address.get(), address.length()) == 0 &&
+        (!stream || ::listen(fd.get(), kBacklog) == 0))
+        return fd;
+    const int saved = errno;
+    fd.reset();
+    errno = saved;
+    return fd;
+}
+
 [[noreturn]] void throw_bind_error(int saved, const IpAddress& address, std::uint16_t port,
                                    const PortBinding& binding) {
     const std::string what = "failed to bind host port for " + binding_text(address, port, binding);
@@ -32,20 +56,16 @@ enum class V6 { required, optional };
 }
 
 UniqueFd bind_socket(const IpAddress& address, std::uint16_t port, const PortBinding& binding) {
-    const SocketAddress host{address, port};
-    const bool stream = binding.transport == Transport::tcp;
-    UniqueFd fd{::socket(host.family(),
-                         (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    UniqueFd fd = bound_socket(binding.transport, SocketAddress{address, port});
     if (!fd) throw_bind_error(errno, address, port, binding);
-    const int on = 1;
-    // Connections that linger in TIME_WAIT must not keep a restarted container from its port.
-    if (stream) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (host.family() == AF_INET6)
-        ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (::bind(fd.get(), host.get(), host.length()) < 0 ||
-        (stream && ::listen(fd.get(), kBacklog) < 0))
-        throw_bind_error(errno, address, port, binding);
+    if (binding.transport == Transport::tcp) stop_listening(fd);
     return fd;
+}
+
+IpAddress target_of(const PortBinding& binding, Family client) {
+    const std::string& v6 = binding.container_ip_v6;
+    const bool to_v6 = binding.container_ip.empty() || (client == Family::v6 && !v6.empty());
+    return IpAddress::parse(to_v6 ? v6 : binding.container_ip);
 }
 
 bool is_family_missing(const Error& error) {
@@ -73,8 +93,8 @@ std::vector<ReservedPort> try_port(const PortTable& table, const PortBinding& bi
         bound.host_port_end = 0;
         reserved.push_back(
             {bound, host,
-             HostSocket{binding.transport, std::move(socket),
-                        IpAddress::parse(binding.container_ip), binding.container_port}});
+             HostSocket{binding.transport, std::move(socket), SocketAddress{address, port},
+                        target_of(binding, address.family), binding.container_port}});
     }
     return reserved;
 }
@@ -109,6 +129,25 @@ std::vector<ReservedPort> reserve_one(PortTable& table, const PortBinding& bindi
 }
 
 }  // namespace
+
+void start_listening(BorrowedFd socket) {
+    set_reuse(socket, 1);
+    if (::listen(socket.get(), kBacklog) < 0) throw_errno("listening");
+}
+
+void stop_listening(BorrowedFd socket) {
+    // Closes the queue and keeps the port; without "reuse" nobody else may bind to it meanwhile.
+    if (::shutdown(socket.get(), SHUT_RD) < 0 && errno != ENOTCONN) throw_errno("closing");
+    set_reuse(socket, 0);
+}
+
+HostSocket gateway_twin(const HostSocket& original) {
+    UniqueFd socket = bound_socket(original.transport, original.host);
+    if (!socket) throw_errno("binding port {} for containers", original.host.port());
+    if (original.transport == Transport::tcp) stop_listening(socket);
+    return {original.transport, std::move(socket), original.host, original.container_address,
+            original.container_port};
+}
 
 std::vector<ReservedPort> reserve_ports(PortTable& table,
                                         const std::vector<PortBinding>& bindings) {

@@ -1,5 +1,5 @@
-// Reserves host ports for real: a binding is bound (TCP: listening) before it is reported, so no
-// other program can take it in between. All sockets of a request or none. Runs in the host's
+// Reserves host ports for real: a binding is bound (TCP: able to listen) before it is reported, so
+// no other program can take it in between. All sockets of a request or none. Runs in the host's
 // network namespace, on the service's thread.
 #pragma once
 
@@ -15,6 +15,15 @@ struct ReservedPort final {
     HostPort host;
     HostSocket socket;
 };
+
+/// A bound TCP socket keeps its port, and no other program can take it, also while it refuses
+/// clients. Throws Error.
+void start_listening(BorrowedFd socket);
+void stop_listening(BorrowedFd socket);
+
+/// A second socket for a port on all addresses, in the calling thread's network namespace, where
+/// containers reach it at the address of any gateway. Throws Error.
+HostSocket gateway_twin(const HostSocket& original);
 
 /// Throws Error with Docker's texts: port owned by berth, by a stranger, privileged, exhausted, or
 /// a transport that is not served. `table` learns of the ports only on success.

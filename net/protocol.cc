@@ -176,6 +176,9 @@ struct RequestEncoder final {
                 {"gateway", r.gateway},        {"interface", r.interface},
                 {"gateway_v6", r.gateway_v6},  {"interface_v6", r.interface_v6}};
     }
+    json operator()(const Release& r) const {
+        return {{"type", "release"}, {"container", r.container}};
+    }
     json operator()(const Keep& r) const {
         return {{"type", "keep"}, {"networks", r.networks}, {"containers", r.containers}};
     }
@@ -202,6 +205,7 @@ Request request_from(const JsonReader& r) {
     if (type == "set_default_route")
         return SetDefaultRoute{r.string("container"), r.string("gateway"), r.string("interface"),
                                r.string("gateway_v6"), r.string("interface_v6")};
+    if (type == "release") return Release{r.string("container")};
     if (type == "keep") return Keep{r.strings("networks"), r.strings("containers")};
     if (type == "publish") return Publish{{r.string("container"), bindings_from(r)}};
     if (type == "unpublish") return Unpublish{r.string("container")};

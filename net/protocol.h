@@ -135,10 +135,15 @@ struct SetDefaultRoute final {
     std::string gateway, interface;        // interface of the IPv4 route
     std::string gateway_v6, interface_v6;  // and of the IPv6 route
 };
+/// Descriptor, optional: the container's network namespace.
 struct Publish final {
     PublishedPorts ports;
 };
 struct Unpublish final {
+    std::string container;
+};
+/// All attachments and ports of a container that ended.
+struct Release final {
     std::string container;
 };
 /// All that the engine knows: other networks, attachments and ports are of a life that it does not
@@ -149,7 +154,7 @@ struct Keep final {
 struct GetState final {};
 
 using Request = std::variant<EnsureNetwork, RemoveNetwork, Attach, Loopback, Detach,
-                             SetDefaultRoute, Keep, Publish, Unpublish, GetState>;
+                             SetDefaultRoute, Release, Keep, Publish, Unpublish, GetState>;
 
 struct NumberedRequest final {
     std::int64_t seq = 0;

@@ -1,95 +1,104 @@
 #include "net/relay_loop.h"
 
-#include <sys/eventfd.h>
-
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <future>
-#include <mutex>
-#include <thread>
-#include <vector>
 
 #include "base/error.h"
-#include "linux/enter_namespaces.h"
-#include "net/namespace_thread.h"
-#include "net/poller.h"
+#include "base/log.h"
+#include "net/client_source.h"
+#include "net/firewall.h"
+#include "net/listen_follower.h"
+#include "net/loop_thread.h"
+#include "net/netlink.h"
+#include "net/port_sockets.h"
 #include "net/tcp_relay.h"
 #include "net/udp_relay.h"
 
 namespace berth::net {
 namespace {
 
-constexpr std::size_t kDatagramBytes = 65536;
 // How often idle UDP clients are looked for, while there are any.
 constexpr std::chrono::seconds kExpiryPeriod{10};
 
-}  // namespace
+// In the container network namespace.
+void prepare_transparency(Family family) {
+    NetlinkBatch batch;
+    batch.add_mark_rule(family, kTransparentMark);
+    batch.add_local_route(family, kTransparentMark);
+    batch.run();
+}
 
-class RelayLoop::Thread final : public PollTarget {
-  public:
-    explicit Thread(BorrowedFd network_namespace)
-        : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-        if (!wake_) throw_errno("making an event descriptor");
-        poller_.add(wake_, *this, EPOLLIN);
-        std::promise<void> entered;
-        std::future<void> result = entered.get_future();
-        thread_ = std::thread([this, network_namespace, promise = std::move(entered)]() mutable {
-            try {
-                linux_os::enter_network_namespace(network_namespace);
-                promise.set_value();
-            } catch (...) {
-                return promise.set_exception(std::current_exception());
-            }
-            loop();
-        });
+ClientSource prepare_source() {
+    ClientSource source;
+    try {
+        apply_ruleset(transparent_rules());
+    } catch (const Error& error) {
+        log::warn("containers see the gateway as the client of published ports: {}",
+                  error.message());
+        return source;
+    }
+    for (const Family family : {Family::v4, Family::v6}) {
         try {
-            result.get();
-        } catch (...) {
-            thread_.join();
-            throw;
+            prepare_transparency(family);
+            source.set_transparent(family);
+        } catch (const Error& error) {
+            log::info("containers see the gateway as the IPv{} client of published ports: {}",
+                      family == Family::v4 ? 4 : 6, error.message());
         }
     }
+    return source;
+}
 
-    ~Thread() override {
-        call([this] { stopping_ = true; });
-        thread_.join();
+int earlier(int left, int right) {
+    if (left < 0 || right < 0) return std::max(left, right);
+    return std::min(left, right);
+}
+
+}  // namespace
+
+class RelayLoop::Thread final {
+  public:
+    explicit Thread(NamespaceThread& executor) {
+        executor.run([&] {
+            source_ = prepare_source();
+            // The new thread inherits the executor's network namespace.
+            loop_.start([this] { return finish_round(); });
+        });
     }
+    ~Thread() { loop_.stop(); }
+    Thread(const Thread&) = delete;
+    Thread& operator=(const Thread&) = delete;
 
     /// Runs `job` on the relay thread and waits for it; rethrows what it throws.
     void call(std::function<void()> job) {
-        std::packaged_task<void()> task(std::move(job));
-        std::future<void> result = task.get_future();
-        {
-            const std::lock_guard lock(mutex_);
-            jobs_.push_back(std::move(task));
-        }
-        ::eventfd_write(wake_.get(), 1);
+        const auto task = std::make_shared<std::packaged_task<void()>>(std::move(job));
+        std::future<void> result = task->get_future();
+        loop_.post([task] { (*task)(); });
         result.get();
     }
 
-    void add(const std::string& owner, HostSocket socket) {
-        if (socket.transport == Transport::udp) {
-            if (!datagram_) datagram_ = std::make_unique_for_overwrite<char[]>(kDatagramBytes);
-            udp_.push_back(
-                {owner, std::make_unique<UdpRelay>(std::move(socket), poller_,
-                                                   std::span(datagram_.get(), kDatagramBytes))});
-            return;
+    void add(const std::string& owner, std::vector<HostSocket> sockets,
+             std::optional<ListenProbe> probe) {
+        std::vector<FollowingPort*> ports;
+        for (HostSocket& socket : sockets) {
+            if (socket.transport == Transport::udp) {
+                udp_.push_back({owner, std::make_unique<UdpRelay>(std::move(socket), udp_parts_)});
+                continue;
+            }
+            tcp_.push_back({owner, std::make_unique<TcpRelay>(std::move(socket), tcp_parts_)});
+            ports.push_back(tcp_.back().relay.get());
         }
-        tcp_.push_back({owner, std::make_unique<TcpRelay>(std::move(socket), poller_, pipes_)});
+        follower_.follow(owner, std::move(probe), ports);
     }
 
     void remove(const std::string& owner) {
+        follower_.forget(owner);
         std::erase_if(tcp_, [&](const auto& relay) { return relay.owner == owner; });
         std::erase_if(udp_, [&](const auto& relay) { return relay.owner == owner; });
     }
 
-    void on_events(std::uint32_t) override {
-        eventfd_t count = 0;
-        ::eventfd_read(wake_.get(), &count);
-        have_jobs_ = true;
-    }
+    void set_networks(std::span<const NetworkSpec> networks) { source_.set_networks(networks); }
 
   private:
     template <typename Relay>
@@ -98,61 +107,67 @@ class RelayLoop::Thread final : public PollTarget {
         std::unique_ptr<Relay> relay;
     };
 
-    // Jobs add and remove targets, so they run between rounds only.
-    void run_jobs() {
-        have_jobs_ = false;
-        std::deque<std::packaged_task<void()>> jobs;
-        {
-            const std::lock_guard lock(mutex_);
-            jobs.swap(jobs_);
-        }
-        for (auto& job : jobs) job();
-    }
-
-    void loop() {
+    // How long the next round may wait.
+    int finish_round() {
         bool unfinished = false;
-        bool udp_in_use = false;
-        SteadyTime next_expiry = std::chrono::steady_clock::now();
-        while (!stopping_) {
-            const auto period = std::chrono::milliseconds(kExpiryPeriod).count();
-            poller_.run_once(unfinished ? 0 : udp_in_use ? static_cast<int>(period) : -1);
-            unfinished = false;
-            for (auto& entry : tcp_) unfinished = entry.relay->finish_round() || unfinished;
-            const SteadyTime now = std::chrono::steady_clock::now();
-            if (now >= next_expiry) {
-                for (auto& entry : udp_) entry.relay->expire(now);
-                next_expiry = now + kExpiryPeriod;
-            }
-            udp_in_use = false;
-            for (auto& entry : udp_) udp_in_use = entry.relay->in_use() || udp_in_use;
-            if (have_jobs_) run_jobs();
-        }
+        for (auto& entry : tcp_) unfinished = entry.relay->finish_round() || unfinished;
+        const SteadyTime now = std::chrono::steady_clock::now();
+        follower_.look(now);
+        const int expiry = expire(now);
+        return unfinished ? 0 : earlier(expiry, follower_.timeout(now));
     }
 
-    UniqueFd wake_;
-    Poller poller_;
+    int expire(SteadyTime now) {
+        bool in_use = false;
+        for (auto& entry : udp_) {
+            entry.relay->expire(now);
+            in_use = entry.relay->in_use() || in_use;
+        }
+        return in_use ? static_cast<int>(std::chrono::milliseconds(kExpiryPeriod).count()) : -1;
+    }
+
+    LoopThread loop_;
+    ClientSource source_;
     PipePool pipes_;
-    std::unique_ptr<char[]> datagram_;
+    ListenFollower follower_{loop_.poller()};
+    TcpRelayParts tcp_parts_{loop_.poller(), pipes_, source_,
+                             [this](const FollowingPort& port) { follower_.was_refused(port); }};
+    UdpRelayParts udp_parts_{loop_.poller(), source_, {}};
     std::vector<Owned<TcpRelay>> tcp_;
     std::vector<Owned<UdpRelay>> udp_;
-    bool have_jobs_ = false;
-    bool stopping_ = false;
-    std::mutex mutex_;  // guards jobs_
-    std::deque<std::packaged_task<void()>> jobs_;
-    std::thread thread_;
 };
 
-RelayLoop::RelayLoop(BorrowedFd network_namespace)
-    : thread_(std::make_unique<Thread>(network_namespace)) {}
+RelayLoop::RelayLoop(NamespaceThread& executor)
+    : executor_(executor), thread_(std::make_unique<Thread>(executor)) {}
 
 RelayLoop::~RelayLoop() = default;
 
-void RelayLoop::add(const std::string& owner, HostSocket socket) {
-    thread_->call([&] { thread_->add(owner, std::move(socket)); });
+void RelayLoop::add(const std::string& owner, std::vector<HostSocket> sockets,
+                    std::optional<ListenProbe::Target> inside) {
+    std::vector<HostSocket> twins;
+    executor_.run([&] {
+        for (const HostSocket& socket : sockets) {
+            if (!socket.host.address().is_any()) continue;
+            try {
+                twins.push_back(gateway_twin(socket));
+            } catch (const Error& error) {
+                log::info("container={} not published at gateways: {}", owner.substr(0, 12),
+                          error.message());
+            }
+        }
+    });
+    std::optional<ListenProbe> probe;
+    if (inside) probe = ListenProbe::open(executor_, std::move(*inside));
+    std::ranges::move(twins, std::back_inserter(sockets));
+    thread_->call([&] { thread_->add(owner, std::move(sockets), std::move(probe)); });
 }
 
 void RelayLoop::remove(const std::string& owner) {
     thread_->call([&] { thread_->remove(owner); });
+}
+
+void RelayLoop::on_networks(std::span<const NetworkSpec> networks) {
+    thread_->call([&] { thread_->set_networks(networks); });
 }
 
 }  // namespace berth::net

@@ -4,37 +4,49 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "net/address.h"
+#include "net/listen_probe.h"
+#include "net/namespace_thread.h"
 #include "net/protocol.h"
+#include "net/socket_address.h"
+#include "net/watcher.h"
 
 namespace berth::net {
 
-/// A bound (TCP: listening) socket of the host and where its traffic goes.
+/// A bound socket (TCP: not listening yet) and where its traffic goes.
 struct HostSocket final {
     Transport transport = Transport::tcp;
     UniqueFd socket;  // non-blocking
+    SocketAddress host;
     IpAddress container_address;
     std::uint16_t container_port = 0;
 };
 
-class RelayLoop final {
+class RelayLoop final : public NetworkWatcher {
   public:
-    /// Starts the thread in `network_namespace`. Throws Error.
-    explicit RelayLoop(BorrowedFd network_namespace);
-    ~RelayLoop();
+    /// Starts the thread in the executor's network namespace and prepares that for sockets which
+    /// are bound to clients' addresses. Throws Error.
+    explicit RelayLoop(NamespaceThread& executor);
+    ~RelayLoop() override;
     RelayLoop(const RelayLoop&) = delete;
     RelayLoop& operator=(const RelayLoop&) = delete;
 
-    /// Serves `socket` for the container `owner` from now on.
-    void add(const std::string& owner, HostSocket socket);
+    /// Serves `sockets` for the container `owner`, which runs as `inside`, from now on.
+    void add(const std::string& owner, std::vector<HostSocket> sockets,
+             std::optional<ListenProbe::Target> inside);
     /// Closes the sockets and connections of `owner`; when it returns their ports are free.
     void remove(const std::string& owner);
 
+    void on_networks(std::span<const NetworkSpec> networks) override;
+
   private:
     class Thread;
+    NamespaceThread& executor_;
     std::unique_ptr<Thread> thread_;
 };
 

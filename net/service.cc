@@ -67,7 +67,7 @@ void Service::restore() {
     for (const PublishedPorts& ports : old.bindings) {
         if (!is_alive(ports.container)) continue;
         try {
-            publish(ports);
+            publish(ports, {});
         } catch (const Error& error) {
             log::error("container={} its published ports are lost: {}", short_id(ports.container),
                        error.message());
@@ -111,10 +111,12 @@ std::string Service::answer(const NumberedRequest& numbered, const std::vector<U
     if (const auto* r = std::get_if<Detach>(&request)) detach(*r);
     if (const auto* r = std::get_if<SetDefaultRoute>(&request))
         side_.set_default_route(*r, only_descriptor(fds));
+    if (const auto* r = std::get_if<Release>(&request)) release(r->container);
     if (const auto* r = std::get_if<Keep>(&request)) keep(*r);
     if (const auto* r = std::get_if<Unpublish>(&request)) unpublish(r->container);
     if (const auto* r = std::get_if<Publish>(&request))
-        return encode_bindings_reply(seq, publish(r->ports));
+        return encode_bindings_reply(seq,
+                                     publish(r->ports, fds.empty() ? BorrowedFd{} : fds.front()));
     if (std::holds_alternative<GetState>(request)) return encode_state_reply(seq, state());
     return encode_empty_reply(seq);
 }
@@ -198,6 +200,12 @@ void Service::detach(const Detach& request) {
     changed_ = true;
 }
 
+void Service::release(const std::string& container) {
+    unpublish(container);
+    drop_attachments([&](const Attachment& known) { return known.container == container; });
+    changed_ = true;
+}
+
 void Service::keep(const Keep& wanted) {
     const auto is_gone = [](const std::vector<std::string>& ids, const std::string& id) {
         return std::ranges::find(ids, id) == ids.end();
@@ -214,18 +222,35 @@ void Service::keep(const Keep& wanted) {
     changed_ = true;
 }
 
-std::vector<PortBinding> Service::publish(const PublishedPorts& ports) {
+std::optional<ListenProbe::Target> Service::inside_of(const std::string& container,
+                                                      BorrowedFd network_namespace) const {
+    const auto known = std::ranges::find_if(attachments_, [&](const Attachment& attachment) {
+        return attachment.container == container && attachment.pid > 0;
+    });
+    if (known == attachments_.end()) return std::nullopt;
+    try {
+        return ListenProbe::Target{linux_os::PidFd::open(static_cast<pid_t>(known->pid)),
+                                   network_namespace};
+    } catch (const Error&) {  // it has ended already
+        return std::nullopt;
+    }
+}
+
+std::vector<PortBinding> Service::publish(const PublishedPorts& ports,
+                                          BorrowedFd network_namespace) {
     unpublish(ports.container);
     if (ports.bindings.empty()) return {};
     std::vector<ReservedPort> reserved = reserve_ports(ports_, ports.bindings);
     Published& entry = published_[ports.container];
-    // All of them first: what is not in the entry could not be given back.
-    for (const ReservedPort& port : reserved) {
+    std::vector<HostSocket> sockets;
+    for (ReservedPort& port : reserved) {
         entry.bindings.push_back(port.binding);
         entry.ports.push_back(port.host);
+        sockets.push_back(std::move(port.socket));
     }
     try {
-        for (ReservedPort& port : reserved) relays_.add(ports.container, std::move(port.socket));
+        relays_.add(ports.container, std::move(sockets),
+                    inside_of(ports.container, network_namespace));
     } catch (...) {
         unpublish(ports.container);
         throw;

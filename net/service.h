@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,8 +41,12 @@ class Service final {
     void remove_network(const std::string& id);
     void attach(const Attachment& attachment, BorrowedFd network_namespace);
     void detach(const Detach& request);
+    void release(const std::string& container);
     void keep(const Keep& wanted);
-    std::vector<PortBinding> publish(const PublishedPorts& ports);
+    /// Without a descriptor the namespace is looked up from the container's process.
+    std::vector<PortBinding> publish(const PublishedPorts& ports, BorrowedFd network_namespace);
+    std::optional<ListenProbe::Target> inside_of(const std::string& container,
+                                                 BorrowedFd network_namespace) const;
     void unpublish(const std::string& container);
     NetworkState state() const;
     void tell_networks() const;

@@ -1,6 +1,7 @@
 #include "net/tcp_relay.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "net/port_sockets.h"
 #include "net/socket_address.h"
 
 namespace berth::net {
@@ -18,27 +20,48 @@ namespace {
 constexpr int kAcceptsPerRound = 64;
 constexpr std::chrono::milliseconds kShedPause{10};
 
-}  // namespace
-
-TcpRelay::TcpRelay(HostSocket socket, Poller& poller, PipePool& pipes)
-    : socket_(std::move(socket)),
-      poller_(poller),
-      pump_(poller, pipes),
-      spare_(open_file("/dev/null", O_RDONLY)) {
-    poller_.add(socket_.socket, *this, EPOLLIN);
+// The way to a container is within this machine: its refusal is here when connect(2) returns.
+int early_failure(BorrowedFd socket) {
+    pollfd state{socket.get(), POLLOUT, 0};
+    return ::poll(&state, 1, 0) == 1 ? take_socket_error(socket) : 0;
 }
 
-TcpRelay::~TcpRelay() { poller_.remove(socket_.socket); }
+}  // namespace
+
+TcpRelay::TcpRelay(HostSocket socket, TcpRelayParts& parts)
+    : socket_(std::move(socket)),
+      parts_(parts),
+      pump_(parts.poller, parts.pipes),
+      spare_(open_file("/dev/null", O_RDONLY)) {}
+
+TcpRelay::~TcpRelay() {
+    if (listening_) parts_.poller.remove(socket_.socket);
+}
+
+void TcpRelay::start_listening() {
+    if (listening_) return;
+    net::start_listening(socket_.socket);
+    parts_.poller.add(socket_.socket, *this, EPOLLIN);
+    listening_ = true;
+}
+
+void TcpRelay::stop_listening() {
+    if (!std::exchange(listening_, false)) return;
+    parts_.poller.remove(socket_.socket);
+    net::stop_listening(socket_.socket);
+}
 
 void TcpRelay::on_events(std::uint32_t) {
-    for (int i = 0; i < kAcceptsPerRound; ++i) {
+    for (int i = 0; i < kAcceptsPerRound && listening_; ++i) {
+        SocketAddress from;
+        socklen_t length = SocketAddress::capacity();
         UniqueFd client{
-            ::accept4(socket_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+            ::accept4(socket_.socket.get(), from.get(), &length, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         if (!client && (errno == EMFILE || errno == ENFILE)) return shed_one();
         if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
         if (!client) return;
         try {
-            accept_one(std::move(client));
+            accept_one(std::move(client), from);
         } catch (const Error& error) {
             log::warn("a connection to a published port was dropped: {}", error.message());
         }
@@ -61,19 +84,15 @@ void TcpRelay::shed_one() {
         std::this_thread::sleep_for(kShedPause);
 }
 
-void TcpRelay::accept_one(UniqueFd client) {
+void TcpRelay::accept_one(UniqueFd client, const SocketAddress& from) {
     const SocketAddress target{socket_.container_address, socket_.container_port};
-    UniqueFd container{::socket(target.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    if (!container) {
-        const int saved = errno;
-        reset_on_close(client);
-        throw Error::from_errno(saved, "making a socket");
-    }
-    if (::connect(container.get(), target.get(), target.length()) < 0 && errno != EINPROGRESS) {
-        reset_on_close(client);
-        return;
-    }
-    pump_.add(std::move(client), std::move(container));
+    UniqueFd container = parts_.source.connect(Transport::tcp, from, target);
+    const int failure = container ? early_failure(container) : errno;
+    if (failure == 0) return pump_.add(std::move(client), std::move(container));
+    reset_on_close(client);
+    client.reset();
+    if (failure == ECONNREFUSED) parts_.on_refused(*this);
+    if (!container) throw Error::from_errno(failure, "making a socket");
 }
 
 }  // namespace berth::net

@@ -1,30 +1,47 @@
-// One published TCP port: accepts on the host, connects to the container, splices both ways.
-//
-// The connection to the container begins when the client's has been accepted; a container that
-// does not listen shows as a reset of the client's connection. Relay thread only.
+// One published TCP port: accepts on the host, connects to the container in the client's name,
+// splices both ways. It listens when it is told to (listen_follower.h); a container that refuses
+// all the same shows as a reset of the client's connection. Relay thread only.
 #pragma once
 
+#include <functional>
+
+#include "net/client_source.h"
+#include "net/listen_follower.h"
 #include "net/poller.h"
 #include "net/relay_loop.h"
 #include "net/splice_pump.h"
 
 namespace berth::net {
 
-class TcpRelay final : public PollTarget {
+/// What the relays of a thread share; outlives them.
+struct TcpRelayParts final {
+    Poller& poller;
+    PipePool& pipes;
+    const ClientSource& source;
+    /// Called when a client was accepted and then refused inside.
+    std::function<void(const FollowingPort&)> on_refused;
+};
+
+class TcpRelay final : public PollTarget, public FollowingPort {
   public:
-    TcpRelay(HostSocket socket, Poller& poller, PipePool& pipes);
+    TcpRelay(HostSocket socket, TcpRelayParts& parts);
     ~TcpRelay() override;
     void on_events(std::uint32_t events) override;
+    const IpAddress& target_address() const override { return socket_.container_address; }
+    std::uint16_t target_port() const override { return socket_.container_port; }
+    void start_listening() override;
+    void stop_listening() override;
     /// Call after each round; true while connections wait for their turn.
     bool finish_round() { return pump_.finish_round(); }
 
   private:
-    void accept_one(UniqueFd client);
+    void accept_one(UniqueFd client, const SocketAddress& from);
     void shed_one();
 
     HostSocket socket_;
-    Poller& poller_;
+    TcpRelayParts& parts_;
     SplicePump pump_;
+    bool listening_ = false;
     UniqueFd spare_;  // given up for a moment when descriptors run out, to turn a client away
 };
 

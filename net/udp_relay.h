@@ -1,47 +1,56 @@
-// One published UDP port. Each client gets a socket of its own towards the container, so that
-// answers find their way back; it is closed after 90 s without a datagram. Answers leave from the
-// local address the client wrote to. Relay thread only.
+// One published UDP port. Each client gets a flow: a socket of its own towards the container, in
+// the client's name, so that answers find their way back. It is closed after 90 s without a
+// datagram, or to make room for a new client when it is the one used longest ago. Answers leave
+// from the local address the client wrote to. Relay thread only.
+//
+// Datagrams are taken in batches; equal-sized ones of a flow go on as one (UDP_SEGMENT), which the
+// receiver sees as sent.
 #pragma once
 
 #include <chrono>
+#include <list>
 #include <map>
 #include <memory>
-#include <span>
 
 #include "base/clock.h"
+#include "net/client_source.h"
 #include "net/poller.h"
 #include "net/relay_loop.h"
 #include "net/socket_address.h"
+#include "net/udp_batch.h"
 
 namespace berth::net {
 
-class UdpAssociation;
+class UdpFlow;
+
+/// What the relays of a thread share; outlives them.
+struct UdpRelayParts final {
+    Poller& poller;
+    const ClientSource& source;
+    std::unique_ptr<UdpBatch> batch;  // made at the first use
+};
 
 class UdpRelay final : public PollTarget {
   public:
-    /// `datagram` is room for the largest one, shared by all relays of the thread.
-    UdpRelay(HostSocket socket, Poller& poller, std::span<char> datagram);
+    UdpRelay(HostSocket socket, UdpRelayParts& parts);
     ~UdpRelay() override;
     void on_events(std::uint32_t events) override;
-    /// Closes what was idle too long; call between rounds.
+    /// Closes what was idle too long or is too much; call between rounds.
     void expire(SteadyTime now);
-    bool in_use() const { return !associations_.empty(); }
+    bool in_use() const { return !flows_.empty(); }
 
   private:
-    friend class UdpAssociation;
-    /// A client's address and the local one it wrote to.
-    struct Peer final {
-        SocketAddress client;
-        IpAddress local;
-    };
-    bool forward_one();
-    UdpAssociation* association_of(const Peer& peer);
-    void answer(const Peer& peer, std::size_t length);
+    friend class UdpFlow;
+    using Key = std::pair<IpAddress, std::uint16_t>;
+
+    UdpFlow* flow_of(const UdpPeer& peer);
+    UdpFlow* new_flow(const Key& key, const UdpPeer& peer);
+    void touch(const Key& key);
 
     HostSocket socket_;
-    Poller& poller_;
-    std::span<char> datagram_;
-    std::map<std::pair<IpAddress, std::uint16_t>, std::unique_ptr<UdpAssociation>> associations_;
+    UdpRelayParts& parts_;
+    std::list<std::unique_ptr<UdpFlow>> flows_;  // the one used last in front
+    std::map<Key, std::list<std::unique_ptr<UdpFlow>>::iterator> by_client_;
 };
 
 }  // namespace berth::net

@@ -24,7 +24,9 @@ TEST_F(Lifetime, StateTellsEverything) {
     ASSERT_EQ(state.networks.size(), 1U);
     EXPECT_EQ(state.networks[0], default_network());
     ASSERT_EQ(state.attachments.size(), 1U);
-    EXPECT_EQ(state.attachments[0], attachment("c1", 2));
+    Attachment expected = attachment("c1", 2);
+    expected.pid = box.pid();
+    EXPECT_EQ(state.attachments[0], expected);
     ASSERT_EQ(state.bindings.size(), 1U);
     EXPECT_EQ(state.bindings[0].bindings, bound);
 }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <climits>
 #include <nlohmann/json.hpp>
 
@@ -142,6 +143,45 @@ Child Container::run(const std::function<int()>& work) const {
     });
 }
 
+Remote::Remote()
+    : sleeper_(run_sleeper([] { return ::unshare(CLONE_NEWNET) == 0; })),
+      namespace_(open_file(fmt::format("/proc/{}/ns/net", sleeper_.process().pid()), O_RDONLY)) {
+    NetlinkBatch cable;
+    cable.add_veth({.name = "remote0",
+                    .bridge_index = link_index("host0"),
+                    .mtu = 1500,
+                    .peer_name = "eth0",
+                    .peer_namespace = namespace_});
+    cable.run();
+    Child setup = run([] {
+        NetlinkBatch addresses;
+        const unsigned index = link_index("eth0");
+        addresses.set_up(link_index("lo"), "lo");
+        addresses.set_up(index, "eth0");
+        addresses.add_address(index, Subnet::parse(std::string(kRemoteAddress) + "/24"),
+                              IfExists::fail);
+        if (exists("/proc/sys/net/ipv6"))
+            addresses.add_address(index, Subnet::parse(std::string(kRemoteAddress6) + "/64"),
+                                  IfExists::fail);
+        addresses.run();
+        return 0;
+    });
+    if (setup.wait() != 0) throw Error(ErrorKind::internal, "the remote machine was not made");
+}
+
+Remote::~Remote() {
+    NetlinkBatch cable;
+    cable.remove_link("remote0");
+    cable.run();
+}
+
+Child Remote::run(const std::function<int()>& work) const {
+    return Child::run([&] {
+        if (::setns(namespace_.get(), CLONE_NEWNET) < 0) throw_errno("entering the remote machine");
+        return work();
+    });
+}
+
 void NetworkWorld::SetUp() {
     static const std::string missing = make_host();
     if (!missing.empty()) GTEST_SKIP() << "missing: " << missing;
@@ -193,12 +233,33 @@ void NetworkWorld::crash_network() {
 Container NetworkWorld::attached_container(const std::string& id, int last) {
     ensure(default_network());
     Container made = container(id);
-    client().attach(attachment(id, last), made.network_namespace());
+    Attachment wanted = attachment(id, last);
+    wanted.pid = made.pid();
+    client().attach(wanted, made.network_namespace());
+    return made;
+}
+
+Container NetworkWorld::dual_stack_container(const std::string& id, int last) {
+    NetworkSpec spec = default_network();
+    spec.subnet_v6 = "fd88::/64";
+    spec.gateway_v6 = "fd88::1";
+    ensure(spec);
+    Container made = container(id);
+    Attachment wanted = attachment(id, last);
+    wanted.pid = made.pid();
+    wanted.address_v6 = fmt::format("fd88::{}/64", last);
+    wanted.gateway_v6 = "fd88::1";
+    client().attach(wanted, made.network_namespace());
     return made;
 }
 
 std::vector<PortBinding> NetworkWorld::publish(const Container& target, PortBinding binding) {
-    return client().publish({target.id(), {std::move(binding)}});
+    return publish(target, std::vector<PortBinding>{std::move(binding)});
+}
+
+std::vector<PortBinding> NetworkWorld::publish(const Container& target,
+                                               std::vector<PortBinding> bindings) {
+    return client().publish({target.id(), std::move(bindings)}, target.network_namespace());
 }
 
 NetworkSpec default_network() {
@@ -243,6 +304,36 @@ Connection connect_to(Transport transport, const std::string& address, std::uint
     set_deadline(fd);
     if (::connect(fd.get(), target.get(), target.length()) < 0) return {{}, errno};
     return {std::move(fd), 0};
+}
+
+Connection connect_when_listening(const std::string& address, std::uint16_t port) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
+    for (;;) {
+        Connection made = connect_to(Transport::tcp, address, port);
+        if (made.error != ECONNREFUSED || std::chrono::steady_clock::now() > deadline) return made;
+    }
+}
+
+namespace {
+
+std::string text_of(const SocketAddress& address) {
+    return fmt::format("{} {}", address.address().str(), address.port());
+}
+
+}  // namespace
+
+std::string peer_of(BorrowedFd socket) {
+    SocketAddress peer;
+    socklen_t length = SocketAddress::capacity();
+    ::getpeername(socket.get(), peer.get(), &length);
+    return text_of(peer);
+}
+
+std::string name_of(BorrowedFd socket) {
+    SocketAddress name;
+    socklen_t length = SocketAddress::capacity();
+    ::getsockname(socket.get(), name.get(), &length);
+    return text_of(name);
 }
 
 UniqueFd accept_one(BorrowedFd listener) {

@@ -21,6 +21,8 @@ namespace berth::net {
 
 constexpr const char* kHostAddress = "192.0.2.1";
 constexpr const char* kHostAddress6 = "2001:db8::1";
+constexpr const char* kRemoteAddress = "192.0.2.7";
+constexpr const char* kRemoteAddress6 = "2001:db8::7";
 constexpr int kDeadlineMs = 10'000;
 
 /// A forked process that runs one function; its result is the exit code. Killed when dropped.
@@ -41,12 +43,25 @@ class Container final {
   public:
     Container(BorrowedFd holder, std::string id);
     const std::string& id() const { return id_; }
+    pid_t pid() const { return sleeper_.process().pid(); }
     BorrowedFd network_namespace() const { return namespace_; }
     /// Runs `work` in the container's network namespace.
     Child run(const std::function<int()>& work) const;
 
   private:
     std::string id_;
+    Child sleeper_;
+    UniqueFd namespace_;
+};
+
+/// Another machine on the host's network: 192.0.2.7 and 2001:db8::7.
+class Remote final {
+  public:
+    Remote();
+    ~Remote();
+    Child run(const std::function<int()>& work) const;
+
+  private:
     Child sleeper_;
     UniqueFd namespace_;
 };
@@ -64,7 +79,10 @@ class NetworkWorld : public testing::Test {
     /// Makes the default bridge and attaches a new container as 172.17.0.`last`.
     Container attached_container(const std::string& id, int last);
     void ensure(const NetworkSpec& spec) { client().ensure_network(spec); }
+    /// The same on a network of both families, as fd88::`last` too.
+    Container dual_stack_container(const std::string& id, int last);
     std::vector<PortBinding> publish(const Container& target, PortBinding binding);
+    std::vector<PortBinding> publish(const Container& target, std::vector<PortBinding> bindings);
 
     std::string directory_;
     std::optional<Child> holder_;
@@ -87,7 +105,12 @@ struct Connection final {
     int error = 0;
 };
 Connection connect_to(Transport transport, const std::string& address, std::uint16_t port);
+/// Tries again while it is refused, until the deadline.
+Connection connect_when_listening(const std::string& address, std::uint16_t port);
 UniqueFd accept_one(BorrowedFd listener);
+/// "ADDRESS PORT" of the other end, and of the own one.
+std::string peer_of(BorrowedFd socket);
+std::string name_of(BorrowedFd socket);
 std::uint16_t port_of(BorrowedFd socket);
 /// One read; empty at the end of file or on an error.
 std::string receive(BorrowedFd socket);
