@@ -20,9 +20,8 @@ def cgls(service):
 
 def test_a_container_is_in_a_scope_of_the_users_manager(service, container):
     identity = container("busybox", "sleep", "1000")
-    scope = service.cgroup_of(identity)
-    while not scope.name.endswith(".scope"):
-        scope = scope.parent
+    group = service.cgroup_of(identity)
+    (scope,) = [path for path in group.parents if path.name.endswith(".scope")]
     assert scope.parent.name == "berth.slice"
     assert service.property("ActiveState", scope.name) == "active"
     assert service.property("Delegate", scope.name) == "yes"
