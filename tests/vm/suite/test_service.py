@@ -77,7 +77,7 @@ def test_the_first_request_starts_the_engine_through_its_socket(service):
     assert service.property("ActiveState") == "inactive"
     assert service.property("ActiveState", "berth.socket") == "active"
     assert service.docker("version", "--format", "{{.Server.Os}}").stdout == "linux\n"
-    assert service.property("ActiveState") == "active"
+    wait_until(lambda: service.property("ActiveState") == "active", "the service is active", PATIENCE)
 
 
 def test_requests_during_a_restart_wait_for_the_new_engine(service):
