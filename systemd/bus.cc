@@ -332,11 +332,19 @@ Linger linger(uid_t uid) {
 void set_linger(uid_t uid, Linger wanted) {
     const Connection connection = system_bus();
     const Proxy manager = object_of(connection, kLogin, kLoginPath);
-    translated("asking logind for lingering", [&] {
-        manager->callMethod("SetUserLinger")
-            .onInterface(kLoginManager)
-            .withArguments(static_cast<std::uint32_t>(uid), wanted == Linger::on, false);
-    });
+    try {
+        translated("asking logind for lingering", [&] {
+            manager->callMethod("SetUserLinger")
+                .onInterface(kLoginManager)
+                .withArguments(static_cast<std::uint32_t>(uid), wanted == Linger::on, false);
+        });
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::denied) throw;
+        throw Error(ErrorKind::denied,
+                    "logind lets only an administrator change lingering ({}): `sudo loginctl "
+                    "{}-linger {}`",
+                    error.message(), wanted == Linger::on ? "enable" : "disable", uid);
+    }
 }
 
 }  // namespace berth::systemd::bus

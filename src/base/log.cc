@@ -1,8 +1,10 @@
 #include "base/log.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <string>
 
 #include "base/clock.h"
@@ -17,12 +19,30 @@ constexpr std::array<std::string_view, 4> kNames{"debug", "info", "warn", "error
 // Set once at start, before any thread runs.
 Level lowest_level = Level::info;
 std::string program_name = "berth";  // NOLINT: see above
+bool to_journal = false;
+
+// systemd names the stream that it connected; a program may have been given another one since.
+bool is_journal(int fd) {
+    const char* stream = ::secure_getenv("JOURNAL_STREAM");
+    struct stat about {};
+    return stream && ::fstat(fd, &about) == 0 &&
+           fmt::format("{}:{}", about.st_dev, about.st_ino) == stream;
+}
+
+// Of syslog: the journal takes it from the line, and stamps the time itself.
+std::string opening(Level level) {
+    constexpr std::array<int, 4> kPriorities{7, 6, 4, 3};
+    const auto index = static_cast<std::size_t>(level);
+    return to_journal ? fmt::format("<{}>", kPriorities[index])
+                      : fmt::format("time={} ", rfc3339(Timestamp::now()));
+}
 
 }  // namespace
 
 void configure(std::string_view program, Level lowest) {
     program_name = program;
     lowest_level = lowest;
+    to_journal = is_journal(STDERR_FILENO);
 }
 
 Level level_from(std::string_view name) {
@@ -37,7 +57,7 @@ bool enabled(Level level) { return level >= lowest_level; }
 
 void write(Level level, std::string_view message) {
     if (!enabled(level)) return;
-    std::string line = fmt::format("time={} level={} program={} msg=\"", rfc3339(Timestamp::now()),
+    std::string line = fmt::format("{}level={} program={} msg=\"", opening(level),
                                    kNames[static_cast<std::size_t>(level)], program_name);
     for (const char c : message.substr(0, kMaxLine)) {
         if (c == '\n') {

@@ -1,4 +1,5 @@
-// The log of our own programs: one line an event on stderr, `level=info msg="..." key=value`.
+// The log of our own programs: one line an event on stderr, `level=info msg="..." key=value`; to
+// the journal with a priority instead of the time.
 // Logging happens only at the edges (API, supervisor, network, shim); secrets never.
 #pragma once
 

@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -31,6 +32,7 @@ using namespace berth;
 using nlohmann::json;
 
 constexpr std::chrono::seconds kRequestsEnd{2};
+constexpr std::chrono::milliseconds kStatusDelay{300};
 
 struct Configure final {
     daemon::Config config;
@@ -64,6 +66,7 @@ class EngineProcess final {
           cgroup_(std::move(configure.cgroup)),
           engine_(io_, daemon::engine_settings(config_, cgroup_)),
           server_(io_.get_executor(), engine_),
+          status_timer_(io_),
           channel_(io_.get_executor(), std::move(channel), "berthd",
                    {[this](async::ChannelMessage message) { on_message(message); },
                     [this] { begin_stop(Stop::api_only); }}) {}
@@ -84,12 +87,33 @@ class EngineProcess final {
 
   private:
     async::Task<> start() {
+        engine_.events().on_publish = [this] { report_status_soon(); };
         co_await engine_.start();
         started_ = true;
         if (stop_ != Stop::none) co_return spawn_stop();
         for (UniqueFd& listener : listeners_) server_.listen(std::move(listener));
         listeners_.clear();
+        report_status();
         channel_.notify({{"type", "ready"}});
+        engine_.networks().reconnect();
+    }
+
+    // A start is several events, and a hundred starts are one line.
+    void report_status_soon() {
+        if (status_due_ || !started_) return;
+        status_due_ = true;
+        status_timer_.expires_after(kStatusDelay);
+        status_timer_.async_wait([this](const boost::system::error_code& error) {
+            status_due_ = false;
+            if (!error) report_status();
+        });
+    }
+
+    void report_status() {
+        std::string status = engine_.system().status();
+        if (status == status_) return;
+        status_ = std::move(status);
+        channel_.notify({{"type", "status"}, {"text", status_}});
     }
 
     void on_message(const async::ChannelMessage& message) {
@@ -98,6 +122,7 @@ class EngineProcess final {
             reload(daemon::config_from_json(JsonReader(message.body()).object("config").value()));
         } else if (type == "network_ready") {
             log::debug("the network process is ready");
+            if (started_) engine_.networks().reconnect();
         }
     }
 
@@ -138,6 +163,9 @@ class EngineProcess final {
     const engine::CgroupDelegation cgroup_;
     engine::Engine engine_;
     api::Server server_;
+    boost::asio::steady_timer status_timer_;
+    bool status_due_ = false;
+    std::string status_;
     async::MessageChannel channel_;
     Stop stop_ = Stop::none;
     bool started_ = false;

@@ -369,7 +369,8 @@ void Supervisor::on_message(Child& child) {
             if (phase_ == Phase::starting && !child.may_end()) return fail_start(text);
             log::error("{}", text);
         } else if (type == "status") {
-            notifier_.send("STATUS=" + message.string("text"));
+            status_ = message.string("text");
+            if (phase_ == Phase::ready) notifier_.send(status_line());
         }
     } catch (const Error& error) {
         log::error("message of {}: {}", child.program(), error.message());
@@ -396,7 +397,15 @@ void Supervisor::announce_when_ready() {
     log::info("ready after {} ms", took);
     // The start is over, and from here on the process sleeps for days.
     linux_os::release_idle_memory();
-    notifier_.send("READY=1\nSTATUS=serving " + config_.hosts.front());
+    notifier_.send("READY=1\n" + status_line());
+}
+
+// What `systemctl status` shows.
+std::string Supervisor::status_line() const {
+    constexpr std::string_view kUnix = "unix://";
+    const std::string& host = listeners_.front().host;
+    const std::string place = host.starts_with(kUnix) ? host.substr(kUnix.size()) : host;
+    return fmt::format("STATUS={}{}API on {}", status_, status_.empty() ? "" : "; ", place);
 }
 
 void Supervisor::on_child_end(Child& child) {

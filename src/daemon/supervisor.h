@@ -56,6 +56,7 @@ class Supervisor final {
     linux_os::PidFd make_holder_anew();
     void fail_start(const std::string& message);
     void announce_when_ready();
+    std::string status_line() const;
     void stop_rest();
     void finish();
     void remove_files();
@@ -73,6 +74,7 @@ class Supervisor final {
     Delegation delegation_;
     bool wants_network_ = true;
     Phase phase_ = Phase::starting;
+    std::string status_;  // the engine's words
     int stop_signals_ = 0;
     int exit_status_ = 0;
     std::optional<SteadyTime> deadline_;  // of the running step of the shutdown

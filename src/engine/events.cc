@@ -115,6 +115,7 @@ void Events::publish(Event event) {
     }
     ring_.push_back(std::move(event));
     if (ring_.size() > kRing) ring_.pop_front();
+    if (on_publish) on_publish();
 }
 
 std::unique_ptr<EventStream> Events::subscribe(const EventsRequest& request) {

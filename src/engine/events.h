@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -55,6 +56,9 @@ class Events final {
     /// Throws Error{invalid} for unknown filter keys and unreadable times.
     std::unique_ptr<EventStream> subscribe(const EventsRequest& request);
     std::size_t listeners() const;
+
+    /// Called after each event; set before the first one.
+    std::function<void()> on_publish;
 
   private:
     boost::asio::io_context& io_;

@@ -264,4 +264,15 @@ json System::version() const {
             {"BuildTime", built}};
 }
 
+std::string System::status() const {
+    const auto counted = [](std::size_t count, const char* thing) {
+        return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+    };
+    const SystemDependencies& deps = *dependencies_;
+    const ContainerCounts counts = deps.containers();
+    return fmt::format("Running: {}, {}",
+                       counted(static_cast<std::size_t>(counts.running), "container"),
+                       counted(deps.images(), "image"));
+}
+
 }  // namespace berth::engine

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "async/task.h"
 
@@ -23,6 +24,8 @@ class System final {
 
     nlohmann::json info() const;
     nlohmann::json version() const;
+    /// One line for the service manager: "Running: 3 containers, 5 images".
+    std::string status() const;
 
   private:
     std::unique_ptr<SystemDependencies> dependencies_;

@@ -163,7 +163,7 @@ TEST_F(Supervisor, readiness_and_stop_are_notified) {
         if (!linux_os::wait_readable(socket, 10'000)) return std::string("nothing");
         return std::string(text, static_cast<std::size_t>(::read(socket.get(), text, sizeof text)));
     };
-    EXPECT_EQ(receive(), "READY=1\nSTATUS=serving unix://" + world.runtime() + "/docker.sock");
+    EXPECT_EQ(receive(), "READY=1\nSTATUS=API on " + world.runtime() + "/docker.sock");
     stop(daemon);
     EXPECT_EQ(receive(), "STOPPING=1");
 }
