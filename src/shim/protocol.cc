@@ -352,6 +352,7 @@ std::string encode(const FromShim& from_shim) {
                                                   value["exit_code"] = event.exit_code;
                                                   return value;
                                               },
+                                              [](const OomEvent&) { return message("oom"); },
                                               [](const DetachedEvent& event) {
                                                   json value = message("detached");
                                                   if (event.exec_id)
@@ -373,6 +374,7 @@ FromShim parse_from_shim(std::string_view text) {
                          reader.boolean("oom", false)};
     if (type == "exec_exit")
         return ExecExitEvent{required(reader, "exec_id"), number<int>(reader, "exit_code")};
+    if (type == "oom") return OomEvent{};
     if (type == "detached") return DetachedEvent{optional_string(reader, "exec_id")};
     throw Error(ErrorKind::unsupported, "unknown message type {}", type);
 }

@@ -164,7 +164,10 @@ struct DetachedEvent final {
     std::optional<std::string> exec_id;
 };
 
-using FromShim = std::variant<Reply, ExitEvent, ExecExitEvent, DetachedEvent>;
+/// The kernel killed a process of the container for want of memory; the container may run on.
+struct OomEvent final {};
+
+using FromShim = std::variant<Reply, ExitEvent, ExecExitEvent, DetachedEvent, OomEvent>;
 
 std::string encode(const FromShim& message);
 FromShim parse_from_shim(std::string_view text);

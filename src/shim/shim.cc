@@ -19,15 +19,6 @@ constexpr int kMaxProblems = 200;
 constexpr int kLeftoverTries = 200;
 constexpr std::chrono::milliseconds kLeftoverWait{10};
 
-// memory.events has a line "oom_kill N"; the cgroup is this container's alone.
-bool oom_killed(const std::string& cgroup_directory) {
-    if (cgroup_directory.empty()) return false;
-    const auto events = read_file_if_exists(cgroup_directory + "/memory.events", 64U << 10);
-    if (!events) return false;
-    const std::size_t at = events->find("oom_kill ");
-    return at != std::string::npos && events->compare(at + 9, 1, "0") != 0;
-}
-
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 }  // namespace
@@ -180,6 +171,7 @@ void Shim::finish_create(Origin origin, const RuntimeResult& result) {
     }
     const UniqueFd network = open_file(fmt::format("/proc/{}/ns/net", pid), O_RDONLY);
     leftovers_ = Leftovers::of(pid);
+    watch_memory();
     status_ = ProcessStatus::created;
     creating_ = false;
     Reply reply;
@@ -189,6 +181,17 @@ void Shim::finish_create(Origin origin, const RuntimeResult& result) {
     reaper_.expect(pid, [this](linux_os::ExitStatus status) { process_exited(status); });
     if (shutdown_ || control_.connections().empty()) (void)process_.signal(SIGKILL);
 }
+
+// Before the process runs, and after the runtime has made its cgroup.
+void Shim::watch_memory() {
+    try {
+        oom_.emplace(loop_, config_.cgroup_dir, [this] { control_.broadcast(OomEvent{}); });
+    } catch (const Error& error) {  // no inotify instance is left: the exit still tells
+        report(error.message());
+    }
+}
+
+bool Shim::oom_killed() const { return oom_ && oom_->killed(); }
 
 void Shim::fail_create(Origin origin, const Error& error) {
     creating_ = false;
@@ -259,7 +262,7 @@ void Shim::report_state(Origin origin) {
     state.pid = alive() ? process_.pid() : 0;
     state.exit_code = exit_.exit_code;
     state.exited_at = exit_.exited_at;
-    state.oom = exit_.oom;
+    state.oom = exit_.oom || (alive() && oom_killed());
     for (const Exec& exec : execs_)
         if (exec.pid != 0) state.execs.push_back({exec.id, exec.pid, exec.running, exec.exit_code});
     Reply reply;
@@ -320,7 +323,7 @@ void Shim::drain_output() {
 
 void Shim::record_exit() {
     try {
-        exit_.oom = oom_killed(config_.cgroup_dir);
+        exit_.oom = oom_killed();
         exit_.boot_id = linux_os::boot_id();
         replace_file(path("exit.json"), encode(exit_), 0600, Durability::process);
     } catch (const Error& error) {

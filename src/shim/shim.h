@@ -24,6 +24,7 @@
 #include "shim/event_loop.h"
 #include "shim/leftovers.h"
 #include "shim/log_file.h"
+#include "shim/oom_watch.h"
 #include "shim/process_streams.h"
 #include "shim/protocol.h"
 #include "shim/reaper.h"
@@ -85,6 +86,8 @@ class Shim final {
     void discard_exec(Exec& exec);
 
     void process_exited(linux_os::ExitStatus status);
+    void watch_memory();
+    bool oom_killed() const;
     void end_leftovers(int tries, std::function<void()> done);
     void drain_output();
     void record_exit();
@@ -111,6 +114,7 @@ class Shim final {
     std::unique_ptr<ConsoleSocket> console_;
     linux_os::PidFd process_;
     Leftovers leftovers_;
+    std::optional<OomWatch> oom_;
     std::list<Exec> execs_;
     unsigned next_exec_ = 0;
     ProcessStatus status_ = ProcessStatus::preparing;

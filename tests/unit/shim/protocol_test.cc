@@ -105,6 +105,10 @@ TEST(Event, exec_exit_names_its_exec) {
     EXPECT_EQ(read.exit_code, 4);
 }
 
+TEST(Event, an_oom_kill_is_one_of_its_own) {
+    EXPECT_TRUE(std::holds_alternative<OomEvent>(parse_from_shim(encode(FromShim{OomEvent{}}))));
+}
+
 TEST(ExitRecord, survives_a_round_trip) {
     const ExitRecord read = parse_exit_record(encode(ExitRecord{3, 99, false, "boot"}));
     EXPECT_EQ(read.exit_code, 3);
