@@ -8,7 +8,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "system"))
 
-from service import Service  # noqa: E402
+from engine import wait_until  # noqa: E402
+from service import PATIENCE, Service  # noqa: E402
 from images import busybox_rootfs_tar  # noqa: E402
 
 
@@ -49,3 +50,12 @@ def root():
     def run(*command, check=True, input=None):
         return subprocess.run(["sudo", "-n", *command], check=check, text=True, input=input, capture_output=True, timeout=120)
     return run
+
+
+@pytest.fixture(scope="session")
+def restart_session(root):
+    """Ends the user's session and begins it anew, as a login after a change of its set-up does; for tests that run outside of it."""
+    def restart():
+        root("systemctl", "restart", "user@1000.service")
+        wait_until(lambda: os.path.exists(os.environ["XDG_RUNTIME_DIR"] + "/bus"), "the user's bus is there", PATIENCE)
+    return restart
