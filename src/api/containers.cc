@@ -69,6 +69,24 @@ async::Task<> kill(Call& call) {
     co_await reply_empty(call, 204);
 }
 
+async::Task<> pause(Call& call) {
+    co_await call.engine.containers().pause(call.name);
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> unpause(Call& call) {
+    co_await call.engine.containers().unpause(call.name);
+    co_await reply_empty(call, 204);
+}
+
+async::Task<> update(Call& call) {
+    const auto body = co_await read_json(call, BodyRule::required);
+    auto request = engine::model::UpdateRequest::from_json(body);
+    const auto warnings = co_await call.engine.containers().update(call.name, std::move(request));
+    const nlohmann::json reply{{"Warnings", warnings}};
+    co_await reply_json(call, 200, reply);
+}
+
 async::Task<> remove(Call& call) {
     engine::RemoveOptions options;
     options.force = boolean(call.query(), "force");
@@ -99,6 +117,9 @@ void add_container_routes(Router& router) {
     router.add("POST", "/containers/{name}/stop", stop);
     router.add("POST", "/containers/{name}/restart", restart);
     router.add("POST", "/containers/{name}/kill", kill);
+    router.add("POST", "/containers/{name}/pause", pause);
+    router.add("POST", "/containers/{name}/unpause", unpause);
+    router.add("POST", "/containers/{name}/update", update);
     router.add("POST", "/containers/{name}/rename", rename);
     router.add("POST", "/containers/{name}/resize", resize);
     router.add("DELETE", "/containers/{name}", remove);

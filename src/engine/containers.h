@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "engine/filters.h"
-#include "engine/model/container_config.h"
+#include "engine/model/resources.h"
 
 namespace berth::engine {
 
@@ -125,6 +125,10 @@ class Containers final {
     async::Task<void> stop(std::string ref, StopOptions options);
     async::Task<void> restart(std::string ref, StopOptions options);
     async::Task<void> kill(std::string ref, std::string signal);
+    async::Task<void> pause(std::string ref);
+    async::Task<void> unpause(std::string ref);
+    /// Returns warnings.
+    async::Task<std::vector<std::string>> update(std::string ref, model::UpdateRequest request);
     async::Task<void> remove(std::string ref, RemoveOptions options);
     async::Task<void> rename(std::string ref, std::string name);
     async::Task<void> resize(std::string ref, std::uint32_t height, std::uint32_t width);

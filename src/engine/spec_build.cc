@@ -82,7 +82,8 @@ oci::Process build_process(const SpecInputs& inputs) {
     process.no_new_privileges =
         model::security_options_from(host.security_opt, inputs.settings.no_new_privileges)
             .no_new_privileges;
-    if (host.oom_score_adj != 0) process.oom_score_adj = host.oom_score_adj;
+    if (host.oom_score_adj != 0)
+        process.oom_score_adj = std::max(host.oom_score_adj, inputs.lowest_oom_score);
     return process;
 }
 
@@ -255,6 +256,8 @@ oci::Spec build_spec(const SpecInputs& inputs) {
     oci::Linux& part = spec.linux_part;
     part.namespaces = namespaces(inputs);
     part.sysctl = sysctls(host);
+    part.cgroups_path = inputs.cgroups_path;
+    if (!inputs.cgroups_path.empty()) part.resources = inputs.limits;
     part.seccomp = seccomp_of(inputs, spec.process->capabilities->bounding);
     part.rootfs_propagation = root_propagation(record);
     part.masked_paths = host.masked_paths.value_or(oci::default_masked_paths());

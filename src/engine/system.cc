@@ -125,17 +125,17 @@ json runtimes(const Settings& settings) {
     return result;
 }
 
-void add_abilities(const model::Abilities& abilities, json& info) {
+void add_abilities(const model::Abilities& abilities, const std::string& driver, json& info) {
     info["MemoryLimit"] = abilities.memory_limit;
-    info["SwapLimit"] = abilities.memory_limit;
+    info["SwapLimit"] = abilities.swap_limit;
     info["CpuCfsPeriod"] = abilities.cpu_limit;
     info["CpuCfsQuota"] = abilities.cpu_limit;
     info["CPUShares"] = abilities.cpu_limit;
     info["CPUSet"] = abilities.cpuset;
     info["PidsLimit"] = abilities.pids_limit;
     info["OomKillDisable"] = false;
-    info["CgroupDriver"] = "none";
-    info["CgroupVersion"] = "2";
+    info["CgroupDriver"] = driver;
+    info["CgroupVersion"] = std::to_string(abilities.cgroup_version);
     info["NCPU"] = abilities.cpus;
 }
 
@@ -189,9 +189,20 @@ System::~System() = default;
 std::vector<std::string> system_warnings(const SystemDependencies& dependencies) {
     std::vector<std::string> lines;
     const model::Abilities& able = dependencies.abilities;
-    if (!able.memory_limit) lines.emplace_back("WARNING: No memory limit support");
-    if (!able.cpu_limit) lines.emplace_back("WARNING: No cpu cfs quota support");
-    if (!able.pids_limit) lines.emplace_back("WARNING: No pids limit support");
+    const auto add = [&](bool works, const char* what) {
+        if (!works) lines.push_back(fmt::format("WARNING: No {} support", what));
+    };
+    add(able.memory_limit, "memory limit");
+    add(able.swap_limit, "swap limit");
+    add(able.cpu_limit, "cpu cfs quota");
+    add(able.cpu_limit, "cpu cfs period");
+    add(able.cpu_limit, "cpu shares");
+    add(able.cpuset, "cpuset");
+    add(able.pids_limit, "pids limit");
+    add(able.io_weight, "io.weight");
+    for (const char* key : {"io.max (rbps)", "io.max (wbps)", "io.max (riops)", "io.max (wiops)"})
+        add(able.io, key);
+    if (!able.cgroup_problem.empty()) lines.push_back("WARNING: " + able.cgroup_problem);
     if (dependencies.context.storage.driver.kind == storage::DriverKind::copy)
         lines.push_back("WARNING: every container copies its image: " +
                         dependencies.context.storage.driver.reason);
@@ -205,7 +216,7 @@ json System::info() const {
     json info = json::object();
     add_machine(info);
     add_fixed(info);
-    add_abilities(deps.abilities, info);
+    add_abilities(deps.abilities, settings.cgroup.driver, info);
     info["ID"] = deps.id;
     info["ServerVersion"] = kDockerVersion;
     info["Containers"] = counts.all;

@@ -99,6 +99,11 @@ async::Task<void> Containers::kill(std::string ref, std::string) {
     require(ref);
     co_return;
 }
+async::Task<void> Containers::pause(std::string) { co_return; }
+async::Task<void> Containers::unpause(std::string) { co_return; }
+async::Task<std::vector<std::string>> Containers::update(std::string, model::UpdateRequest) {
+    co_return std::vector<std::string>{};
+}
 async::Task<void> Containers::remove(std::string ref, RemoveOptions) {
     require(ref);
     co_return;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/containers/slice_scope.h"
 #include "linux/cgroup.h"
 #include "linux/rooted_path.h"
 
@@ -26,10 +27,11 @@ std::string directory_of_parent(const std::string& parent, const Settings& setti
         throw Error(ErrorKind::invalid, "invalid cgroup-parent \"{}\": it climbs out", parent);
     const std::string& own = settings.cgroup.directory;
     const std::string clean = linux_os::clean_path(parent);
-    if (is_below(clean, own)) return clean;
     if (const auto root = linux_os::Cgroup::hierarchy(); root && parent.starts_with('/'))
-        for (const std::string& place : {clean, *root + clean})
+        for (const std::string& place : {clean, *root + clean}) {
+            if (is_below(place, own)) return place;
             if (clean != "/" && is_below(place, *root) && is_delegated(place)) return place;
+        }
     return clean == "/" ? own : own + clean;
 }
 
@@ -39,6 +41,8 @@ std::string cgroup_of(const model::ContainerRecord& record) { return record.stat
 
 std::string choose_cgroup(const model::ContainerRecord& record, const Settings& settings) {
     if (settings.cgroup.directory.empty()) return "";
+    if (const std::string slice = slice_of(record, settings); !slice.empty())
+        return cgroup_in_slice(slice, record.id, settings.cgroup);
     const std::string& asked = record.host_config.resources.cgroup_parent;
     const std::string& parent = asked.empty() ? settings.cgroup_parent : asked;
     if (parent.empty()) return settings.cgroup.directory + "/" + record.id;
@@ -50,6 +54,21 @@ std::string choose_cgroup(const model::ContainerRecord& record, const Settings& 
                     "are there",
                     parent);
     return directory + "/" + record.id;
+}
+
+std::string path_in_hierarchy(const std::string& directory) {
+    const std::string root = linux_os::Cgroup::hierarchy().value_or("");
+    return is_below(directory, root) ? directory.substr(root.size()) : directory;
+}
+
+void remove_cgroup(const std::string& directory, const CgroupDelegation& delegation) {
+    if (directory.empty()) return;
+    if (const auto cgroup = linux_os::Cgroup::open(directory)) cgroup->remove();
+    if (!is_below(directory, delegation.directory)) return;
+    std::string parent = directory.substr(0, directory.rfind('/'));
+    // Until one is in use.
+    while (parent.size() > delegation.directory.size() && ::rmdir(parent.c_str()) == 0)
+        parent.resize(parent.rfind('/'));
 }
 
 }  // namespace berth::engine

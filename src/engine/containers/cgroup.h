@@ -17,4 +17,11 @@ std::string cgroup_of(const model::ContainerRecord& record);
 /// Error{invalid} for a parent that cannot be used.
 std::string choose_cgroup(const model::ContainerRecord& record, const Settings& settings);
 
+/// The same directory as linux.cgroupsPath has it: below the mount point of the hierarchy.
+std::string path_in_hierarchy(const std::string& directory);
+
+/// Removes what is left of a cgroup, processes and cgroups inside included, and the parents that
+/// were made for it in the delegation. Nothing when `directory` is empty. Blocks: for a worker.
+void remove_cgroup(const std::string& directory, const CgroupDelegation& delegation);
+
 }  // namespace berth::engine

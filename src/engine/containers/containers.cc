@@ -11,6 +11,7 @@
 #include "engine/containers/logs.h"
 #include "engine/containers/reconcile.h"
 #include "engine/containers/remove.h"
+#include "engine/containers/pause.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
 #include "engine/containers/stats.h"
@@ -18,6 +19,7 @@
 #include "engine/containers/top.h"
 #include "engine/containers/wait.h"
 #include "storage/copy_tree.h"
+#include "engine/containers/update.h"
 
 #include <fcntl.h>
 
@@ -81,6 +83,19 @@ async::Task<void> Containers::kill(std::string ref, std::string signal) {
 async::Task<void> Containers::remove(std::string ref, RemoveOptions options) {
     const ContainerPtr container = state_->find(ref);
     // `docker rm --link`: links are not served, so there is none to remove; never the container.
+async::Task<void> Containers::pause(std::string ref) {
+    co_await pause_container(*state_, state_->find(ref));
+}
+
+async::Task<void> Containers::unpause(std::string ref) {
+    co_await unpause_container(*state_, state_->find(ref));
+}
+
+async::Task<std::vector<std::string>> Containers::update(std::string ref,
+                                                         model::UpdateRequest request) {
+    co_return co_await update_container(*state_, state_->find(ref), std::move(request));
+}
+
     if (options.link)
         throw Error(ErrorKind::conflict, "conflict: container {} has no link of that name", ref);
     co_await remove_container(*state_, container, options);
@@ -118,7 +133,7 @@ async::Task<void> Containers::rename(std::string ref, std::string name) {
 
 async::Task<void> Containers::resize(std::string ref, std::uint32_t height, std::uint32_t width) {
     const ContainerPtr container = state_->find(ref);
-    if (container->state().status != model::Status::running || !container->shim)
+    if (!container->state().has_process() || !container->shim)
         throw Error(ErrorKind::conflict, "container {} is not running", container->id());
     shim::ResizeRequest request;
     request.height = static_cast<std::uint16_t>(height);

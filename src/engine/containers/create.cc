@@ -307,6 +307,8 @@ model::ContainerRecord make_record(ContainerState& state, model::CreateRequest& 
 async::Task<ContainerCreated> create_container(ContainerState& state, model::CreateRequest request,
                                                CreateOptions options) {
     const std::string id = random_hex_id();
+    for (const std::string& line : created.warnings)
+        log::warn("container {}: {}", id.substr(0, 12), line);
     NameReservation reservation(state, choose_name(state, options.name, id), id);
     if (request.config.image.empty())
         throw Error(ErrorKind::invalid, "no image given: config cannot be empty");

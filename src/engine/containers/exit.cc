@@ -6,6 +6,8 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "engine/containers/cgroup.h"
+#include "engine/containers/health.h"
 #include "engine/containers/remove.h"
 #include "engine/containers/start.h"
 #include "engine/containers/wait.h"
@@ -42,15 +44,6 @@ void publish_release(const ContainerState& state, const Container& container) {
             state.deps.volumes.publish(mount.name, "unmount", {{"container", container.record.id}});
 }
 
-/// The shim deletes the runtime's state by itself; this is for one that was killed.
-void delete_runtime_state(const std::string& root, const std::string& id) {
-    linux_os::SpawnRequest request;
-    request.program = linux_os::find_own_program("berth-runtime");
-    request.arguments = {"berth-runtime", "--root", root, "delete", "--force", id};
-    request.environment = linux_os::current_environment();
-    linux_os::spawn(request).reap();
-}
-
 enum class ShimEnd { orderly, lost };
 
 async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEnd end) {
@@ -63,8 +56,10 @@ async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEn
     }
     container->shim.reset();
     container->process.reset();
-    auto job = [runtime_root = state.settings().exec_root + "/runtime", id, directory, end] {
+    auto job = [runtime_root = state.settings().exec_root + "/runtime", id, directory, end,
+                cgroup = cgroup_of(container->record), &delegation = state.settings().cgroup] {
         if (end == ShimEnd::lost) delete_runtime_state(runtime_root, id);
+        remove_cgroup(cgroup, delegation);
         remove_tree(directory);
     };
     // What is left over is cleared at the next start of the engine: nobody may wait for it.
@@ -73,6 +68,7 @@ async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEn
     } catch (const Error& error) {
         log::warn("clearing up after {}: {}", id.substr(0, 12), error.message());
     }
+    container->state().cgroup.clear();
     container->cleaning_up = false;
     container->changed.notify_all();
     co_await after_exit(state, container);
@@ -95,17 +91,33 @@ async::Task<void> restart_later(ContainerState& state, ContainerPtr container) {
 
 }  // namespace
 
+void delete_runtime_state(const std::string& root, const std::string& id) {
+    linux_os::SpawnRequest request;
+    request.program = linux_os::find_own_program("berth-runtime");
+    request.arguments = {"berth-runtime", "--root", root, "delete", "--force", id};
+    request.environment = linux_os::current_environment();
+    linux_os::spawn(request).reap();
+}
+
+void record_oom(ContainerState& state, Container& container) {
+    container.state().oom_killed = true;
+    state.save_event(container);
+    state.publish(container, "oom");
+}
+
 void record_exit(ContainerState& state, Container& container, const shim::ExitEvent& exit) {
     model::State& now = container.state();
     container.takes_clients = false;
     now.pid = 0;
     now.exit_code = exit.exit_code;
-    now.oom_killed = exit.oom;
+    const bool oom_is_new = exit.oom && !now.oom_killed;
+    now.oom_killed = now.oom_killed || exit.oom;
     now.finished_at = Timestamp{exit.exited_at == 0 ? Timestamp::now().ns : exit.exited_at};
     now.status = model::Status::exited;
     if (will_restart(state, container)) now.status = model::Status::restarting;
+    end_health(container);
     if (state.on_container_exit) state.on_container_exit(container);
-    if (exit.oom) state.publish(container, "oom");
+    if (oom_is_new) state.publish(container, "oom");
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(run_time(now)).count();
     state.publish(
         container, "die",
@@ -123,7 +135,7 @@ void handle_exit(ContainerState& state, const ContainerPtr& container,
         container->early_exit = exit;
         return;
     }
-    if (container->cleaning_up || container->state().status != model::Status::running) {
+    if (container->cleaning_up || !container->state().has_process()) {
         // Nothing to book: a failed start takes its process back. The shim waits for the answer.
         if (container->shim) container->shim->acknowledge({});
         return;
@@ -137,7 +149,7 @@ void handle_exit(ContainerState& state, const ContainerPtr& container,
 
 void handle_shim_loss(ContainerState& state, const ContainerPtr& container) {
     if (container->starting || container->cleaning_up) return;
-    if (container->state().status != model::Status::running) return;
+    if (!container->state().has_process()) return;
     if (container->process)
         syscall(SYS_pidfd_send_signal, container->process.get(), SIGKILL, nullptr, 0);
     shim::ExitEvent exit;

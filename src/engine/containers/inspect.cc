@@ -48,7 +48,7 @@ json endpoint_json(const model::ContainerRecord& record, const model::Endpoint& 
 /// Bound ports; those that are exposed only have a null.
 json ports_json(const model::ContainerRecord& record) {
     json ports = model::ports_to_json(record.bound_ports);
-    if (record.state.status != model::Status::running) return ports;
+    if (!record.state.has_process()) return ports;
     for (const std::string& port : record.config.exposed_ports) {
         const std::string key = port.find('/') == std::string::npos ? port + "/tcp" : port;
         if (!ports.contains(key)) ports[key] = nullptr;

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "engine/containers/files.h"
 #include "engine/spec_build.h"
+#include "engine/cgroup_limits.h"
 #include "linux/rooted_path.h"
 #include "linux/spawn.h"
 #include "shim/protocol.h"
@@ -188,6 +189,13 @@ void StartWork::operator()() const {
 
 std::string ExecWork::operator()() const {
     const storage::RootfsMount rootfs = rootfs_of(record, storage, directory);
+    inputs.lowest_oom_score = abilities.lowest_oom_score;
+    if (!cgroup.empty()) {
+        inputs.cgroups_path = path_in_hierarchy(cgroup);
+        const model::Resources& resources = record.host_config.resources;
+        inputs.limits = limits_of(resources, abilities,
+                                  abilities.io ? device_numbers(resources) : DeviceNumbers{});
+    }
     SpecInputs inputs = spec_inputs(record, settings);
     const std::string& user = config.user.empty() ? record.config.user : config.user;
     inputs.user = user_of(rootfs, user, record.host_config.group_add);

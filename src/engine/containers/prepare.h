@@ -11,6 +11,7 @@
 #include "engine/model/record.h"
 #include "engine/model/user.h"
 
+#include "engine/model/validate.h"
 namespace berth::engine {
 
 struct StartWork final {
@@ -22,6 +23,9 @@ struct StartWork final {
     std::string log_path;
     std::map<std::string, std::string> joined;  // namespaces of other containers
 
+    std::vector<model::Link> links;
+    std::string cgroup;                         // its directory; empty: none
+    const model::Abilities& abilities;
     /// Throws Error.
     void operator()() const;
 };

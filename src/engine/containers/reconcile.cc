@@ -5,7 +5,10 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/containers/cgroup.h"
 #include "engine/containers/exit.h"
+#include "engine/containers/health.h"
+#include "engine/containers/pause.h"
 #include "engine/containers/remove.h"
 #include "engine/containers/start.h"
 #include "engine/containers/stop.h"
@@ -73,11 +76,13 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
             co_return false;
         }
         model::State& now = container->state();
-        now.status = model::Status::running;
+        now.status = is_frozen(container->record) ? model::Status::paused : model::Status::running;
         now.pid = reply.pid;
+        if (reply.oom && !now.oom_killed) record_oom(state, *container);
         container->takes_clients = true;
         container->process = UniqueFd(duplicate(linux_os::PidFd::open(reply.pid).fd()));
         state.deps.networks.adopt(container->record);
+        resume_health(state, container);
         co_return true;
     } catch (const Error& error) {
         if (container->cleaning_up) co_return true;
@@ -88,8 +93,7 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
 }
 
 async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
-    const bool ran = container->state().status == model::Status::running ||
-                     container->state().status == model::Status::paused;
+    const bool ran = container->state().has_process();
     const bool alive = co_await take_over(state, container);
     if (alive) {
         log::info("container {} runs on", container->id().substr(0, 12));
@@ -104,9 +108,20 @@ async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
         state.shutting_down = true;
         record_exit(state, *container, exit);
         state.shutting_down = false;
+    } else {
+        // A crash in the middle of a start may have left some.
+        for (auto& [name, endpoint] : container->record.endpoints) model::forget_addresses(endpoint);
     }
-    auto job = [directory] { remove_tree(directory); };
+    // What shim and runtime would have removed, had nobody killed them.
+    auto job = [directory, id = container->id(), cgroup = cgroup_of(container->record),
+                runtime_root = state.settings().exec_root + "/runtime",
+                &delegation = state.settings().cgroup] {
+        if (exists(runtime_root + "/" + id)) delete_runtime_state(runtime_root, id);
+        remove_cgroup(cgroup, delegation);
+        remove_tree(directory);
+    };
     co_await state.deps.context.pool.run(std::move(job));
+    container->state().cgroup.clear();
 }
 
 /// Run directories that belong to no container.

@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 
+#include <cstring>
+
 #include <nlohmann/json.hpp>
 
 #include "async/fd_wait.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "linux/message_socket.h"
 #include "linux/spawn.h"
 
@@ -19,6 +22,21 @@ async::Task<> reap(linux_os::PidFd child, std::shared_ptr<async::Event> gone) {
     // A wait may end early: only a status that was taken says that the shim has gone.
     while (!child.try_reap()) co_await async::wait_exit(child);
     gone->set();
+}
+
+/// A shim that stays in the engine's cgroup works as well, but ends with the engine's unit.
+linux_os::PidFd spawn_in(const std::string& cgroup, linux_os::SpawnRequest& request) {
+    if (cgroup.empty()) return linux_os::spawn(request);
+    const UniqueFd place(open(cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    request.cgroup = place;
+    try {
+        if (place) return linux_os::spawn(request);
+    } catch (const Error& error) {
+        if (error.errno_value() != EACCES && error.errno_value() != ENODEV) throw;
+    }
+    log::warn("the shim cannot be started in {}: {}", cgroup, std::strerror(errno));
+    request.cgroup = {};
+    return linux_os::spawn(request);
 }
 
 void dispatch(const ShimHandlers& handlers, const nlohmann::json& body) {
@@ -47,7 +65,8 @@ ShimClient::ShimClient(async::Executor executor, UniqueFd socket, ShimHandlers h
 }
 
 std::unique_ptr<ShimClient> ShimClient::spawn(async::Executor executor, async::TaskGroup& tasks,
-                                              const std::string& directory, ShimHandlers handlers) {
+                                              const std::string& directory,
+                                              const std::string& cgroup, ShimHandlers handlers) {
     static const std::string kProgram = linux_os::find_own_program("berth-shim");
     auto [ours, theirs] = linux_os::message_socket_pair();
     const UniqueFd log = open_file(directory + "/shim.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -57,7 +76,7 @@ std::unique_ptr<ShimClient> ShimClient::spawn(async::Executor executor, async::T
     request.environment = linux_os::current_environment();
     request.fds = {{log.borrow(), 2}, {theirs.borrow(), shim::kControlFd}};
     request.new_session = true;
-    linux_os::PidFd child = linux_os::spawn(request);
+    linux_os::PidFd child = spawn_in(cgroup, request);
     std::unique_ptr<ShimClient> client(
         new ShimClient(std::move(executor), std::move(ours), std::move(handlers)));
     client->own_child_ = true;

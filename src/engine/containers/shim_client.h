@@ -36,7 +36,8 @@ class ShimClient final {
   public:
     /// Starts berth-shim for the prepared directory.
     static std::unique_ptr<ShimClient> spawn(async::Executor executor, async::TaskGroup& tasks,
-                                             const std::string& directory, ShimHandlers handlers);
+                                             const std::string& directory,
+                                             const std::string& cgroup, ShimHandlers handlers);
     /// Connects to a shim that runs already. Throws Error when none listens.
     static std::unique_ptr<ShimClient> connect(async::Executor executor,
                                                const std::string& directory, ShimHandlers handlers);

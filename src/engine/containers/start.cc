@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/log.h"
+#include "engine/containers/cgroup.h"
 #include "engine/containers/exit.h"
 #include "engine/containers/prepare.h"
 #include "engine/containers/remove.h"
@@ -31,7 +32,7 @@ std::map<std::string, std::string> joined_namespaces(const ContainerState& state
     const auto join = [&](const std::string& mode, const char* type, const char* file) {
         if (!mode.starts_with("container:")) return;
         const ContainerPtr other = state.find(mode.substr(10));
-        if (other->record.state.status != model::Status::running)
+        if (!other->record.state.has_process())
             throw Error(ErrorKind::conflict, "cannot join {} of a non running container: {}", type,
                         other->record.id);
         joined[type] = fmt::format("/proc/{}/ns/{}", other->record.state.pid, file);
@@ -77,13 +78,23 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
     StartWork work{.record = container->record,
                    .settings = state.settings(),
                    .storage = state.deps.context.storage,
+    container->state().cgroup = choose_cgroup(container->record, state.settings());
                    .directory = state.directory(container->id()),
                    .run_directory = run_directory,
                    .log_path = state.log_path(container->id()),
-                   .joined = joined_namespaces(state, container->record.host_config)};
+                   .joined = joined_namespaces(state, container->record.host_config),
+                   .links = running_links(state, container->record),
+                   .cgroup = container->state().cgroup,
+                   .abilities = state.deps.abilities};
     co_await state.deps.context.pool.run(std::move(work));
-    container->shim = ShimClient::spawn(state.deps.context.executor, state.deps.context.tasks,
-                                        run_directory, shim_handlers(state, container));
+    container->shim =
+        ShimClient::spawn(state.deps.context.executor, state.deps.context.tasks, run_directory,
+                          state.settings().cgroup.support, shim_handlers(state, container));
+    if (std::string slice = slice_of(container->record, state.settings()); !slice.empty()) {
+        SliceScope scope{std::move(slice), container->id(), container->state().cgroup,
+                         container->shim->pid()};
+        co_await state.deps.context.pool.run(std::move(scope));
+    }
     CreatedProcess created = co_await container->shim->create();
     publish_volumes(state, *container);
     co_await connect_network(state, *container, created);
@@ -117,7 +128,11 @@ async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
     container->queued.clear();
     state.deps.networks.release(container->record);
     const std::string directory = state.run_directory(container->id());
-    auto job = [directory] { remove_tree(directory); };
+    const std::string cgroup = std::exchange(container->state().cgroup, "");
+    auto job = [directory, cgroup, &delegation = state.settings().cgroup] {
+        remove_cgroup(cgroup, delegation);
+        remove_tree(directory);
+    };
     co_await state.deps.context.pool.run(std::move(job));
 }
 

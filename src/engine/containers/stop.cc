@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "engine/containers/exit.h"
+#include "engine/containers/pause.h"
 #include "engine/containers/start.h"
 #include "engine/containers/wait.h"
 #include "engine/model/signals.h"
@@ -64,6 +65,7 @@ async::Task<void> stop_running(ContainerState& state, ContainerPtr container, St
     const int seconds = options.timeout_s.value_or(
         static_cast<int>(own.value_or(state.settings().default_stop_timeout_s)));
     const Delivery delivery = send_signal(state, *container, number);
+    co_await unpause_for_signal(state, container);
     std::optional<SteadyTime> deadline;
     if (delivery == Delivery::failed) {
         deadline = steady_clock::now() + kUndelivered;
@@ -124,6 +126,7 @@ async::Task<void> kill_container(ContainerState& state, ContainerPtr container,
     }
     if (send_signal(state, *container, number) == Delivery::failed)
         throw_errno("sending signal {} to container {}", number, container->id());
+    co_await unpause_for_signal(state, container);
 }
 
 async::Task<void> restart_container(ContainerState& state, ContainerPtr container,

@@ -97,6 +97,13 @@ struct MountObject final {
     std::set<std::string> option_groups;  // which of BindOptions, VolumeOptions, … were given
 };
 
+/// A weight or a rate of one block device.
+struct BlockLimit final {
+    std::string path;
+    std::int64_t value = 0;
+    bool operator==(const BlockLimit&) const = default;
+};
+
 /// Resource limits, kept as asked; `unlimited` spellings are normalised by apply_defaults.
 struct Resources final {
     std::int64_t memory = 0, memory_swap = 0, memory_reservation = 0;
@@ -105,6 +112,8 @@ struct Resources final {
     std::string cpuset_cpus, cpuset_mems, cgroup_parent;
     std::optional<std::int64_t> pids_limit;
     std::int64_t blkio_weight = 0;
+    std::vector<BlockLimit> weight_devices;  // absent in a request: none
+    std::vector<BlockLimit> read_bps, write_bps, read_iops, write_iops;
     std::optional<bool> oom_kill_disable;
 };
 
@@ -138,7 +147,7 @@ struct HostConfig final {
     std::vector<Device> devices;
     std::vector<Ulimit> ulimits;
     Resources resources;
-    /// Keys not named above, as sent: DeviceRequests, Blkio…, StorageOpt, CpuRealtime… Never null
+    /// Keys not named above, as sent: DeviceRequests, StorageOpt, CpuRealtime… Never null
     /// after from_json; shared, since copies of a config never change it.
     std::shared_ptr<const nlohmann::json> other;
 };

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/model/container_config.h"
+#include "engine/model/resources.h"
 
 namespace berth::engine::model {
 
@@ -30,33 +31,15 @@ std::string lower(std::string_view text) {
 
 /// Keys that the engine does not act on yet, with what inspect shows when they were not sent.
 const json& passive_keys() {
-    static const json kKeys = {{"BlkioWeightDevice", nullptr},
-                               {"BlkioDeviceReadBps", nullptr},
-                               {"BlkioDeviceWriteBps", nullptr},
-                               {"BlkioDeviceReadIOps", nullptr},
-                               {"BlkioDeviceWriteIOps", nullptr},
-                               {"CpuRealtimePeriod", 0},
-                               {"CpuRealtimeRuntime", 0},
-                               {"DeviceCgroupRules", nullptr},
-                               {"DeviceRequests", nullptr},
-                               {"CpuCount", 0},
-                               {"CpuPercent", 0},
-                               {"IOMaximumIOps", 0},
-                               {"IOMaximumBandwidth", 0},
-                               {"StorageOpt", nullptr},
-                               {"KernelMemory", 0},
-                               {"KernelMemoryTCP", 0}};
+    static const json kKeys = {
+        {"CpuRealtimePeriod", 0},    {"CpuRealtimeRuntime", 0}, {"DeviceCgroupRules", nullptr},
+        {"DeviceRequests", nullptr}, {"CpuCount", 0},           {"CpuPercent", 0},
+        {"IOMaximumIOps", 0},        {"IOMaximumBandwidth", 0}, {"StorageOpt", nullptr},
+        {"KernelMemory", 0},         {"KernelMemoryTCP", 0}};
     return kKeys;
 }
 
-void check_device_lists(const JsonReader& r) {
-    for (const char* key : {"BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps",
-                            "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps"})
-        for (const JsonReader& device : r.objects(key)) {
-            device.string("Path");
-            device.integer("Weight");
-            device.integer("Rate");
-        }
+void check_device_requests(const JsonReader& r) {
     for (const JsonReader& request : r.objects("DeviceRequests")) {
         request.string("Driver");
         request.integer("Count");
@@ -67,7 +50,7 @@ void check_device_lists(const JsonReader& r) {
 
 /// The passive keys that were sent, with the API's spelling. Their types are checked all the same.
 std::shared_ptr<const json> other_keys(const JsonReader& r) {
-    check_device_lists(r);
+    check_device_requests(r);
     r.strings("DeviceCgroupRules");
     r.string_map("StorageOpt");
     for (const auto& [key, absent] : passive_keys().items())
@@ -188,23 +171,6 @@ json mount_json(const MountObject& m) {
     return value;
 }
 
-Resources resources_from(const JsonReader& r) {
-    return Resources{.memory = r.integer("Memory"),
-                     .memory_swap = r.integer("MemorySwap"),
-                     .memory_reservation = r.integer("MemoryReservation"),
-                     .memory_swappiness = r.optional_integer("MemorySwappiness"),
-                     .nano_cpus = r.has("NanoCpus") ? r.integer("NanoCpus") : r.integer("NanoCPUs"),
-                     .cpu_shares = r.integer("CpuShares"),
-                     .cpu_period = r.integer("CpuPeriod"),
-                     .cpu_quota = r.integer("CpuQuota"),
-                     .cpuset_cpus = r.string("CpusetCpus"),
-                     .cpuset_mems = r.string("CpusetMems"),
-                     .cgroup_parent = r.string("CgroupParent"),
-                     .pids_limit = r.optional_integer("PidsLimit"),
-                     .blkio_weight = r.integer("BlkioWeight"),
-                     .oom_kill_disable = r.optional_boolean("OomKillDisable")};
-}
-
 void read_devices(const JsonReader& r, HostConfig& h) {
     for (const JsonReader& d : r.objects("Devices")) {
         Device device{d.string("PathOnHost"), d.string("PathInContainer"),
@@ -255,23 +221,6 @@ json ulimits_json(const std::vector<Ulimit>& ulimits) {
     for (const Ulimit& u : ulimits)
         list.push_back({{"Name", u.name}, {"Soft", u.soft}, {"Hard", u.hard}});
     return list;
-}
-
-void add_resources(const Resources& r, json& value) {
-    value["Memory"] = r.memory;
-    value["MemorySwap"] = r.memory_swap;
-    value["MemoryReservation"] = r.memory_reservation;
-    value["MemorySwappiness"] = r.memory_swappiness ? json(*r.memory_swappiness) : json();
-    value["NanoCpus"] = r.nano_cpus;
-    value["CpuShares"] = r.cpu_shares;
-    value["CpuPeriod"] = r.cpu_period;
-    value["CpuQuota"] = r.cpu_quota;
-    value["CpusetCpus"] = r.cpuset_cpus;
-    value["CpusetMems"] = r.cpuset_mems;
-    value["CgroupParent"] = r.cgroup_parent;
-    value["PidsLimit"] = r.pids_limit ? json(*r.pids_limit) : json();
-    value["BlkioWeight"] = r.blkio_weight;
-    value["OomKillDisable"] = r.oom_kill_disable ? json(*r.oom_kill_disable) : json();
 }
 
 void add_modes(const HostConfig& h, json& value) {

@@ -32,8 +32,8 @@ struct State final {
     std::string cgroup;
     /// True in every state in which Docker says Running.
     bool is_running() const {
-        return status == Status::running || status == Status::paused ||
-               status == Status::restarting;
+    bool has_process() const { return status == Status::running || status == Status::paused; }
+        return has_process() || status == Status::restarting;
     }
 };
 

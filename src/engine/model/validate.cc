@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/model/resources.h"
 #include "engine/model/restart.h"
 #include "engine/model/signals.h"
 #include "net/ipam.h"
@@ -15,8 +16,6 @@
 namespace berth::engine::model {
 
 namespace {
-
-constexpr std::int64_t kMinMemory = 6 << 20;
 
 [[noreturn]] void refuse(const std::string& text) {
     throw Error::with_text(ErrorKind::invalid, text);
@@ -32,38 +31,6 @@ void check_hostname(const std::string& name) {
 void check_env(const std::vector<std::string>& env) {
     for (const std::string& entry : env)
         if (entry.empty() || entry.front() == '=') refuse("invalid environment variable: " + entry);
-}
-
-void check_memory(const Resources& r) {
-    if (r.memory < 0) refuse("Minimum memory limit allowed is 6MB");
-    if (r.memory != 0 && r.memory < kMinMemory) refuse("Minimum memory limit allowed is 6MB");
-    if (r.memory > 0 && r.memory_swap > 0 && r.memory_swap < r.memory)
-        refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
-    if (r.memory == 0 && r.memory_swap > 0)
-        refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
-    if (r.memory_reservation != 0 && r.memory_reservation < kMinMemory)
-        refuse("Minimum memory reservation allowed is 6MB");
-    if (r.memory > 0 && r.memory_reservation > r.memory)
-        refuse("Minimum memory limit can not be less than memory reservation limit, see usage");
-}
-
-void check_cpu(const Resources& r, const Abilities& abilities) {
-    if (r.cpu_shares < 0) refuse("shares cannot be negative");
-    if (r.nano_cpus != 0 && r.cpu_period != 0)
-        refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
-    if (r.nano_cpus != 0 && r.cpu_quota != 0)
-        refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
-    if (r.nano_cpus < 0 || r.nano_cpus > abilities.cpus * 1'000'000'000LL)
-        refuse(
-            fmt::format("range of CPUs is from 0.01 to {0}.00, as there are only {0} CPUs "
-                        "available",
-                        abilities.cpus));
-    if (r.cpu_period != 0 && (r.cpu_period < 1000 || r.cpu_period > 1'000'000))
-        refuse(
-            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. "
-            "1000000)");
-    if (r.cpu_quota != 0 && r.cpu_quota != -1 && r.cpu_quota < 1000)
-        refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
 }
 
 void check_healthcheck(const ContainerConfig& config) {
@@ -146,10 +113,10 @@ void check_network(const ContainerConfig& config, const HostConfig& host,
                    const NetworkingConfig& networking) {
     if (!config.mac_address.empty()) net::check_mac(config.mac_address);
     check_container_network(config, host);
-    const bool predefined = host.network_mode == "bridge" || host.network_mode == "default";
     for (const auto& [name, endpoint] : networking.endpoints) {
         if (!endpoint.mac_address.empty()) net::check_mac(endpoint.mac_address);
-        if (!predefined) continue;
+        // What the network itself must allow is checked where it is known (engine/network).
+        if (name != "bridge" && name != "default") continue;
         if (!endpoint.ipv4_address.empty() || !endpoint.ipv6_address.empty())
             refuse("user specified IP address is supported on user defined networks only");
         if (!endpoint.aliases.empty())
@@ -294,8 +261,7 @@ void validate(const ContainerConfig& config, const HostConfig& host,
     if (!config.stop_signal.empty()) signal_from(config.stop_signal);
     check_healthcheck(config);
     check_restart_policy(host.restart_policy, host.auto_remove);
-    check_memory(host.resources);
-    check_cpu(host.resources, abilities);
+    check_resources(host.resources, abilities, Purpose::create);
     check_modes(host, abilities);
     check_log(host.log_config);
     check_ports(config, host);

@@ -10,10 +10,17 @@
 
 namespace berth::engine::model {
 
-/// What this machine and engine can do.
+/// What this machine and engine can do; limits by the controllers that are delegated.
 struct Abilities final {
     int cpus = 1;
-    bool memory_limit = false, cpu_limit = false, pids_limit = false, cpuset = false, io = false;
+    bool memory_limit = false, swap_limit = false, cpu_limit = false, pids_limit = false;
+    bool cpuset = false;
+    bool io = false, io_weight = false;      // rates, weights
+    bool cgroup = false;                     // containers have one: they can be paused and counted
+    std::set<int> usable_cpus, usable_mems;  // of --cpuset-…; empty: not known
+    std::string cgroup_problem;              // what is missing and what mends it
+    int cgroup_version = 2;
+    int lowest_oom_score = -1000;  // that this user may set
     std::set<std::string> runtimes;
 };
 
