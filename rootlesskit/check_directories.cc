@@ -22,8 +22,8 @@ constexpr std::array<std::string_view, 14> kForeign{"nfs",    "smb",    "cifs", 
                                                     "9p",     "vboxsf", "vfat", "exfat",   "gpfs",
                                                     "lustre", "ntfs3",  "ceph", "ecryptfs"};
 
-std::string mount_point_of(const std::string& path) {
-    return fmt::format("\"$(findmnt -n -o TARGET -T {})\"", shell_word(path));
+std::string mount_point_of(const DirectoryFacts& directory) {
+    return shell_word(directory.filesystem.mount_point);
 }
 
 std::string give_command(const Facts& start, const std::string& path) {
@@ -53,8 +53,7 @@ std::string size_text(std::uint64_t bytes) { return fmt::format("{} MiB", bytes 
 std::vector<std::string> make_room(const DirectoryFacts& data) {
     // A tmpfs is as large as somebody said; elsewhere unused images go first.
     if (data.filesystem.name == "tmpfs")
-        return {fmt::format("sudo mount -o remount,size=8G,nr_inodes=1M {}",
-                            mount_point_of(data.nearest))};
+        return {fmt::format("sudo mount -o remount,size=8G,nr_inodes=1M {}", mount_point_of(data))};
     return {"docker system prune --all"};
 }
 
@@ -93,7 +92,7 @@ Finding check_runtime_directory(const HostFacts& facts) {
     if (!directory.writable || directory.filesystem.read_only)
         return trouble(State::broken, name,
                        fmt::format("{} (XDG_RUNTIME_DIR) cannot be written", path),
-                       {"sudo mount -o remount,rw " + mount_point_of(*variable)});
+                       {"sudo mount -o remount,rw " + mount_point_of(directory)});
     if ((directory.mode & 077) != 0)
         return fixable(State::degraded, name,
                        fmt::format("{} (XDG_RUNTIME_DIR) has mode {:04o}: others may enter it",
@@ -121,7 +120,7 @@ Finding check_data_directory(const HostFacts& facts) {
     if (data.filesystem.read_only)
         return trouble(State::broken, name,
                        fmt::format("{} is on a file system mounted read-only", path),
-                       {"sudo mount -o remount,rw " + mount_point_of(data.nearest)});
+                       {"sudo mount -o remount,rw " + mount_point_of(data)});
     if (!data.writable && data.owner == facts.start.uid)
         return fixable(State::broken, name,
                        fmt::format("{} cannot be written: its mode is {:04o}",
@@ -150,7 +149,7 @@ Finding check_data_directory(const HostFacts& facts) {
                        fmt::format("{} is on a file system mounted noexec: programs in volumes "
                                    "cannot be executed",
                                    path),
-                       {"sudo mount -o remount,exec " + mount_point_of(data.nearest)});
+                       {"sudo mount -o remount,exec " + mount_point_of(data)});
     return fine(name, fmt::format("{} on {}", path, type));
 }
 

@@ -73,12 +73,11 @@ Finding check_apparmor(const HostFacts& facts) {
         return fine(name, "does not restrict user namespaces");
     if (!facts.probes.namespaces)
         return fine(name, "restricts user namespaces, and a profile lets berth through");
-    return trouble(
-        State::broken, name,
-        "AppArmor restricts user namespaces of plain users "
-        "(kernel.apparmor_restrict_unprivileged_userns=1): give berth a profile that "
-        "allows them",
-        allow_in_apparmor(facts.start.uid));
+    return trouble(State::broken, name,
+                   "AppArmor restricts user namespaces of plain users "
+                   "(kernel.apparmor_restrict_unprivileged_userns=1): give berth a profile that "
+                   "allows them",
+                   allow_in_apparmor(facts.start.uid));
 }
 
 Finding check_nested(const HostFacts& facts) {

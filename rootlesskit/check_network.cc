@@ -35,11 +35,12 @@ Finding check_ping(const HostFacts& facts) {
     const auto range = facts.network.ping_groups;
     const auto gid = static_cast<std::int64_t>(facts.start.gid);
     if (range && (gid < range->first || gid > range->second))
-        return trouble(State::degraded, name,
-                       fmt::format("ping from containers reaches nobody outside: group {} is not "
-                                   "in net.ipv4.ping_group_range",
-                                   gid),
-                       set_switch("net.ipv4.ping_group_range", "0 2147483647"));
+        return trouble(
+            State::degraded, name,
+            fmt::format("ping from containers reaches nobody outside: group {} is not "
+                        "in net.ipv4.ping_group_range",
+                        gid),
+            set_switch("net.ipv4.ping_group_range", fmt::format("0 {}", facts.network.last_group)));
     return fine(name, "allowed for the user's group");
 }
 

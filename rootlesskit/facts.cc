@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "linux/filesystem.h"
 #include "linux/spawn.h"
 #include "rootlesskit/preflight.h"
 
@@ -48,8 +49,10 @@ Privilege privilege_of(const std::string& path) {
 }
 
 MapProgram map_program(const std::string& name) {
-    MapProgram program{find_program(name), Privilege::none};
+    MapProgram program{find_program(name), Privilege::none, ""};
     if (!program.path.empty()) program.privilege = privilege_of(program.path);
+    if (program.privilege == Privilege::nosuid_mount)
+        program.mount_point = linux_os::mount_point_of(program.path);
     return program;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <sstream>
 
@@ -74,6 +75,14 @@ KernelFacts read_kernel(const HostFiles& files) {
     facts.inotify_watches = files.kernel_switch("user/max_inotify_watches");
     facts.keys = files.kernel_switch("kernel/keys/maxkeys");
     return facts;
+}
+
+// The kernel takes no range with ids that the user namespace does not know.
+std::int64_t last_group(const HostFiles& files, std::int64_t most) {
+    std::istringstream map(files.text("/proc/self/gid_map"));
+    std::int64_t next = 0, inside = 0, outside = 0, count = 0;
+    while (map >> inside >> outside >> count && inside == next) next += count;
+    return next == 0 ? most : std::min(most, next - 1);
 }
 
 bool has_default_route(const HostFiles& files) {
@@ -164,6 +173,7 @@ NetworkFacts read_network(const HostFiles& files) {
     std::istringstream range(files.text("/proc/sys/net/ipv4/ping_group_range"));
     std::pair<std::int64_t, std::int64_t> groups;
     if (range >> groups.first >> groups.second) facts.ping_groups = groups;
+    facts.last_group = last_group(files, facts.last_group);
     facts.default_route = has_default_route(files);
     facts.resolver = read_resolver(files);
     return facts;

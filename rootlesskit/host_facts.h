@@ -55,6 +55,7 @@ struct ResolverFacts final {
 struct NetworkFacts final {
     std::optional<std::int64_t> first_port;  // that a plain user may bind
     std::optional<std::pair<std::int64_t, std::int64_t>> ping_groups;
+    std::int64_t last_group = 2147483647;  // that exists here: fewer inside a user namespace
     bool default_route = true;
     ResolverFacts resolver;
 };

@@ -37,8 +37,7 @@ Finding check_program(const Facts& facts, const MapProgram& program, std::string
                        fmt::format("{} is on a file system mounted nosuid and cannot write the id "
                                    "maps: let it be suid, or install it on another",
                                    program.path),
-                       {fmt::format("sudo mount -o remount,suid \"$(findmnt -n -o TARGET -T {})\"",
-                                    shell_word(program.path))});
+                       {"sudo mount -o remount,suid " + shell_word(program.mount_point)});
     if (program.privilege == Privilege::none)
         return trouble(State::broken, std::move(name),
                        fmt::format("{} is neither setuid root nor has file capabilities, so it "
@@ -150,13 +149,12 @@ Finding explain_denied(std::string_view what, int errno_value, const Facts& fact
     const std::string opening = fmt::format("{}: {}", what, errno_text(errno_value));
     const std::string name = "namespaces";
     if (facts.apparmor_restrict.value_or(0) != 0)
-        return trouble(
-            State::broken, name,
-            opening +
-                ": AppArmor restricts user namespaces of plain users "
-                "(kernel.apparmor_restrict_unprivileged_userns=1): give berth a profile "
-                "that allows them",
-            allow_in_apparmor(facts.uid));
+        return trouble(State::broken, name,
+                       opening +
+                           ": AppArmor restricts user namespaces of plain users "
+                           "(kernel.apparmor_restrict_unprivileged_userns=1): give berth a profile "
+                           "that allows them",
+                       allow_in_apparmor(facts.uid));
     if (errno_value == ENOSPC || errno_value == EUSERS)
         return trouble(State::broken, name,
                        opening +

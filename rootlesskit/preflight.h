@@ -21,6 +21,7 @@ enum class Privilege { full, none, nosuid_mount };
 struct MapProgram final {
     std::string path;  // empty: not found
     Privilege privilege = Privilege::none;
+    std::string mount_point;  // of a nosuid mount
 };
 
 struct Facts final {

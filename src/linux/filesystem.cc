@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/quota.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -31,6 +33,21 @@ constexpr auto kKnown = std::to_array<KnownType>(
      {0x01021997, "9p"},       {0x786f4256, "vboxsf"},    {0x4d44, "vfat"},
      {0x2011bab0, "exfat"},    {0x7366746e, "ntfs3"},     {0x63677270, "cgroup2"}});
 
+// mountinfo writes blanks and the like as three octal digits.
+std::string unescape(std::string_view text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && i + 3 < text.size()) {
+            result += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                        (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            result += text[i];
+        }
+    }
+    return result;
+}
+
 // Anybody may ask for a quota of their own. quotactl_fd(2) came with Linux 5.14.
 std::optional<std::uint64_t> quota_left(BorrowedFd fd) {
     constexpr long kQuotactlFd = 443;
@@ -51,6 +68,23 @@ std::string filesystem_name(std::uint64_t magic) {
     return fmt::format("0x{:x}", magic);
 }
 
+std::string mount_point_of(const std::string& path) {
+    struct statx found {};
+    constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID
+    if (::statx(AT_FDCWD, path.c_str(), 0, kMountId, &found) < 0 ||
+        (found.stx_mask & kMountId) == 0)
+        return "";
+    std::istringstream lines(read_file_if_exists("/proc/self/mountinfo").value_or(""));
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::uint64_t id = 0;
+        std::string parent, device, root, place;
+        if (words >> id >> parent >> device >> root >> place && id == found.stx_mnt_id)
+            return unescape(place);
+    }
+    return "";
+}
+
 FilesystemFacts examine_filesystem(const std::string& path) {
     const UniqueFd fd = open_file(path, O_RDONLY | O_DIRECTORY);
     struct statfs kind {};
@@ -59,6 +93,7 @@ FilesystemFacts examine_filesystem(const std::string& path) {
         throw_errno("looking at the file system of {}", path);
     FilesystemFacts facts;
     facts.name = filesystem_name(static_cast<std::uint64_t>(kind.f_type) & 0xffffffffU);
+    facts.mount_point = mount_point_of(path);
     facts.read_only = (volume.f_flag & ST_RDONLY) != 0;
     facts.noexec = (volume.f_flag & ST_NOEXEC) != 0;
     facts.nosuid = (volume.f_flag & ST_NOSUID) != 0;

@@ -12,6 +12,7 @@ std::string filesystem_name(std::uint64_t magic);
 
 struct FilesystemFacts final {
     std::string name;
+    std::string mount_point;
     bool read_only = false;
     bool noexec = false;
     bool nosuid = false;
@@ -22,7 +23,9 @@ struct FilesystemFacts final {
     std::optional<std::uint64_t> quota_bytes;
 };
 
-/// Of an existing path. Throws Error.
+/// Where the file system of `path` is mounted; empty when that cannot be told (Linux before 5.8).
+std::string mount_point_of(const std::string& path);
+/// Of an existing directory. Throws Error.
 FilesystemFacts examine_filesystem(const std::string& path);
 
 }  // namespace berth::linux_os

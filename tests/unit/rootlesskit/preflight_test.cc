@@ -14,8 +14,8 @@ Facts good_facts() {
     facts.user = "joe";
     facts.uids = facts.gids = {{100000, 65536}};
     facts.free_range = 165536;
-    facts.newuidmap = {"/usr/bin/newuidmap", Privilege::full};
-    facts.newgidmap = {"/usr/bin/newgidmap", Privilege::full};
+    facts.newuidmap = {"/usr/bin/newuidmap", Privilege::full, ""};
+    facts.newgidmap = {"/usr/bin/newgidmap", Privilege::full, ""};
     facts.os_release = "ID=debian\n";
     facts.max_user_namespaces = 1000;
     return facts;
@@ -55,8 +55,11 @@ TEST(Preflight, each_missing_prerequisite_gives_one_message_with_its_command) {
          "`sudo apt-get install uidmap`"},
         {"not setuid", [](Facts& f) { f.newgidmap.privilege = Privilege::none; },
          "/usr/bin/newgidmap is neither setuid root", "sudo chmod u+s /usr/bin/newgidmap`"},
-        {"nosuid", [](Facts& f) { f.newuidmap.privilege = Privilege::nosuid_mount; },
-         "mounted nosuid", "`sudo mount -o remount,suid"},
+        {"nosuid",
+         [](Facts& f) {
+             f.newuidmap = {"/usr/bin/newuidmap", Privilege::nosuid_mount, "/usr"};
+         },
+         "mounted nosuid", "`sudo mount -o remount,suid /usr`"},
         {"clone off", [](Facts& f) { f.unprivileged_userns_clone = 0; },
          "kernel.unprivileged_userns_clone=0",
          "`sudo sysctl -w kernel.unprivileged_userns_clone=1 && echo"},
