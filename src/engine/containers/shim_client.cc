@@ -43,6 +43,7 @@ void dispatch(const ShimHandlers& handlers, const nlohmann::json& body) {
     const shim::FromShim message = shim::parse_from_shim(dump_json(body));
     if (const auto* exit = std::get_if<shim::ExitEvent>(&message)) handlers.on_exit(*exit);
     if (const auto* exit = std::get_if<shim::ExecExitEvent>(&message)) handlers.on_exec_exit(*exit);
+    if (std::holds_alternative<shim::OomEvent>(message)) handlers.on_oom();
     if (const auto* keys = std::get_if<shim::DetachedEvent>(&message)) handlers.on_detached(*keys);
 }
 
@@ -80,6 +81,7 @@ std::unique_ptr<ShimClient> ShimClient::spawn(async::Executor executor, async::T
     std::unique_ptr<ShimClient> client(
         new ShimClient(std::move(executor), std::move(ours), std::move(handlers)));
     client->own_child_ = true;
+    client->pid_ = child.pid();
     tasks.spawn("reap shim", reap(std::move(child), client->gone_));
     return client;
 }

@@ -22,6 +22,7 @@ struct ShimHandlers final {
     std::function<void(const shim::ExitEvent&)> on_exit;
     std::function<void(const shim::ExecExitEvent&)> on_exec_exit;
     std::function<void(const shim::DetachedEvent&)> on_detached;
+    std::function<void()> on_oom;
     std::function<void()> on_closed;  // the shim is gone or going
 };
 
@@ -34,7 +35,7 @@ struct CreatedProcess final {
 
 class ShimClient final {
   public:
-    /// Starts berth-shim for the prepared directory.
+    /// Starts berth-shim for the prepared directory, in the cgroup `cgroup` (empty: the engine's).
     static std::unique_ptr<ShimClient> spawn(async::Executor executor, async::TaskGroup& tasks,
                                              const std::string& directory,
                                              const std::string& cgroup, ShimHandlers handlers);
@@ -42,6 +43,8 @@ class ShimClient final {
     static std::unique_ptr<ShimClient> connect(async::Executor executor,
                                                const std::string& directory, ShimHandlers handlers);
 
+    /// Of a shim that spawn() started.
+    pid_t pid() const { return pid_; }
     async::Task<CreatedProcess> create();
     async::Task<void> start();
     async::Task<void> attach(shim::StreamOptions streams, BorrowedFd client);
@@ -62,6 +65,7 @@ class ShimClient final {
     ShimHandlers handlers_;
     std::shared_ptr<async::Event> gone_;
     bool own_child_ = false;
+    pid_t pid_ = -1;
     std::unique_ptr<async::MessageChannel> channel_;
 };
 
