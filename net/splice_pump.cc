@@ -138,13 +138,26 @@ class SplicePump::Connection final {
 
     void on_events(Side& side, std::uint32_t events) {
         if (ended_) return;
-        if (events & EPOLLERR && take_socket_error(side.socket) != 0) return abort();
+        if (events & EPOLLERR && take_socket_error(side.socket) != 0) {
+            pass_rest(side);
+            return abort();
+        }
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLPRI)) side.readable = true;
         if (events & EPOLLPRI) side.urgent = true;
         if (events & EPOLLOUT) side.writable = true;
         // A socket that is not connected yet reports EPOLLHUP; EPOLLOUT alone says connected.
         if (!connected_ && &side == &server_ && (events & EPOLLOUT)) connected_ = true;
         move();
+    }
+
+    // What arrived before a reset may still be read, as from the socket itself.
+    void pass_rest(Side& from) {
+        if (!connected_) return;
+        Flow& flow = &from == &client_ ? up_ : down_;
+        Side& to = &from == &client_ ? server_ : client_;
+        from.readable = true;
+        while (from.readable && flow.held == 0 && !flow.end_of_file)
+            if (!fill(flow, from) || !drain(flow, to)) return;
     }
 
     // False when the connection broke.
@@ -171,11 +184,21 @@ class SplicePump::Connection final {
         // Only when empty: then "would block" can only mean the socket.
         if (flow.held > 0 || flow.end_of_file || !from.readable) return true;
         if (!flow.pipe) flow.pipe = pump_.pipes_.take();
+        if (!flow.pipe && is_at_urgent_mark(from.socket)) return stop_at_mark(from);
         const ssize_t count = flow.pipe ? splice_in(*flow.pipe, from) : copy_in(flow, from);
         if (count > 0) flow.held = static_cast<std::size_t>(count);
+        // With a FIN behind it, an urgent byte makes splice say "end of file".
+        if (count == 0 && is_at_urgent_mark(from.socket)) return stop_at_mark(from);
         if (count == 0) flow.end_of_file = true;
         if (count < 0 && errno == EAGAIN) from.readable = false;
         return count >= 0 || would_block();
+    }
+
+    // The urgent byte goes its own way, see pass_urgent_byte.
+    static bool stop_at_mark(Side& from) {
+        from.urgent = true;
+        from.readable = false;
+        return true;
     }
 
     static ssize_t splice_in(PipePool::PooledPipe& pipe, const Side& from) {

@@ -104,7 +104,8 @@ class SynGate::Pending final : public PollTarget {
     PacketBytes syn() const { return bytes_of(syn_); }
 
     UniqueFd host;
-    bool ready = false;  // the host's connection stands, the SYN went back
+    bool ready = false;      // the host's connection stands, the SYN went back
+    bool was_reset = false;  // it stood, and the other end reset it since
     SteadyTime deadline;
 
   private:
@@ -234,7 +235,10 @@ void SynGate::begin(const TcpSegment& segment, PacketBytes packet) {
 // The host's connection stands or failed.
 void SynGate::settle(Pending& pending) {
     if (pending.ready) return;
-    if (const int error = take_socket_error(pending.host)) {
+    const int error = take_socket_error(pending.host);
+    // A reset, other than a refusal, comes after the connection stood: connect(2) succeeded.
+    pending.was_reset = error == ECONNRESET;
+    if (error != 0 && !pending.was_reset) {
         answer(pending.segment(), pending.syn(), error);
         return drop(ConnectionKey{pending.segment().key});
     }
@@ -291,6 +295,10 @@ void SynGate::accept_one(UniqueFd container) {
     const auto found = pending_.find(key);
     if (found == pending_.end() || !found->second->ready) return reset_on_close(container);
     Pending& pending = *found->second;
+    if (pending.was_reset) {
+        reset_on_close(container);
+        return drop(key);
+    }
     thread_.poller().remove(pending.host);
     UniqueFd host = std::move(pending.host);
     const std::uint64_t id = ++last_id_;

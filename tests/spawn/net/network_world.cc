@@ -151,6 +151,7 @@ Remote::Remote()
                     .bridge_index = link_index("host0"),
                     .mtu = 1500,
                     .peer_name = "eth0",
+                    .peer_mac = "02:00:00:00:00:07",  // neighbours remember it
                     .peer_namespace = namespace_});
     cable.run();
     Child setup = run([] {
@@ -212,15 +213,14 @@ void NetworkWorld::start_network() {
                          .arguments = {"berth-network"},
                          .fds = {{theirs, 3}, {holder_->process().fd(), 4}, {BorrowedFd{2}, 2}}});
     theirs.reset();
-    ProcessConfig config;
-    config.socket = directory_ + "/network.sock";
-    config.log_level = "warn";
+    config_.socket = directory_ + "/network.sock";
+    config_.log_level = "warn";
     linux_os::send_message(
-        supervisor_, dump_json({{"v", 1}, {"type", "configure"}, {"config", to_json(config)}}));
+        supervisor_, dump_json({{"v", 1}, {"type", "configure"}, {"config", to_json(config_)}}));
     ASSERT_TRUE(linux_os::wait_readable(supervisor_, kDeadlineMs));
     const auto received = linux_os::receive_message(supervisor_);
     ASSERT_NE(received.message.text.find("\"ready\""), std::string::npos) << received.message.text;
-    client_.emplace(NetworkClient::connect(config.socket));
+    client_.emplace(NetworkClient::connect(config_.socket));
 }
 
 void NetworkWorld::crash_network() {

@@ -60,6 +60,7 @@ class Remote final {
     Remote();
     ~Remote();
     Child run(const std::function<int()>& work) const;
+    BorrowedFd network_namespace() const { return namespace_; }
 
   private:
     Child sleeper_;
@@ -85,6 +86,7 @@ class NetworkWorld : public testing::Test {
     std::vector<PortBinding> publish(const Container& target, std::vector<PortBinding> bindings);
 
     std::string directory_;
+    ProcessConfig config_;  // for start_network(); the socket is set there
     std::optional<Child> holder_;
     linux_os::PidFd network_;
     UniqueFd supervisor_;
