@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iterator>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -31,6 +33,11 @@ constexpr std::array<Controller, 5> kControllers{{{"cpu", "--cpus, --cpu-shares"
                                                   {"io", "--blkio-weight, --device-read-bps"},
                                                   {"memory", "--memory"},
                                                   {"pids", "--pids-limit"}}};
+
+std::vector<std::string> words_of(const std::string& text) {
+    std::istringstream stream(text);
+    return {std::istream_iterator<std::string>(stream), {}};
+}
 
 CgroupHierarchy find_hierarchy() {
     try {
@@ -85,28 +92,45 @@ Finding check_bus(const ServiceFacts& facts) {
                    {"systemctl --user start dbus.socket"});
 }
 
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::vector<std::string> delegate_all(uid_t uid) {
+    return {"sudo mkdir -p /etc/systemd/system/user@.service.d",
+            "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee "
+            "/etc/systemd/system/user@.service.d/delegate.conf",
+            "sudo systemctl daemon-reload", fmt::format("sudo systemctl restart user@{}", uid)};
+}
+
 Finding check_delegation(const ServiceFacts& facts) {
     const std::string name = "delegation";
     if (!facts.manager)
         return trouble(State::degraded, name, "not known without the user's D-Bus (see user-bus)");
     if (facts.hierarchy != CgroupHierarchy::unified)
         return trouble(State::degraded, name, "needs cgroup version 2 (see cgroup)");
-    std::vector<std::string> missing;
-    for (const Controller& controller : kControllers)
-        if (std::find(facts.manager->controllers.begin(), facts.manager->controllers.end(),
-                      controller.name) == facts.manager->controllers.end())
-            missing.push_back(fmt::format("{} ({})", controller.name, controller.flags));
-    if (missing.empty())
-        return fine(name, fmt::format("{}", fmt::join(facts.manager->controllers, ", ")));
-    return trouble(
-        State::degraded, name,
-        fmt::format("controllers that systemd does not delegate to the user, and the flags without "
-                    "effect: {}",
-                    fmt::join(missing, "; ")),
-        {"sudo mkdir -p /etc/systemd/system/user@.service.d",
-         "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee "
-         "/etc/systemd/system/user@.service.d/delegate.conf",
-         "sudo systemctl daemon-reload"});
+    std::vector<std::string> absent, missing;
+    for (const Controller& controller : kControllers) {
+        const std::string text = fmt::format("{} ({})", controller.name, controller.flags);
+        if (!contains(facts.kernel_controllers, controller.name))
+            absent.push_back(text);
+        else if (!contains(facts.manager->controllers, controller.name))
+            missing.push_back(text);
+    }
+    if (!missing.empty())
+        return trouble(
+            State::degraded, name,
+            fmt::format("controllers that systemd does not delegate to the user, and the flags "
+                        "without effect: {} (the last command ends the user's session)",
+                        fmt::join(missing, "; ")),
+            delegate_all(facts.uid));
+    if (!absent.empty())
+        return trouble(State::degraded, name,
+                       fmt::format("controllers that the kernel was built or booted without (look "
+                                   "for cgroup_disable= in /proc/cmdline), and the flags without "
+                                   "effect: {}",
+                                   fmt::join(absent, "; ")));
+    return fine(name, fmt::format("{}", fmt::join(facts.manager->controllers, ", ")));
 }
 
 Finding check_lingering(const ServiceFacts& facts) {
@@ -134,6 +158,8 @@ ServiceFacts gather_service_facts(const std::string& user, const std::string& os
     facts.in_container =
         exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container");
     facts.hierarchy = find_hierarchy();
+    facts.kernel_controllers =
+        words_of(rootlesskit::HostFiles().text("/sys/fs/cgroup/cgroup.controllers"));
     const char* variable = ::secure_getenv("XDG_RUNTIME_DIR");
     const std::string runtime =
         variable && *variable ? variable : rootlesskit::default_runtime_path(facts.uid);

@@ -20,8 +20,9 @@ struct ServiceFacts final {
     bool booted = false;        // with systemd
     bool in_container = false;  // whose boot parameters are somebody else's
     CgroupHierarchy hierarchy = CgroupHierarchy::none;
-    bool user_manager = false;  // its private socket is there
-    bool bus_socket = false;    // of the user
+    std::vector<std::string> kernel_controllers;  // at the root of the hierarchy
+    bool user_manager = false;                    // its private socket is there
+    bool bus_socket = false;                      // of the user
     std::optional<systemd::ManagerFacts> manager;
     std::string manager_problem;
     std::optional<systemd::Linger> linger;
