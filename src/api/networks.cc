@@ -1,4 +1,4 @@
-// Networks: list, inspect, create, remove, connect, disconnect, as far as the engine has them.
+// Networks: list, inspect, create, remove, prune, connect, disconnect.
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
@@ -28,15 +28,21 @@ async::Task<> remove(Call& call) {
     co_await reply_empty(call, 204);
 }
 
+async::Task<> prune(Call& call) {
+    auto filters = engine::Filters::parse(call.query().get("filters"));
+    const auto pruned = co_await call.engine.networks().prune(std::move(filters));
+    co_await reply_json(call, 200, pruned);
+}
+
 async::Task<> connect(Call& call) {
     const auto body = co_await read_json(call, BodyRule::required);
-    co_await call.engine.networks().connect(call.name, body);
+    co_await call.engine.containers().connect(call.name, body);
     co_await reply_empty(call, 200);
 }
 
 async::Task<> disconnect(Call& call) {
     const auto body = co_await read_json(call, BodyRule::required);
-    co_await call.engine.networks().disconnect(call.name, body);
+    co_await call.engine.containers().disconnect(call.name, body);
     co_await reply_empty(call, 200);
 }
 }  // namespace
@@ -45,6 +51,7 @@ void add_network_routes(Router& router) {
     router.add("GET", "/networks", list);
     router.add("GET", "/networks/{name}", inspect);
     router.add("POST", "/networks/create", create);
+    router.add("POST", "/networks/prune", prune);
     router.add("DELETE", "/networks/{name}", remove);
     router.add("POST", "/networks/{name}/connect", connect);
     router.add("POST", "/networks/{name}/disconnect", disconnect);

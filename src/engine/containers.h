@@ -132,6 +132,9 @@ class Containers final {
     async::Task<void> remove(std::string ref, RemoveOptions options);
     async::Task<void> rename(std::string ref, std::string name);
     async::Task<void> resize(std::string ref, std::uint32_t height, std::uint32_t width);
+    /// {"Container","EndpointConfig"} and {"Container","Force"}; to or from the network `network`.
+    async::Task<void> connect(std::string network, nlohmann::json body);
+    async::Task<void> disconnect(std::string network, nlohmann::json body);
 
     /// Registers the wait at once: send the headers after this returned.
     Wait wait(const std::string& ref, WaitCondition condition);

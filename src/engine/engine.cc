@@ -127,10 +127,10 @@ void Engine::Parts::build() {
         log::warn("limits of containers: {}", abilities.cgroup_problem);
     images = std::make_unique<Images>(ImageDependencies{context});
     volumes = std::make_unique<Volumes>(VolumeDependencies{context});
-    networks = std::make_unique<Networks>(NetworkDependencies{context});
+    own_id = engine_id(settings.data_root);
+    networks = std::make_unique<Networks>(NetworkDependencies{context, own_id});
     containers = std::make_unique<Containers>(ContainerDependencies{
         context, images->state(), volumes->state(), networks->state(), abilities});
-    own_id = engine_id(settings.data_root);
     execs = std::make_unique<Execs>(containers->state());
     system = std::make_unique<System>(SystemDependencies{
         context, abilities, [this] { return counts(); },
@@ -162,10 +162,24 @@ void Engine::Parts::wire() {
         for (const auto& [key, container] : state.by_id) {
             const model::ContainerRecord& record = container->record;
             const auto endpoint = record.endpoints.find(name);
-            if (endpoint != record.endpoints.end() && record.state.is_running())
+            if (endpoint != record.endpoints.end() && !endpoint->second.endpoint_id.empty())
                 users.push_back({key, record.name, endpoint->second});
         }
         return users;
+    };
+    networks->state().plugged = [&state] {
+        std::vector<const model::ContainerRecord*> records;
+        for (const auto& [key, container] : state.by_id)
+            for (const auto& [name, endpoint] : container->record.endpoints)
+                if (!endpoint.interface.empty()) {
+                    records.push_back(&container->record);
+                    break;
+                }
+        return records;
+    };
+    networks->state().container_name = [&state](const std::string& ref) {
+        const ContainerPtr container = state.try_find(ref);
+        return container ? container->record.name : std::string();
     };
 }
 
@@ -197,7 +211,7 @@ async::Task<void> Engine::start() {
     parts.build();
     parts.images->state().load();
     parts.volumes->state().load();
-    parts.networks->state().load();
+    co_await parts.networks->state().load();
     parts.wire();
     co_await parts.containers->load();
 }

@@ -1,5 +1,5 @@
-// Networks as the API shows them: bridge, host and none. Packets are moved by the network process;
-// this keeps addresses and tells it what to attach. Engine thread only.
+// Networks as the API shows them. Packets are moved by the network process; this keeps the table
+// of networks and their addresses. Connecting containers is in containers.h. Engine thread only.
 // Errors: "network X not found" (not_found), predefined ones cannot be made or removed (denied).
 #pragma once
 
@@ -25,11 +25,13 @@ class Networks final {
     nlohmann::json list(const Filters& filters) const;
     /// By name, id or unique prefix of an id.
     nlohmann::json inspect(const std::string& ref) const;
-    /// {"Id","Warning"}. Throws Error{unsupported}: user-defined networks are not served yet.
-    async::Task<nlohmann::json> create(const nlohmann::json& body);
+    /// {"Id","Warning"}.
+    async::Task<nlohmann::json> create(nlohmann::json body);
     async::Task<void> remove(std::string ref);
-    async::Task<void> connect(std::string ref, const nlohmann::json& body);
-    async::Task<void> disconnect(std::string ref, const nlohmann::json& body);
+    /// Removes user-defined networks without a running container: {"NetworksDeleted"}.
+    async::Task<nlohmann::json> prune(Filters filters);
+    /// The network process is there or a new one: it is told what it must know, in the background.
+    void reconnect();
 
     NetworkState& state() { return *state_; }
 

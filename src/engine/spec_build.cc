@@ -36,6 +36,7 @@ std::vector<std::string> environment(const SpecInputs& inputs, bool terminal) {
     std::vector<std::string> env = {kDefaultPath};
     if (!config.hostname.empty()) env.push_back("HOSTNAME=" + config.hostname);
     if (terminal) env.emplace_back("TERM=xterm");
+    for (const std::string& entry : inputs.link_variables) set_variable(env, entry);
     for (const std::string& entry : config.env) set_variable(env, entry);
     if (!has_variable(env, "HOME")) env.push_back("HOME=" + inputs.user.home);
     return env;
@@ -255,9 +256,9 @@ oci::Spec build_spec(const SpecInputs& inputs) {
     spec.annotations = host.annotations;
     oci::Linux& part = spec.linux_part;
     part.namespaces = namespaces(inputs);
-    part.sysctl = sysctls(host);
     part.cgroups_path = inputs.cgroups_path;
     if (!inputs.cgroups_path.empty()) part.resources = inputs.limits;
+    part.sysctl = sysctls(host);
     part.seccomp = seccomp_of(inputs, spec.process->capabilities->bounding);
     part.rootfs_propagation = root_propagation(record);
     part.masked_paths = host.masked_paths.value_or(oci::default_masked_paths());

@@ -236,10 +236,11 @@ Networks::Networks(NetworkDependencies) {}
 Networks::~Networks() = default;
 json Networks::list(const Filters&) const { return json::array(); }
 json Networks::inspect(const std::string&) const { return json::object(); }
-async::Task<json> Networks::create(const json&) { co_return json::object(); }
+async::Task<json> Networks::create(json) { co_return json::object(); }
+async::Task<json> Networks::prune(Filters) { co_return json::object(); }
 async::Task<void> Networks::remove(std::string) { co_return; }
-async::Task<void> Networks::connect(std::string, const json&) { co_return; }
-async::Task<void> Networks::disconnect(std::string, const json&) { co_return; }
+async::Task<void> Containers::connect(std::string, json) { co_return; }
+async::Task<void> Containers::disconnect(std::string, json) { co_return; }
 
 System::System(SystemDependencies) {}
 System::~System() = default;

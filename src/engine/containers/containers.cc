@@ -4,22 +4,25 @@
 
 #include "base/file.h"
 #include "base/id.h"
+#include "base/json.h"
 #include "engine/containers/attach.h"
+#include "engine/containers/connect.h"
 #include "engine/containers/create.h"
 #include "engine/containers/files.h"
 #include "engine/containers/inspect.h"
 #include "engine/containers/logs.h"
+#include "engine/containers/pause.h"
 #include "engine/containers/reconcile.h"
 #include "engine/containers/remove.h"
-#include "engine/containers/pause.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
 #include "engine/containers/stats.h"
 #include "engine/containers/stop.h"
 #include "engine/containers/top.h"
-#include "engine/containers/wait.h"
-#include "storage/copy_tree.h"
 #include "engine/containers/update.h"
+#include "engine/containers/wait.h"
+#include "engine/network/state.h"
+#include "storage/copy_tree.h"
 
 #include <fcntl.h>
 
@@ -80,9 +83,6 @@ async::Task<void> Containers::kill(std::string ref, std::string signal) {
     co_await kill_container(*state_, state_->find(ref), std::move(signal));
 }
 
-async::Task<void> Containers::remove(std::string ref, RemoveOptions options) {
-    const ContainerPtr container = state_->find(ref);
-    // `docker rm --link`: links are not served, so there is none to remove; never the container.
 async::Task<void> Containers::pause(std::string ref) {
     co_await pause_container(*state_, state_->find(ref));
 }
@@ -96,6 +96,9 @@ async::Task<std::vector<std::string>> Containers::update(std::string ref,
     co_return co_await update_container(*state_, state_->find(ref), std::move(request));
 }
 
+async::Task<void> Containers::remove(std::string ref, RemoveOptions options) {
+    const ContainerPtr container = state_->find(ref);
+    // `docker rm --link`: links are not served, so there is none to remove; never the container.
     if (options.link)
         throw Error(ErrorKind::conflict, "conflict: container {} has no link of that name", ref);
     co_await remove_container(*state_, container, options);
@@ -128,6 +131,7 @@ async::Task<void> Containers::rename(std::string ref, std::string name) {
     }
     state_->names.erase(old);
     state_->publish(*container, "rename", {{"oldName", "/" + old}});
+    state_->deps.context.tasks.spawn("rename in DNS", rename_in_networks(*state_, container));
     co_return;
 }
 
@@ -141,6 +145,23 @@ async::Task<void> Containers::resize(std::string ref, std::uint32_t height, std:
     co_await container->shim->resize(std::move(request));
     state_->publish(*container, "resize",
                     {{"height", std::to_string(height)}, {"width", std::to_string(width)}});
+}
+
+async::Task<void> Containers::connect(std::string network, nlohmann::json body) {
+    const JsonReader r(body, "", KeyCase::any);
+    model::EndpointConfig config;
+    if (const nlohmann::json* sent = r.find("EndpointConfig"))
+        config = model::endpoint_config_from(*sent);
+    // Named first: an unknown network is the answer even when the container is unknown as well.
+    state_->deps.networks.find(network);
+    co_await connect_container(*state_, state_->find(r.string("Container")), std::move(network),
+                               std::move(config));
+}
+
+async::Task<void> Containers::disconnect(std::string network, nlohmann::json body) {
+    const JsonReader r(body, "", KeyCase::any);
+    co_await disconnect_container(*state_, state_->find(r.string("Container")),
+                                  std::move(network));
 }
 
 Wait Containers::wait(const std::string& ref, WaitCondition condition) {

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/containers/links.h"
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
 #include "engine/model/names.h"
@@ -214,19 +215,6 @@ struct DiskWork final {
     }
 };
 
-/// Refuses what prepare_endpoints would leave out: networks besides that of NetworkMode. A missing
-/// network is found out at the start, as with Docker: clients take a 404 here for a missing image.
-void check_networks(const ContainerState& state, const model::ContainerRecord& record) {
-    const std::string& mode = record.host_config.network_mode;
-    const Network* own = state.deps.networks.try_find(mode);
-    for (const auto& [name, endpoint] : record.endpoints) {
-        const Network* network = state.deps.networks.try_find(name);
-        if (name != mode && (own == nullptr || network == nullptr || network->id != own->id))
-            throw Error(ErrorKind::invalid,
-                        "container cannot be connected to network {} besides {}", name, mode);
-    }
-}
-
 async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& record) {
     for (model::MountPoint& mount : record.mounts)
         if (mount.type == model::MountType::volume && mount.source.empty())
@@ -307,8 +295,6 @@ model::ContainerRecord make_record(ContainerState& state, model::CreateRequest& 
 async::Task<ContainerCreated> create_container(ContainerState& state, model::CreateRequest request,
                                                CreateOptions options) {
     const std::string id = random_hex_id();
-    for (const std::string& line : created.warnings)
-        log::warn("container {}: {}", id.substr(0, 12), line);
     NameReservation reservation(state, choose_name(state, options.name, id), id);
     if (request.config.image.empty())
         throw Error(ErrorKind::invalid, "no image given: config cannot be empty");
@@ -321,6 +307,8 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     model::ContainerRecord& record = container->record;
     record = make_record(state, request, image, id);
     ContainerCreated created{id, model::warnings(record, state.deps.abilities)};
+    for (const std::string& line : created.warnings)
+        log::warn("container {}: {}", id.substr(0, 12), line);
     for (std::string& line : check_platform(options, record.config.image, image))
         created.warnings.push_back(std::move(line));
     record.name = reservation.name();
@@ -328,10 +316,10 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     const std::string& mode = record.host_config.network_mode;
     if (mode.starts_with("container:"))
         record.config.hostname = state.find(mode.substr(10))->record.config.hostname;
-    if (!mode.starts_with("container:")) {
-        check_networks(state, record);
-        state.deps.networks.prepare_endpoints(record);
-    }
+    // A missing network is found out at the start, as with Docker: clients take a 404 here for a
+    // missing image.
+    if (!mode.starts_with("container:")) state.deps.networks.prepare_endpoints(record);
+    check_links(state, record);
     co_await make(state, container);
     reservation.keep();
     state.publish(*container, "create");

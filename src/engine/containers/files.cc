@@ -1,9 +1,10 @@
 #include "engine/containers/files.h"
 
+#include <algorithm>
 #include <charconv>
-#include <vector>
 
 #include "base/error.h"
+#include "engine/model/network_config.h"
 
 namespace berth::engine {
 
@@ -57,7 +58,14 @@ const std::vector<std::string>& first_set(const std::vector<std::string>& a,
 
 }  // namespace
 
-std::string hosts_text(const model::ContainerRecord& record, const Settings& settings) {
+bool has_embedded_dns(const model::ContainerRecord& record) {
+    return std::ranges::any_of(record.endpoints, [](const auto& entry) {
+        return !model::is_predefined_network(entry.first) && !entry.second.endpoint_id.empty();
+    });
+}
+
+std::string hosts_text(const model::ContainerRecord& record, const Settings& settings,
+                       const std::vector<model::Link>& links) {
     std::string text =
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
         "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
@@ -72,13 +80,18 @@ std::string hosts_text(const model::ContainerRecord& record, const Settings& set
         for (const std::string& address : addresses)
             if (!address.empty()) text += address + "\t" + entry.substr(0, colon) + "\n";
     }
-    for (const auto& [name, endpoint] : record.endpoints) {
-        if (endpoint.ip_address.empty()) continue;
-        text += endpoint.ip_address + "\t";
-        if (!record.config.domainname.empty())
-            text += record.config.hostname + "." + record.config.domainname + " ";
-        text += record.config.hostname + "\n";
+    for (const model::Link& link : links) {
+        text += link.address + "\t" + link.alias;
+        if (link.hostname != link.alias) text += " " + link.hostname;
+        if (link.name != link.alias) text += " " + link.name;
+        text += "\n";
     }
+    std::string names = record.config.hostname;
+    if (!record.config.domainname.empty())
+        names = record.config.hostname + "." + record.config.domainname + " " + names;
+    for (const auto& [name, endpoint] : record.endpoints)
+        for (const std::string& address : {endpoint.ip_address, endpoint.ipv6_address})
+            if (!address.empty()) text += address + "\t" + names + "\n";
     return text;
 }
 
@@ -90,13 +103,35 @@ std::string resolv_conf_text(const model::ContainerRecord& record, const Setting
     if (!shares_network) std::erase_if(resolver.servers, is_loopback);
     if (resolver.servers.empty()) resolver.servers = {"8.8.8.8", "8.8.4.4"};
     std::string text;
+    const bool embedded = has_embedded_dns(record);
+    if (embedded) text = "nameserver 127.0.0.11\n";
     for (const std::string& server : first_set(host.dns, settings.dns, resolver.servers))
-        text += "nameserver " + server + "\n";
+        if (!embedded) text += "nameserver " + server + "\n";
     const auto& search = first_set(host.dns_search, settings.dns_search, resolver.search);
     if (!search.empty() && search != std::vector<std::string>{"."})
         text += "search" + join(search) + "\n";
-    const auto& options = first_set(host.dns_options, settings.dns_options, resolver.options);
+    std::vector<std::string> options =
+        first_set(host.dns_options, settings.dns_options, resolver.options);
+    // Names of one label are those of other containers: nothing is appended before they are asked.
+    const auto is_ndots = [](const std::string& option) { return option.starts_with("ndots:"); };
+    if (embedded && std::ranges::none_of(options, is_ndots)) options.emplace_back("ndots:0");
     if (!options.empty()) text += "options" + join(options) + "\n";
+    return text;
+}
+
+std::string with_changes(const std::string& file, const std::string& before,
+                         const std::string& after) {
+    if (file == before) return after;
+    const std::vector<std::string> old_lines = split(before, "\n");
+    const std::vector<std::string> new_lines = split(after, "\n");
+    const auto has = [](const std::vector<std::string>& lines, const std::string& line) {
+        return std::ranges::find(lines, line) != lines.end();
+    };
+    std::string text;
+    for (const std::string& line : split(file, "\n"))
+        if (!has(old_lines, line) || has(new_lines, line)) text += line + "\n";
+    for (const std::string& line : new_lines)
+        if (!has(old_lines, line)) text += line + "\n";
     return text;
 }
 

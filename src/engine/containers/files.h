@@ -3,17 +3,27 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "engine/model/links.h"
 #include "engine/model/record.h"
 #include "engine/settings.h"
 #include "shim/protocol.h"
 
 namespace berth::engine {
 
-std::string hosts_text(const model::ContainerRecord& record, const Settings& settings);
-/// From the host's own file: loopback servers are left out, since they are not reachable.
+/// Whether the container is on a network whose names DNS at 127.0.0.11 knows.
+bool has_embedded_dns(const model::ContainerRecord& record);
+std::string hosts_text(const model::ContainerRecord& record, const Settings& settings,
+                       const std::vector<model::Link>& links = {});
+/// From the host's own file: loopback servers are left out, since they are not reachable. With
+/// embedded DNS that is the only server, and it asks the others.
 std::string resolv_conf_text(const model::ContainerRecord& record, const Settings& settings,
                              const std::string& host_text);
+/// A file that should change from `before` to `after`, but that the container may have changed too:
+/// lines that only one of them has are taken out or added.
+std::string with_changes(const std::string& file, const std::string& before,
+                         const std::string& after);
 /// Throws Error{invalid} for unreadable sizes and numbers.
 shim::LogConfig log_config(const model::ContainerRecord& record, const std::string& path);
 /// "10m" in bytes, -1 for no limit. Throws Error{invalid}.

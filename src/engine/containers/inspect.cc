@@ -4,7 +4,9 @@
 
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
+#include "engine/model/network_config.h"
 #include "engine/model/status_text.h"
+#include "engine/network/endpoints.h"
 
 namespace berth::engine {
 
@@ -14,20 +16,23 @@ namespace {
 
 json state_json(const model::State& s) {
     using model::Status;
-    return {{"Status", model::to_string(s.status)},
-            {"Running", s.is_running()},
-            {"Paused", s.status == Status::paused},
-            {"Restarting", s.status == Status::restarting},
-            {"OOMKilled", s.oom_killed},
-            {"Dead", s.status == Status::dead},
-            {"Pid", s.pid},
-            {"ExitCode", s.exit_code},
-            {"Error", s.error},
-            {"StartedAt", rfc3339(s.started_at)},
-            {"FinishedAt", rfc3339(s.finished_at)}};
+    json value = {{"Status", model::to_string(s.status)},
+                  {"Running", s.is_running()},
+                  {"Paused", s.status == Status::paused},
+                  {"Restarting", s.status == Status::restarting},
+                  {"OOMKilled", s.oom_killed},
+                  {"Dead", s.status == Status::dead},
+                  {"Pid", s.pid},
+                  {"ExitCode", s.exit_code},
+                  {"Error", s.error},
+                  {"StartedAt", rfc3339(s.started_at)},
+                  {"FinishedAt", rfc3339(s.finished_at)}};
+    if (s.health) value["Health"] = model::to_json(*s.health);
+    return value;
 }
 
-json endpoint_json(const model::ContainerRecord& record, const model::Endpoint& e) {
+json endpoint_json(const model::ContainerRecord& record, const std::string& network,
+                   const model::Endpoint& e) {
     json value = model::to_json(e.config);
     if (!e.mac_address.empty() || value["MacAddress"].get<std::string>().empty())
         value["MacAddress"] = e.mac_address;
@@ -36,12 +41,12 @@ json endpoint_json(const model::ContainerRecord& record, const model::Endpoint& 
     value["Gateway"] = e.gateway;
     value["IPAddress"] = e.ip_address;
     value["IPPrefixLen"] = e.prefix;
-    value["IPv6Gateway"] = "";
-    value["GlobalIPv6Address"] = "";
-    value["GlobalIPv6PrefixLen"] = 0;
+    value["IPv6Gateway"] = e.gateway_v6;
+    value["GlobalIPv6Address"] = e.ipv6_address;
+    value["GlobalIPv6PrefixLen"] = e.prefix_v6;
     value["DNSNames"] = nullptr;
-    if (record.host_config.network_mode != "bridge" && !e.ip_address.empty())
-        value["DNSNames"] = json::array({record.name, record.id.substr(0, 12)});
+    if (!model::is_predefined_network(network) && !e.endpoint_id.empty())
+        value["DNSNames"] = dns_names(record, e);
     return value;
 }
 
@@ -59,7 +64,7 @@ json ports_json(const model::ContainerRecord& record) {
 json networks_json(const model::ContainerRecord& record) {
     json networks = json::object();
     for (const auto& [name, endpoint] : record.endpoints)
-        networks[name] = endpoint_json(record, endpoint);
+        networks[name] = endpoint_json(record, name, endpoint);
     return networks;
 }
 
@@ -79,11 +84,11 @@ json network_settings(const model::ContainerRecord& record) {
             {"SecondaryIPv6Addresses", nullptr},
             {"EndpointID", e.endpoint_id},
             {"Gateway", e.gateway},
-            {"GlobalIPv6Address", ""},
-            {"GlobalIPv6PrefixLen", 0},
+            {"GlobalIPv6Address", e.ipv6_address},
+            {"GlobalIPv6PrefixLen", e.prefix_v6},
             {"IPAddress", e.ip_address},
             {"IPPrefixLen", e.prefix},
-            {"IPv6Gateway", ""},
+            {"IPv6Gateway", e.gateway_v6},
             {"MacAddress", e.mac_address},
             {"Networks", networks_json(record)}};
 }

@@ -7,9 +7,10 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/containers/cgroup.h"
 #include "engine/containers/files.h"
-#include "engine/spec_build.h"
 #include "engine/cgroup_limits.h"
+#include "engine/spec_build.h"
 #include "linux/rooted_path.h"
 #include "linux/spawn.h"
 #include "shim/protocol.h"
@@ -106,6 +107,7 @@ shim::ShimConfig shim_config(const StartWork& work, const storage::RootfsMount& 
     config.terminal = record.config.tty;
     config.open_stdin = record.config.open_stdin;
     config.stdin_once = record.config.stdin_once;
+    config.cgroup_dir = cgroup_of(record);
     config.console_height = static_cast<std::uint16_t>(record.host_config.console_size.first);
     config.console_width = static_cast<std::uint16_t>(record.host_config.console_size.second);
     return config;
@@ -166,7 +168,7 @@ void write_network_files(const StartWork& work, SpecInputs& inputs) {
     inputs.hostname_path = work.directory + "/hostname";
     inputs.resolv_conf_path = work.directory + "/resolv.conf";
     const std::string host_text = read_file_if_exists("/etc/resolv.conf").value_or("");
-    write_file(inputs.hosts_path, hosts_text(work.record, work.settings), 0644);
+    write_file(inputs.hosts_path, hosts_text(work.record, work.settings, work.links), 0644);
     write_file(inputs.hostname_path, work.record.config.hostname + "\n", 0644);
     write_file(inputs.resolv_conf_path, resolv_conf_text(work.record, work.settings, host_text),
                0644);
@@ -181,14 +183,12 @@ void StartWork::operator()() const {
     SpecInputs inputs = spec_inputs(record, settings);
     inputs.user = user_of(rootfs, record.config.user, record.host_config.group_add);
     inputs.joined = joined;
+    for (const model::Link& link : links) {
+        std::vector<std::string> variables = model::link_variables(record.name, link);
+        std::ranges::move(variables, std::back_inserter(inputs.link_variables));
+    }
     check_subpaths(record);
     write_network_files(*this, inputs);
-    write_file(run_directory + "/config.json", dump_json(oci::to_json(build_spec(inputs))), 0600);
-    write_file(run_directory + "/shim.json", shim::encode(shim_config(*this, rootfs)), 0600);
-}
-
-std::string ExecWork::operator()() const {
-    const storage::RootfsMount rootfs = rootfs_of(record, storage, directory);
     inputs.lowest_oom_score = abilities.lowest_oom_score;
     if (!cgroup.empty()) {
         inputs.cgroups_path = path_in_hierarchy(cgroup);
@@ -196,6 +196,12 @@ std::string ExecWork::operator()() const {
         inputs.limits = limits_of(resources, abilities,
                                   abilities.io ? device_numbers(resources) : DeviceNumbers{});
     }
+    write_file(run_directory + "/config.json", dump_json(oci::to_json(build_spec(inputs))), 0600);
+    write_file(run_directory + "/shim.json", shim::encode(shim_config(*this, rootfs)), 0600);
+}
+
+std::string ExecWork::operator()() const {
+    const storage::RootfsMount rootfs = rootfs_of(record, storage, directory);
     SpecInputs inputs = spec_inputs(record, settings);
     const std::string& user = config.user.empty() ? record.config.user : config.user;
     inputs.user = user_of(rootfs, user, record.host_config.group_add);

@@ -8,10 +8,11 @@
 
 #include "engine/context.h"
 #include "engine/execs.h"
+#include "engine/model/links.h"
 #include "engine/model/record.h"
 #include "engine/model/user.h"
-
 #include "engine/model/validate.h"
+
 namespace berth::engine {
 
 struct StartWork final {
@@ -22,10 +23,10 @@ struct StartWork final {
     std::string run_directory;  // exec_root/c/<id12>
     std::string log_path;
     std::map<std::string, std::string> joined;  // namespaces of other containers
-
     std::vector<model::Link> links;
     std::string cgroup;                         // its directory; empty: none
     const model::Abilities& abilities;
+
     /// Throws Error.
     void operator()() const;
 };

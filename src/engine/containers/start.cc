@@ -6,8 +6,11 @@
 #include "base/log.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/exit.h"
+#include "engine/containers/health.h"
+#include "engine/containers/links.h"
 #include "engine/containers/prepare.h"
 #include "engine/containers/remove.h"
+#include "engine/containers/slice_scope.h"
 #include "engine/containers/wait.h"
 #include "engine/network/state.h"
 #include "engine/volume/state.h"
@@ -63,8 +66,8 @@ async::Task<void> hand_over_clients(Container& container) {
 async::Task<void> connect_network(ContainerState& state, Container& container,
                                   const CreatedProcess& created) {
     try {
-        co_await state.deps.networks.attach(container.record, created.network_namespace,
-                                            created.pid);
+        co_await state.deps.networks.attach(container.record,
+                                            {created.network_namespace, created.pid});
     } catch (Error& error) {
         throw error.while_("{}", kNetworkFailure);
     }
@@ -75,10 +78,10 @@ async::Task<void> connect_network(ContainerState& state, Container& container,
 async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
     const std::string run_directory = state.run_directory(container->id());
     state.deps.networks.allocate(container->record);
+    container->state().cgroup = choose_cgroup(container->record, state.settings());
     StartWork work{.record = container->record,
                    .settings = state.settings(),
                    .storage = state.deps.context.storage,
-    container->state().cgroup = choose_cgroup(container->record, state.settings());
                    .directory = state.directory(container->id()),
                    .run_directory = run_directory,
                    .log_path = state.log_path(container->id()),
@@ -185,6 +188,9 @@ ShimHandlers shim_handlers(ContainerState& state, const ContainerPtr& container)
         if (event.exec_id && state.on_exec_detached) state.on_exec_detached(*event.exec_id);
         if (!event.exec_id && c) state.publish(*c, "detach");
     };
+    handlers.on_oom = [&state, weak] {
+        if (const ContainerPtr c = weak.lock()) record_oom(state, *c);
+    };
     handlers.on_closed = [&state, weak] {
         if (const ContainerPtr c = weak.lock()) handle_shim_loss(state, c);
     };
@@ -216,6 +222,7 @@ async::Task<void> start_locked(ContainerState& state, ContainerPtr container) {
         co_await start_failed(state, container, *failure);
     }
     container->record.has_been_started = true;
+    begin_health(state, container);
     state.save_event(*container);
     container->changed.notify_all();
     state.publish(*container, "start");

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/network/state.h"
 
 namespace berth::engine {
 
@@ -105,16 +106,9 @@ void ContainerState::publish(const Container& container, const std::string& acti
 }
 
 void ContainerState::publish_networks(const Container& container, const std::string& action) const {
-    for (const auto& [name, endpoint] : container.record.endpoints) {
-        Event event;
-        event.type = "network";
-        event.action = action;
-        event.actor = endpoint.network_id;
-        event.attributes = {{"container", container.record.id},
-                            {"name", name},
-                            {"type", name == "none" ? "null" : name}};
-        deps.context.events.publish(std::move(event));
-    }
+    for (const auto& [name, endpoint] : container.record.endpoints)
+        if (const Network* network = deps.networks.by_name(name))
+            deps.networks.publish(*network, action, {{"container", container.record.id}});
 }
 
 }  // namespace berth::engine

@@ -17,14 +17,16 @@ constexpr std::string_view kStatusNames[] = {"created",  "running", "paused", "r
                                              "removing", "exited",  "dead"};
 
 json state_json(const State& s) {
-    return {{"status", to_string(s.status)},
-            {"pid", s.pid},
-            {"exit_code", s.exit_code},
-            {"error", s.error},
-            {"oom", s.oom_killed},
-            {"started_at", s.started_at.ns},
-            {"finished_at", s.finished_at.ns},
-            {"cgroup", s.cgroup}};
+    json value = {{"status", to_string(s.status)},
+                  {"pid", s.pid},
+                  {"exit_code", s.exit_code},
+                  {"error", s.error},
+                  {"oom", s.oom_killed},
+                  {"started_at", s.started_at.ns},
+                  {"finished_at", s.finished_at.ns},
+                  {"cgroup", s.cgroup}};
+    if (s.health) value["health"] = to_json(*s.health);
+    return value;
 }
 
 State state_from(const JsonReader& r) {
@@ -37,14 +39,22 @@ State state_from(const JsonReader& r) {
     s.started_at.ns = r.integer("started_at");
     s.finished_at.ns = r.integer("finished_at");
     s.cgroup = r.string("cgroup");
+    if (r.has("health")) s.health = health_from(r.object("health").value());
     return s;
 }
 
 json endpoint_json(const Endpoint& e) {
-    return {{"config", to_json(e.config)},  {"network_id", e.network_id},
-            {"endpoint_id", e.endpoint_id}, {"ip_address", e.ip_address},
-            {"prefix", e.prefix},           {"gateway", e.gateway},
-            {"mac_address", e.mac_address}};
+    return {{"config", to_json(e.config)},
+            {"network_id", e.network_id},
+            {"endpoint_id", e.endpoint_id},
+            {"ip_address", e.ip_address},
+            {"prefix", e.prefix},
+            {"gateway", e.gateway},
+            {"ipv6_address", e.ipv6_address},
+            {"prefix_v6", e.prefix_v6},
+            {"gateway_v6", e.gateway_v6},
+            {"mac_address", e.mac_address},
+            {"interface", e.interface}};
 }
 
 Endpoint endpoint_from(const JsonReader& r) {
@@ -55,11 +65,22 @@ Endpoint endpoint_from(const JsonReader& r) {
     e.ip_address = r.string("ip_address");
     e.prefix = static_cast<int>(r.integer("prefix"));
     e.gateway = r.string("gateway");
+    e.ipv6_address = r.string("ipv6_address");
+    e.prefix_v6 = static_cast<int>(r.integer("prefix_v6"));
+    e.gateway_v6 = r.string("gateway_v6");
     e.mac_address = r.string("mac_address");
+    e.interface = r.string("interface", e.ip_address.empty() ? "" : "eth0");
     return e;
 }
 
 }  // namespace
+
+void forget_addresses(Endpoint& endpoint) {
+    Endpoint kept;
+    kept.config = std::move(endpoint.config);
+    kept.network_id = std::move(endpoint.network_id);
+    endpoint = std::move(kept);
+}
 
 std::string_view to_string(Status status) { return kStatusNames[static_cast<std::size_t>(status)]; }
 

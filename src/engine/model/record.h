@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "engine/model/container_config.h"
+#include "engine/model/health.h"
 #include "engine/model/mounts.h"
 
 namespace berth::engine::model {
@@ -28,13 +29,12 @@ struct State final {
     bool oom_killed = false;
     Timestamp started_at;
     Timestamp finished_at;
+    std::optional<Health> health;  // since the first start of a container with a health check
     /// Directory of its cgroup, below /sys/fs/cgroup, while it runs; empty: it has none.
     std::string cgroup;
-    /// True in every state in which Docker says Running.
-    bool is_running() const {
     bool has_process() const { return status == Status::running || status == Status::paused; }
-        return has_process() || status == Status::restarting;
-    }
+    /// True in every state in which Docker says Running.
+    bool is_running() const { return has_process() || status == Status::restarting; }
 };
 
 /// An interface of a container; addresses are empty while it does not run.
@@ -45,8 +45,14 @@ struct Endpoint final {
     std::string ip_address;
     int prefix = 0;
     std::string gateway;
+    std::string ipv6_address;
+    int prefix_v6 = 0;
+    std::string gateway_v6;
     std::string mac_address;
+    std::string interface;  // inside the container: eth0
 };
+/// Back to what an endpoint is while the container does not run.
+void forget_addresses(Endpoint& endpoint);
 
 struct ContainerRecord final {
     std::string id;

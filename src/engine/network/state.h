@@ -1,79 +1,110 @@
-// Networks inside the engine: the default bridge's addresses, and the connection to the network
-// process, which is opened at first use and again after the process restarted. Engine thread only.
+// Networks inside the engine: the table of them, what containers get on them, and what the network
+// process is told. Engine thread only. The rules for one container's interfaces are in endpoints.h,
+// those for one network in network.h.
 #pragma once
 
 #include <functional>
-#include <map>
+#include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "async/message_channel.h"
 #include "async/sync.h"
 #include "engine/context.h"
 #include "engine/model/record.h"
+#include "engine/network/endpoints.h"
+#include "engine/network/network.h"
+#include "engine/network/process.h"
 #include "engine/networks.h"
-#include "net/ipam.h"
-#include "net/protocol.h"
 
 namespace berth::engine {
 
 struct NetworkDependencies final {
     Context context;
+    std::string engine_id;
 };
 
-/// One network. Only bridges have a pool.
-struct Network final {
-    std::string id;
-    std::string name;
-    std::string driver;  // bridge, host, null
-    Timestamp created;
-    std::optional<net::AddressPool> pool;
-    std::string bridge;
-};
-
-/// A running container as network inspect shows it.
+/// A container with an interface on a network, as network inspect shows it.
 struct NetworkUser final {
     std::string container_id, container_name;
     model::Endpoint endpoint;
+};
+
+/// The network namespace of a container that runs.
+struct Sandbox final {
+    BorrowedFd network_namespace;
+    pid_t pid = 0;
 };
 
 struct NetworkState final {
     explicit NetworkState(NetworkDependencies dependencies);
 
     NetworkDependencies deps;
-    std::vector<Network> networks;
-    /// Running containers on a network; set by the engine.
-    std::function<std::vector<NetworkUser>(const std::string& network)> users;
+    std::list<Network> networks;
+    NetworkProcess process;
+    /// Orders changes of the table.
+    async::Lock changing;
+    bool pruning = false;
 
-    /// Reads or makes networks.json (ids stay over restarts).
-    void load();
-    /// By name, id or unique prefix. Throws Error{not_found} "network X not found".
+    // Set by the engine.
+    /// Containers that have addresses on the network of that name.
+    std::function<std::vector<NetworkUser>(const std::string& network)> users;
+    /// Records of all containers that have addresses on any.
+    std::function<std::vector<const model::ContainerRecord*>()> plugged;
+    /// The name of the container that `ref` means; empty when there is none.
+    std::function<std::string(const std::string& ref)> container_name;
+
+    /// Reads or makes networks.json (ids and subnets stay over restarts).
+    async::Task<void> load();
+    async::Task<void> save();
+    /// By id, name or unique prefix. Throws Error{not_found} "network X not found".
+    Network& find(const std::string& ref);
     const Network& find(const std::string& ref) const;
     const Network* try_find(const std::string& ref) const;
+    Network* by_name(const std::string& name);
+    /// Makes it known to the network process and keeps it.
+    async::Task<const Network*> add(model::NetworkConfig config);
+    async::Task<void> remove(std::string id);
+    void publish(const Network& network, const std::string& action,
+                 std::map<std::string, std::string> attributes = {}) const;
 
-    /// Gives the container's endpoint an address and a MAC; nothing for host, none, container:X.
+    // One container. All but prepare_endpoints are for those that run, or are about to.
+    /// Names the networks of a new container's endpoints and refuses what they cannot be.
+    void prepare_endpoints(model::ContainerRecord& record) const;
+    /// Gives the endpoints addresses and MACs; nothing for host, none, container:X.
     void allocate(model::ContainerRecord& record);
-    /// Plumbs the network namespace of process `pid` and binds the published ports
-    /// (record.bound_ports).
-    async::Task<void> attach(model::ContainerRecord& record, BorrowedFd network_namespace,
-                             pid_t pid);
+    /// Plumbs the network namespace and binds the published ports (record.bound_ports).
+    async::Task<void> attach(model::ContainerRecord& record, Sandbox sandbox);
+    /// One more network for a container that runs; its endpoint is in the record already.
+    async::Task<void> connect(model::ContainerRecord& record, std::string network, Sandbox sandbox);
+    /// Takes one away; its endpoint leaves the record.
+    async::Task<void> disconnect(model::ContainerRecord& record, std::string network,
+                                 Sandbox sandbox);
+    /// Tells the network process the container's names again.
+    async::Task<void> rename(const model::ContainerRecord& record, Sandbox sandbox);
     /// Takes back addresses at once and the rest in the background.
     void release(model::ContainerRecord& record);
     /// After an engine restart: the addresses of a container that runs are in use.
     void adopt(const model::ContainerRecord& record);
-    /// Fills the endpoint's keys that do not depend on running.
-    void prepare_endpoints(model::ContainerRecord& record) const;
 
   private:
-    async::Task<net::Reply> call(net::Request request, std::vector<BorrowedFd> fds);
-    async::Task<void> connect();
-    async::Task<void> release_remote(std::string container, std::vector<std::string> network_ids);
+    async::Task<void> make_known(const Network& network);
+    async::Task<void> publish_ports(model::ContainerRecord& record,
+                                    std::vector<net::PortBinding> ports, Sandbox sandbox);
+    async::Task<void> move_routes(model::ContainerRecord& record, Sandbox sandbox);
+    async::Task<void> release_remote(std::string container);
+    net::Attachment attachment_of(const model::ContainerRecord& record, const std::string& network,
+                                  const model::Endpoint& endpoint, pid_t pid) const;
+    std::vector<net::Attachment> attachments_of(const model::ContainerRecord& record,
+                                                pid_t pid) const;
+    std::vector<net::PortBinding> ports_of(const model::ContainerRecord& record) const;
+    std::vector<Reminder> reminders() const;
+    AddressPlan address_plan(std::vector<net::Subnet> host) const;
 
-    net::NetworkSpec spec_of(const Network& network) const;
-    std::shared_ptr<async::MessageChannel> channel_;
-    async::Lock connecting_;
+    std::string path_;  // networks.json
+    std::string default_subnet_;
 };
 
 }  // namespace berth::engine

@@ -56,6 +56,7 @@ TEST(Protocol, RequestsRoundTrip) {
     EXPECT_TRUE(round_trip(Detach{"c1", "abc", true}).remove_interface);
     EXPECT_EQ(round_trip(Publish{{"c1", {some_binding()}}}).ports.bindings[0], some_binding());
     EXPECT_EQ(round_trip(Unpublish{"c1"}).container, "c1");
+    EXPECT_EQ(round_trip(Release{"c1"}).container, "c1");
     const Keep keep = round_trip(Keep{{"abc"}, {"c1"}});
     EXPECT_EQ(keep.networks, std::vector<std::string>{"abc"});
     EXPECT_EQ(keep.containers, std::vector<std::string>{"c1"});

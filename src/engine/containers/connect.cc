@@ -1,0 +1,173 @@
+#include "engine/containers/connect.h"
+
+#include <fcntl.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/containers/files.h"
+#include "engine/containers/links.h"
+#include "engine/network/state.h"
+
+namespace berth::engine {
+
+namespace {
+
+// Texts of Docker that clients show as they are.
+constexpr const char* kWithHost =
+    "container cannot be disconnected from host network or connected to host network";
+constexpr const char* kSharing =
+    "container sharing network namespace with another container or host cannot be connected to any "
+    "other network";
+constexpr const char* kWithNone =
+    "container cannot be connected to multiple networks with one of the networks in private (none) "
+    "mode";
+
+bool runs(const Container& container) {
+    const model::State& now = container.record.state;
+    return now.pid != 0 && now.is_running();
+}
+
+void check_not_removed(const Container& container) {
+    if (container.removing || container.removed ||
+        container.record.state.status == model::Status::dead)
+        throw Error(ErrorKind::conflict,
+                    "container {} is marked for removal and cannot be connected or disconnected to "
+                    "the network",
+                    container.record.id);
+}
+
+void check_modes(const model::ContainerRecord& record, const Network& network) {
+    const std::string& mode = record.host_config.network_mode;
+    if (network.driver == "host" || mode == "host") throw Error(ErrorKind::invalid, kWithHost);
+    if (mode.starts_with("container:")) throw Error(ErrorKind::invalid, kSharing);
+    if (network.driver == "null" || record.endpoints.contains("none"))
+        throw Error(ErrorKind::invalid, kWithNone);
+}
+
+/// The texts of hosts and resolv.conf as the engine writes them for a record.
+struct FileTexts final {
+    std::string hosts, resolv_conf;
+};
+
+FileTexts texts_of(const ContainerState& state, const model::ContainerRecord& record) {
+    const std::string host_text = read_file_if_exists("/etc/resolv.conf").value_or("");
+    std::vector<model::Link> links;
+    try {
+        links = running_links(state, record);
+    } catch (const Error&) {
+        // A linked container that stopped: its line is in both texts or in none.
+    }
+    return {hosts_text(record, state.settings(), links),
+            resolv_conf_text(record, state.settings(), host_text)};
+}
+
+/// In place: the file is mounted into the container.
+void rewrite(const std::string& path, const std::string& before, const std::string& after) {
+    const std::string now = read_file_if_exists(path).value_or("");
+    const std::string wanted = with_changes(now, before, after);
+    if (wanted == now) return;
+    write_all(open_file(path, O_WRONLY | O_TRUNC), wanted);
+}
+
+async::Task<void> update_files(ContainerState& state, const Container& container,
+                               FileTexts before) {
+    FileTexts after = texts_of(state, container.record);
+    auto job = [directory = state.directory(container.record.id), before = std::move(before),
+                after = std::move(after)] {
+        rewrite(directory + "/hosts", before.hosts, after.hosts);
+        rewrite(directory + "/resolv.conf", before.resolv_conf, after.resolv_conf);
+    };
+    try {
+        co_await state.deps.context.pool.run(std::move(job));
+    } catch (const Error& error) {
+        log::warn("container {}: {}", container.record.id.substr(0, 12), error.message());
+    }
+}
+
+UniqueFd network_namespace_of(const Container& container) {
+    return open_file(fmt::format("/proc/{}/ns/net", container.record.state.pid), O_RDONLY);
+}
+
+async::Task<void> connect_running(ContainerState& state, ContainerPtr container,
+                                  std::string network, model::EndpointConfig config) {
+    model::ContainerRecord& record = container->record;
+    const auto known = record.endpoints.find(network);
+    if (known != record.endpoints.end() && !known->second.endpoint_id.empty())
+        throw Error(ErrorKind::denied, "endpoint with name {} already exists in network {}",
+                    record.name, network);
+    const UniqueFd inside = network_namespace_of(*container);
+    FileTexts before = texts_of(state, record);
+    record.endpoints[network].config = std::move(config);
+    std::exception_ptr failure;
+    try {
+        co_await state.deps.networks.connect(record, network, {inside, record.state.pid});
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        record.endpoints.erase(network);
+        std::rethrow_exception(failure);
+    }
+    co_await update_files(state, *container, std::move(before));
+    if (const Network* made = state.deps.networks.by_name(network))
+        state.deps.networks.publish(*made, "connect", {{"container", record.id}});
+}
+
+}  // namespace
+
+async::Task<void> connect_container(ContainerState& state, ContainerPtr container,
+                                    std::string network, model::EndpointConfig config) {
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    check_not_removed(*container);
+    const Network& wanted = state.deps.networks.find(network);
+    model::ContainerRecord& record = container->record;
+    check_modes(record, wanted);
+    check_endpoint(wanted, config);
+    if (runs(*container)) {
+        const std::string name = wanted.name;
+        co_await connect_running(state, container, name, std::move(config));
+    } else {
+        model::Endpoint& endpoint = record.endpoints[wanted.name];
+        endpoint.config = std::move(config);
+        endpoint.network_id = wanted.id;
+    }
+    state.save_event(*container);
+}
+
+async::Task<void> disconnect_container(ContainerState& state, ContainerPtr container,
+                                       std::string network) {
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    check_not_removed(*container);
+    model::ContainerRecord& record = container->record;
+    // A network that was removed may still be in the record of a container that does not run.
+    const bool known = record.endpoints.contains(network);
+    const Network* left = state.deps.networks.try_find(network);
+    if (left == nullptr && !known)
+        throw Error(ErrorKind::not_found, "network {} not found", network);
+    const std::string name = left == nullptr ? network : left->name;
+    if (left != nullptr && left->driver == "host") throw Error(ErrorKind::invalid, kWithHost);
+    if (!record.endpoints.contains(name))
+        throw Error(ErrorKind::internal, "container {} is not connected to network {}", record.id,
+                    name);
+    if (runs(*container) && left != nullptr && left->is_bridge()) {
+        const UniqueFd inside = network_namespace_of(*container);
+        FileTexts before = texts_of(state, record);
+        co_await state.deps.networks.disconnect(record, name, {inside, record.state.pid});
+        co_await update_files(state, *container, std::move(before));
+    } else {
+        record.endpoints.erase(name);
+    }
+    state.save_event(*container);
+    if (const Network* network_left = state.deps.networks.by_name(name))
+        state.deps.networks.publish(*network_left, "disconnect", {{"container", record.id}});
+}
+
+async::Task<void> rename_in_networks(ContainerState& state, ContainerPtr container) {
+    const async::Lock::Guard guard = co_await container->operations.acquire();
+    if (!runs(*container)) co_return;
+    const UniqueFd inside = network_namespace_of(*container);
+    co_await state.deps.networks.rename(container->record, {inside, container->record.state.pid});
+}
+
+}  // namespace berth::engine
