@@ -51,7 +51,7 @@ WARNED = {
     "--blkio-weight": "100", "--blkio-weight-device": "/dev/null:100", "--cgroup-parent": "/x", "--cpu-period": "10000", "--cpu-quota": "10000",
     "--cpu-rt-period": "1000", "--cpu-rt-runtime": "1000", "--cpu-shares": "100", "--cpus": "1", "--cpuset-cpus": "0", "--cpuset-mems": "0",
     "--device-cgroup-rule": "c 1:3 rwm", "--device-read-bps": "/dev/null:1mb", "--device-read-iops": "/dev/null:10",
-    "--device-write-bps": "/dev/null:1mb", "--device-write-iops": "/dev/null:10", "--health-cmd": "true", "--link-local-ip": "169.254.1.1",
+    "--device-write-bps": "/dev/null:1mb", "--device-write-iops": "/dev/null:10", "--link-local-ip": "169.254.1.1",
     "--memory": "64m", "--memory-reservation": "32m", "--memory-swappiness": "10", "--pids-limit": "10"}
 REFUSED = {"--gpus": "all", "--ip": "172.17.0.50", "--ip6": "fd00::1", "--network-alias": "x", "--storage-opt": "size=1G"}
 LIMITS = {"--blkio-weight", "--cpu-period", "--cpu-quota", "--cpu-shares", "--cpus", "--cpuset-cpus", "--cpuset-mems", "--memory",

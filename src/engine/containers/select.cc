@@ -64,9 +64,11 @@ bool matches(const ContainerState& state, const Filters& filters,
         return [&value](const std::string& pattern) { return matches_pattern(pattern, value); };
     };
     const std::string slashed = "/" + record.name;
+    const std::string_view health =
+        record.state.health ? model::to_string(record.state.health->status) : "none";
     return filters.labels(record.config.labels) &&
            filters.exact("status", model::to_string(record.state.status)) &&
-           filters.exact("health", "none") && !filters.boolean("is-task").value_or(false) &&
+           filters.exact("health", health) && !filters.boolean("is-task").value_or(false) &&
            filters.any("name",
                        [&](const std::string& p) {
                            return matches_pattern(p, record.name) || matches_pattern(p, slashed);

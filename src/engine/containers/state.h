@@ -46,6 +46,13 @@ struct QueuedAttach final {
     UniqueFd client;
 };
 
+/// What became of a command that the engine ran in a container.
+struct ExecOutcome final {
+    int exit_code = 0;
+    std::string output;      // of both streams; cut, which "..." at its end shows
+    bool timed_out = false;  // and killed with all it had started
+};
+
 struct Container final {
     model::ContainerRecord record;
     /// Orders start, remove and the like. Exits are handled without it.
@@ -63,6 +70,7 @@ struct Container final {
     bool cleaning_up = false;      // the shim of the last run is not gone yet
     model::RestartBackoff backoff;
     std::shared_ptr<async::Event> restart_cancelled;  // set while a restart waits for its time
+    std::shared_ptr<async::Event> health_stopped;     // set while its health is watched
     std::list<std::weak_ptr<Wait::State>> waits;
     std::list<QueuedAttach> queued;
     std::set<std::string> exec_ids;
@@ -90,6 +98,11 @@ struct ContainerState final {
     std::function<void(const shim::ExecExitEvent&)> on_exec_exit;
     std::function<void(const std::string& exec_id)> on_exec_detached;
     std::function<void(Container&)> on_container_exit;
+    /// Runs a command in a container to its end, or to the deadline. Throws Error when it cannot
+    /// be started.
+    std::function<async::Task<ExecOutcome>(ContainerPtr, std::vector<std::string> command,
+                                           SteadyTime deadline, std::size_t output_limit)>
+        run_exec;
 
     const Settings& settings() const { return deps.context.settings; }
     /// By id, name or unique prefix. Throws Error{not_found} "No such container: X".

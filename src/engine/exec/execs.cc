@@ -1,7 +1,10 @@
 #include "engine/execs.h"
 
+#include <sys/socket.h>
+
 #include <nlohmann/json.hpp>
 
+#include "async/fd_wait.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "engine/containers/attach.h"
@@ -9,6 +12,7 @@
 #include "engine/containers/prepare.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
+#include "linux/process_tree.h"
 
 namespace berth::engine {
 
@@ -20,6 +24,8 @@ namespace {
 constexpr std::chrono::minutes kKept{5};
 constexpr std::chrono::seconds kResizeWait{10};
 constexpr int kContainerEnded = 137;
+// Longer than the shim waits for what holds a killed command's output open.
+constexpr std::chrono::seconds kKillWait{5};
 
 struct Exec final {
     std::string id;
@@ -31,6 +37,7 @@ struct Exec final {
     std::optional<int> exit_code;
     SteadyTime ended;
     async::Condition changed;
+    shim::Framing framing = shim::Framing::multiplexed;
 };
 using ExecPtr = std::shared_ptr<Exec>;
 
@@ -78,11 +85,43 @@ shim::ExecRequest exec_request(const Exec& exec, std::string process, std::strin
     request.streams.stdin_stream = attached && exec.config.attach_stdin;
     request.streams.stdout_stream = attached && exec.config.attach_stdout;
     request.streams.stderr_stream = attached && exec.config.attach_stderr;
-    request.streams.framing = exec.config.tty ? shim::Framing::raw : shim::Framing::multiplexed;
+    request.streams.framing = exec.framing;
     if (exec.config.tty && exec.config.attach_stdin)
         request.streams.detach_keys = detach_key_bytes(exec.config.detach_keys);
     request.streams.prefix = std::move(early);
     return request;
+}
+
+std::pair<UniqueFd, UniqueFd> stream_pair() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        throw_errno("making a pair of sockets");
+    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+/// What a command wrote, up to a limit; the rest is read all the same.
+struct CollectedOutput final {
+    CollectedOutput(UniqueFd from, std::size_t most) : socket(std::move(from)), limit(most) {}
+    UniqueFd socket;
+    std::size_t limit;
+    std::string text;
+};
+
+/// To the end of the stream, which comes after the exit is known.
+async::Task<> collect(std::shared_ptr<CollectedOutput> output) {
+    char buffer[4096];
+    while (true) {
+        const ssize_t count = ::recv(output->socket.get(), buffer, sizeof buffer, 0);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+            co_await async::wait_readable(output->socket);
+            continue;
+        }
+        if (count <= 0) co_return;
+        const std::size_t room = output->limit - std::min(output->limit, output->text.size());
+        const auto size = static_cast<std::size_t>(count);
+        output->text.append(buffer, std::min(room, size));
+        if (size > room && !output->text.ends_with("...")) output->text += "...";
+    }
 }
 
 }  // namespace
@@ -143,8 +182,23 @@ struct ExecState final {
         sweeping = false;
     }
 
+    ExecPtr add(ContainerPtr container, ExecConfig config);
     async::Task<void> launch(ExecPtr exec, BorrowedFd client, std::string early);
+    async::Task<ExecOutcome> run(ContainerPtr container, std::vector<std::string> command,
+                                 SteadyTime deadline, std::size_t output_limit);
 };
+
+ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
+    auto exec = std::make_shared<Exec>();
+    exec->id = random_hex_id();
+    exec->container = std::move(container);
+    exec->config = std::move(config);
+    if (exec->config.tty) exec->framing = shim::Framing::raw;
+    exec->container->exec_ids.insert(exec->id);
+    execs.emplace(exec->id, exec);
+    publish(*exec, "exec_create: " + joined(exec->config.cmd));
+    return exec;
+}
 
 /// Starts the process; a failure becomes the exec's exit code and is thrown.
 async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string early) {
@@ -175,6 +229,33 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
     const int code = start_failure_code(failure->message());
     finish(*exec, code == 128 ? 126 : code);
     throw *failure;
+}
+
+async::Task<ExecOutcome> ExecState::run(ContainerPtr container, std::vector<std::string> command,
+                                        SteadyTime deadline, std::size_t output_limit) {
+    check_running(*container);
+    ExecConfig config;
+    config.attach_stdout = config.attach_stderr = true;
+    config.cmd = std::move(command);
+    const ExecPtr exec = add(std::move(container), std::move(config));
+    exec->framing = shim::Framing::raw;
+    // Nobody asks for it later: it is forgotten at once.
+    const std::shared_ptr<void> forget(nullptr, [this, id = exec->id](void*) { execs.erase(id); });
+    auto [ours, theirs] = stream_pair();
+    co_await launch(exec, theirs, "");
+    theirs.reset();
+    const auto output = std::make_shared<CollectedOutput>(std::move(ours), output_limit);
+    ExecOutcome outcome;
+    const async::Finish finish = co_await async::finish_by(deadline, collect(output));
+    outcome.timed_out = finish == async::Finish::deadline;
+    if (outcome.timed_out) {
+        auto kill = [pid = exec->pid] { linux_os::kill_tree(pid); };
+        if (exec->running) co_await containers.deps.context.pool.run(std::move(kill));
+        co_await async::finish_by(steady_clock::now() + kKillWait, collect(output));
+    }
+    outcome.exit_code = exec->exit_code.value_or(kContainerEnded);
+    outcome.output = std::move(output->text);
+    co_return outcome;
 }
 
 ExecConfig ExecConfig::from_json(const json& body) {
@@ -210,12 +291,17 @@ Execs::Execs(ContainerState& containers) : state_(std::make_unique<ExecState>(co
         if (found != state->execs.end()) state->publish(*found->second, "exec_detach");
     };
     containers.on_container_exit = [state](Container& c) { state->container_ended(c); };
+    containers.run_exec = [state](ContainerPtr container, std::vector<std::string> command,
+                                  SteadyTime deadline, std::size_t output_limit) {
+        return state->run(std::move(container), std::move(command), deadline, output_limit);
+    };
 }
 
 Execs::~Execs() {
     state_->containers.on_exec_exit = nullptr;
     state_->containers.on_exec_detached = nullptr;
     state_->containers.on_container_exit = nullptr;
+    state_->containers.run_exec = nullptr;
 }
 
 async::Task<std::string> Execs::create(std::string ref, ExecConfig config) {
@@ -224,17 +310,11 @@ async::Task<std::string> Execs::create(std::string ref, ExecConfig config) {
         throw Error(ErrorKind::invalid, "No exec command specified");
     check_running(*container);
     detach_key_bytes(config.detach_keys);
-    auto exec = std::make_shared<Exec>();
-    exec->id = random_hex_id();
-    exec->container = container;
-    exec->config = std::move(config);
-    container->exec_ids.insert(exec->id);
-    state_->execs.emplace(exec->id, exec);
+    const ExecPtr exec = state_->add(container, std::move(config));
     if (!state_->sweeping) {
         state_->sweeping = true;
         state_->containers.deps.context.tasks.spawn("exec sweep", state_->sweep_until_empty());
     }
-    state_->publish(*exec, "exec_create: " + joined(exec->config.cmd));
     co_return exec->id;
 }
 

@@ -20,6 +20,16 @@ std::string human_duration(std::int64_t seconds) {
     return fmt::format("{} years", hours / 24 / 365);
 }
 
+namespace {
+
+std::string health_text(const State& state) {
+    if (!state.health) return "";
+    const bool starts = state.health->status == HealthStatus::starting;
+    return fmt::format(" ({}{})", starts ? "health: " : "", to_string(state.health->status));
+}
+
+}  // namespace
+
 std::string status_text(const State& state, Timestamp now) {
     const auto since = [&](Timestamp at) {
         return human_duration((now.ns - at.ns) / 1'000'000'000);
@@ -28,7 +38,7 @@ std::string status_text(const State& state, Timestamp now) {
         case Status::created:
             return "Created";
         case Status::running:
-            return "Up " + since(state.started_at);
+            return "Up " + since(state.started_at) + health_text(state);
         case Status::paused:
             return fmt::format("Up {} (Paused)", since(state.started_at));
         case Status::restarting:

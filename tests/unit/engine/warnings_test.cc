@@ -65,14 +65,6 @@ TEST(warnings, profiles_and_labels_are_named_unless_they_switch_off) {
                     .empty());
 }
 
-TEST(warnings, a_health_check_that_is_not_run_is_said) {
-    ContainerRecord record;
-    record.config.healthcheck = Healthcheck{.test = {"CMD", "true"}};
-    EXPECT_EQ(warnings(record, {}).size(), 1U);
-    record.config.healthcheck->test = {"NONE"};
-    EXPECT_TRUE(warnings(record, {}).empty());
-}
-
 TEST(validate, what_cannot_be_left_out_is_refused) {
     const json gpu = json::array({{{"Driver", ""}, {"Capabilities", {{"gpu"}}}}});
     EXPECT_NE(refusal({{"DeviceRequests", gpu}}).find("could not select device driver"),
