@@ -22,6 +22,9 @@ namespace {
 // Frames taken from the tap before libslirp's sockets get their turn.
 constexpr int kBatch = 64;
 constexpr std::size_t kFrameBytes = 65536 + 64;
+// libslirp wants to be asked once a second whatever there is (slirp_update_timeout). It names a
+// shorter time as long as a connection, a fragment or a datagram socket that may expire is left.
+constexpr std::uint32_t kNothingPending = 1000;
 
 struct Timer final {
     SlirpTimerCb callback = nullptr;
@@ -161,6 +164,7 @@ class UserStack::Loop final {
             polled_.assign({{tap_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}});
             std::uint32_t timeout = UINT32_MAX;
             slirp_pollfds_fill(slirp_.get(), &timeout, add_poll, this);
+            if (timeout >= kNothingPending) timeout = UINT32_MAX;
             timeout = until_next_timer(timeout);
             const int wait = timeout == UINT32_MAX ? -1 : static_cast<int>(timeout);
             const int ready = ::poll(polled_.data(), polled_.size(), wait);
