@@ -23,8 +23,10 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "linux/message_socket.h"
+#include "net/dns.h"
 #include "net/egress.h"
 #include "net/firewall.h"
+#include "net/host_resolvers.h"
 #include "net/server.h"
 #include "net/user_stack.h"
 
@@ -102,6 +104,8 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     RelayLoop relays(executor);
     Service service(side, relays, config);
     service.watch(relays);
+    Dns dns(executor, host_resolvers);
+    service.watch(dns);
     Egress egress(side, executor, config);
     service.watch(egress);
     service.restore();
