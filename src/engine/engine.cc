@@ -123,8 +123,6 @@ struct Engine::Parts final {
 void Engine::Parts::build() {
     const Context context{io.get_executor(), settings, pool, tasks, events, *storage};
     const model::Abilities abilities = find_abilities(settings);
-    if (!abilities.cgroup_problem.empty())
-        log::warn("limits of containers: {}", abilities.cgroup_problem);
     images = std::make_unique<Images>(ImageDependencies{context});
     volumes = std::make_unique<Volumes>(VolumeDependencies{context});
     own_id = engine_id(settings.data_root);
