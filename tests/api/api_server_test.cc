@@ -157,6 +157,12 @@ TEST_F(ApiServer, malformed_filters_are_400) {
            "{\"message\":\"invalid filter 'x'\"}\n");
 }
 
+TEST_F(ApiServer, a_download_that_fails_before_its_first_byte_has_a_status) {
+    EXPECT_EQ(call("GET", "/images/get?names=here").read_all(), "archive of here");
+    EXPECT_EQ(call("GET", "/images/absent/get").status(), 404);
+    EXPECT_EQ(call("GET", "/images/get").status(), 400);
+}
+
 TEST_F(ApiServer, wait_sends_its_head_before_the_exit) {
     auto response = call("POST", "/containers/web/wait?condition=next-exit");
     EXPECT_EQ(response.status(), 200);
