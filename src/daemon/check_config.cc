@@ -203,9 +203,10 @@ void check_cgroups(const Config& config) {
                     config.cgroup_parent);
 }
 
+// "spliced-egress" (on unless false) is read by the network process (net/protocol.h).
 void check_features(const Config& config, std::vector<std::string>& warnings) {
     for (const auto& [name, wanted] : config.features)
-        if (wanted)
+        if (wanted && name != "spliced-egress")
             warnings.push_back(
                 fmt::format("features: {} has no effect: there is no such feature", name));
 }
