@@ -12,12 +12,15 @@
 #include "http/message.h"
 #include "http/parser.h"
 #include "image/reference.h"
+#include "net/dns_message.h"
 #include "oci/image_spec.h"
 #include "oci/runtime_spec.h"
 #include "shim/protocol.h"
 
 namespace berth::fuzz {
 namespace {
+
+using namespace std::string_literals;
 
 void read_tar(std::string_view bytes) {
     archive::MemorySource source(bytes);
@@ -37,6 +40,17 @@ void read_compressed(std::string_view bytes) {
 }
 
 void read_reference(std::string_view bytes) { image::Reference::parse(bytes); }
+
+void read_dns(std::string_view bytes) {
+    const auto query = net::parse_dns_query(bytes);
+    if (!query) return;
+    net::reverse_address(query->name);
+    net::dns_reply_code(bytes, *query, query->id);
+    const net::DnsAnswer answer{.addresses = {net::IpAddress::parse("172.18.0.2")},
+                                .pointer = query->name};
+    if (net::dns_reply(*query, answer, query->udp_limit).size() > 65535)
+        throw std::runtime_error("a reply beyond its limit");
+}
 
 void read_spec(std::string_view bytes) { oci::parse_spec(bytes); }
 
@@ -164,6 +178,15 @@ const std::vector<Target>& targets() {
          read_compressed,
          {std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20),
           std::string("\x28\xb5\x2f\xfd\x24\0\x01\0\0\x99\xe9\xd8\x51", 13)}},
+        {"dns",
+         read_dns,
+         {"\x12\x34\1\0\0\1\0\0\0\0\0\1\3web\4test\0\0\1\0\1\0\0\x29\x10\0\0\0\0\0\0\0"s,
+          "\x12\x34\1\0\0\1\0\0\0\0\0\0\1"
+          "2\1"
+          "0\2"
+          "18\3"
+          "172\7in-addr\4arpa\0\0\x0c\0\1"s,
+          "\x12\x34\x81\x80\0\1\0\1\0\0\0\0\3web\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\2\x58\0\4\xac\x12\0\2"s}},
         {"reference",
          read_reference,
          {"docker.io/library/"
