@@ -13,7 +13,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 12> kReloadable{
+constexpr std::array<std::string_view, 11> kReloadable{
     "debug",
     "log-level",
     "labels",
@@ -25,7 +25,6 @@ constexpr std::array<std::string_view, 12> kReloadable{
     "insecure-registries",
     "max-concurrent-downloads",
     "max-download-attempts",
-    "features",
 };
 
 bool is_reloadable(const Option& option) {

@@ -13,6 +13,7 @@
 #include "http/parser.h"
 #include "image/reference.h"
 #include "net/dns_message.h"
+#include "net/tcp_packet.h"
 #include "oci/image_spec.h"
 #include "oci/runtime_spec.h"
 #include "shim/protocol.h"
@@ -40,6 +41,15 @@ void read_compressed(std::string_view bytes) {
 }
 
 void read_reference(std::string_view bytes) { image::Reference::parse(bytes); }
+
+void answer_packet(std::string_view bytes) {
+    const net::PacketBytes packet{reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                  bytes.size()};
+    const auto segment = net::parse_tcp(packet);
+    if (!segment) return;
+    net::reset_packet(*segment);
+    net::unreachable_packet(net::Unreachable::host, segment->key.destination, packet);
+}
 
 void read_dns(std::string_view bytes) {
     const auto query = net::parse_dns_query(bytes);
@@ -178,6 +188,11 @@ const std::vector<Target>& targets() {
          read_compressed,
          {std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20),
           std::string("\x28\xb5\x2f\xfd\x24\0\x01\0\0\x99\xe9\xd8\x51", 13)}},
+        {"packet",
+         answer_packet,
+         {"\x45\0\0\x2c\0\0\x40\0\x3f\x06\0\0\x0a\x58\0\2\xc0\0\2\x09\x9c\x40\0\x50\1\2\3\4\0\0\0\0\x60\2\xff\xff\0\0\0\0\2\4\5\xb4"s,
+          "\x60\0\0\0\0\x20\0\x3f"s + std::string(16, 'a') + std::string(16, 'b') +
+              "\6\0\1\4\0\0\0\0\x9c\x40\0\x50\1\2\3\4\0\0\0\0\x60\2\xff\xff\0\0\0\0\2\4\5\xb4"s}},
         {"dns",
          read_dns,
          {"\x12\x34\1\0\0\1\0\0\0\0\0\1\3web\4test\0\0\1\0\1\0\0\x29\x10\0\0\0\0\0\0\0"s,
