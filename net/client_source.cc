@@ -46,7 +46,8 @@ bool bind_to_client(BorrowedFd socket, const SocketAddress& client) {
 
 std::string transparent_rules() {
     // A connection request of a container to that address and port is never an answer; requests
-    // are left to the redirection of outgoing connections.
+    // are left to the redirection of outgoing connections. Protocols by number: their names need
+    // /etc/protocols, which a small Debian lacks.
     return fmt::format(
         "add table inet berth_ports\n"
         "delete table inet berth_ports\n"
@@ -54,7 +55,7 @@ std::string transparent_rules() {
         "  chain prerouting {{\n"
         "    type filter hook prerouting priority -155; policy accept;\n"
         "    tcp flags & (fin|syn|rst|ack) == syn accept\n"
-        "    meta l4proto {{ tcp, udp, icmp, ipv6-icmp }} socket transparent 1 meta mark set {}\n"
+        "    meta l4proto {{ 1, 6, 17, 58 }} socket transparent 1 meta mark set {}\n"
         "  }}\n"
         "}}\n",
         kTransparentMark);

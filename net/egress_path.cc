@@ -70,8 +70,9 @@ std::string bystanders() {
            "    ip6 daddr @inside6 accept\n";
 }
 
+// Protocol 6 is TCP: its name needs /etc/protocols, which a small Debian lacks.
 std::string prerouting(AddressFamilies families) {
-    std::string text = fmt::format("    meta l4proto != tcp accept\n");
+    std::string text = fmt::format("    meta l4proto != 6 accept\n");
     text += tproxy(families, fmt::format("iifname \"{}\" tcp flags & rst == 0", kGateName),
                    kListenerPort);
     text += bystanders();
@@ -79,7 +80,7 @@ std::string prerouting(AddressFamilies families) {
     // Before the look-up: an opening SYN always asks the gate.
     text += fmt::format(
         "    tcp flags & (fin | syn | rst | ack) == syn meta mark set {:#x} accept\n", kToGate);
-    text += tproxy(families, "meta l4proto tcp", kNobodysPort);
+    text += tproxy(families, "meta l4proto 6", kNobodysPort);
     text += fmt::format("    meta mark set {:#x} accept\n", kToGate);
     return text;
 }
@@ -167,13 +168,13 @@ std::string egress_ruleset(std::span<const NetworkSpec> networks, AddressFamilie
                "    type filter hook prerouting priority raw; policy accept;\n"
                "    iifname \"{}\" notrack accept\n"
                "{}"
-               "    meta l4proto tcp notrack\n"
+               "    meta l4proto 6 notrack\n"
                "  }}\n"
                "  chain untracked_out {{\n"
                "    type filter hook output priority raw; policy accept;\n"
                "    ip saddr @inside4 accept\n"
                "    ip6 saddr @inside6 accept\n"
-               "    oifname @gated meta l4proto tcp notrack\n"
+               "    oifname @gated meta l4proto 6 notrack\n"
                "  }}\n"
                "  chain gate {{\n"
                "    type filter hook prerouting priority mangle; policy accept;\n"
