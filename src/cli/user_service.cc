@@ -11,10 +11,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/unit_texts.h"
 #include "linux/message_socket.h"
 #include "linux/spawn.h"
 #include "rootlesskit/runtime_directory.h"
-#include "unit_texts.h"
 
 namespace berth::cli {
 namespace {

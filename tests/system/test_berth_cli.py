@@ -89,7 +89,9 @@ def test_info_version_and_setup(berth, engine):
     assert "API: 1.51 (minimum 1.24)" in berth("version").stdout
     assert berth("setup", "check").stdout.endswith("this host can run berth\n")
     assert berth("setup", "host").stdout == f"unix://{engine.socket}\n"
-    assert berth("setup", "install").stdout == f"the engine runs already at unix://{engine.socket}\n"
+    lines = berth("setup", "install").stdout.splitlines()
+    assert lines[0] == f"an engine runs already at unix://{engine.socket}" and 'the docker context "berth"' in lines[1]
+    assert lines[2] == f"docker clients reach it with: export DOCKER_HOST=unix://{engine.socket}"
 
 
 def test_an_engine_that_is_absent_is_named(engine):

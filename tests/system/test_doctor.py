@@ -183,6 +183,7 @@ def test_no_default_route(host):
 
 def test_no_xdg_runtime_dir(host):
     del host.environment["XDG_RUNTIME_DIR"]
+    assert host.user(str(BUILD / "berth"), "setup", "host").stdout == "unix:///run/user/1000/docker.sock\n"
     mend(host, "runtime-directory", "degraded", "XDG_RUNTIME_DIR is not set: /run/user/1000 is used")
 
 

@@ -287,7 +287,8 @@ def test_a_broken_file_at_sighup_changes_nothing(bare_engine):
     assert info(engine)["Labels"] == ["a=1"]
 
 
-def test_a_socket_of_systemd(bare_engine):
+@pytest.mark.parametrize("flags", [["-H", "fd://"], []], ids=["named", "at the default path"])
+def test_a_socket_of_systemd(bare_engine, flags):
     """LISTEN_FDS: the socket exists before berthd and after it."""
     path = bare_engine.socket
     with socket.socket(socket.AF_UNIX) as listener:
@@ -295,7 +296,7 @@ def test_a_socket_of_systemd(bare_engine):
         listener.listen()
         program = "import os,sys; fd=int(sys.argv[1]); os.dup2(fd, 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
         with open(bare_engine.log_path, "ab") as log:
-            bare_engine.process = subprocess.Popen(["/usr/bin/python3", "-c", program, str(listener.fileno()), str(BUILD / "berthd"), "-H", "fd://"],
+            bare_engine.process = subprocess.Popen(["/usr/bin/python3", "-c", program, str(listener.fileno()), str(BUILD / "berthd"), *flags],
                                                    env=bare_engine.environment, pass_fds=[listener.fileno()], stdout=log, stderr=log, start_new_session=True)
         wait_until(bare_engine.answers, "the inherited socket is served", 30)
         bare_engine.stop()
@@ -336,6 +337,8 @@ def test_without_a_run_time_directory_a_private_one_is_made(bare_engine):
     private = pathlib.Path(f"/tmp/berth-{os.getuid()}")
     if private.exists() and any(private.iterdir()):
         pytest.skip(f"{private} is in use")
+    if pathlib.Path(f"/run/user/{os.getuid()}").exists():
+        pytest.skip("this user has a login session, whose run-time directory would be used")
     bare_engine.environment.pop("XDG_RUNTIME_DIR")
     bare_engine.socket = str(private / "docker.sock")
     try:
