@@ -144,6 +144,57 @@ TEST_F(PublishedPorts, ResetPassesThrough) {
     EXPECT_EQ(server.wait(), 0);
 }
 
+TEST_F(PublishedPorts, AThousandConnectionsAtATime) {
+    constexpr int kConnections = 1000;
+    const Container box = attached_container("c1", 2);
+    Child server = serve(box, [](BorrowedFd listener) {
+        std::vector<UniqueFd> connections;
+        for (int i = 0; i < kConnections; ++i) connections.push_back(accept_one(listener));
+        for (const UniqueFd& connection : connections)
+            if (!send_text(connection, "got " + receive(connection))) return 1;
+        return 0;
+    });
+    const std::uint16_t port = publish(box, to(2))[0].host_port;
+    std::vector<Connection> clients;
+    for (int i = 0; i < kConnections; ++i) {
+        clients.push_back(
+            connect_to(Transport::tcp, i % 2 == 0 ? "127.0.0.1" : kHostAddress, port));
+        ASSERT_TRUE(clients.back().socket) << i;
+        send_text(clients.back().socket, std::to_string(i));
+    }
+    for (std::size_t i = 0; i < clients.size(); ++i)
+        ASSERT_EQ(receive(clients[i].socket), "got " + std::to_string(i));
+    EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(PublishedPorts, UdpDatagramsOfAllSizesPassInBothDirections) {
+    const Container box = attached_container("c1", 2);
+    const Child server = serve(
+        box,
+        [](BorrowedFd socket) {
+            for (std::string text(65536, '\0');;) {
+                SocketAddress sender;
+                socklen_t length = SocketAddress::capacity();
+                const ssize_t count =
+                    ::recvfrom(socket.get(), text.data(), text.size(), 0, sender.get(), &length);
+                if (count < 0) return 1;
+                ::sendto(socket.get(), text.data(), static_cast<std::size_t>(count), 0,
+                         sender.get(), length);
+            }
+        },
+        Transport::udp);
+    const std::uint16_t port = publish(box, to(2, Transport::udp))[0].host_port;
+    const Connection one = connect_to(Transport::udp, kHostAddress, port);
+    // In bursts: equal sizes, a shorter one behind them, and sizes beyond any card's MTU.
+    for (const std::size_t size : {1UL, 100UL, 1400UL, 9000UL, 20000UL}) {
+        const std::vector<std::size_t> sizes{size, size, size, size / 2 + 1, size};
+        for (const std::size_t each : sizes) send_text(one.socket, std::string(each, 'x'));
+        for (const std::size_t each : sizes) EXPECT_EQ(receive(one.socket).size(), each);
+    }
+    send_text(one.socket, std::string(65507, 'x'));
+    EXPECT_EQ(::recv(one.socket.get(), nullptr, 0, MSG_TRUNC), 65507);
+}
+
 TEST_F(PublishedPorts, UdpAnswersComeBackToEachClient) {
     const Container box = attached_container("c1", 2);
     Child server = serve(
