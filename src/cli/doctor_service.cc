@@ -147,6 +147,37 @@ Finding check_lingering(const ServiceFacts& facts) {
     return finding;
 }
 
+// Only for the time of the questions: whether the caller has the variable is a question itself.
+class RuntimeVariable final {
+  public:
+    explicit RuntimeVariable(const std::string& value)
+        : absent_(::secure_getenv("XDG_RUNTIME_DIR") == nullptr) {
+        if (absent_) ::setenv("XDG_RUNTIME_DIR", value.c_str(), 1);
+    }
+    RuntimeVariable(const RuntimeVariable&) = delete;
+    RuntimeVariable& operator=(const RuntimeVariable&) = delete;
+    ~RuntimeVariable() {
+        if (absent_) ::unsetenv("XDG_RUNTIME_DIR");
+    }
+
+  private:
+    bool absent_;
+};
+
+void ask_systemd(ServiceFacts& facts, const std::string& runtime) {
+    const RuntimeVariable variable(runtime);
+    try {
+        if (facts.bus_socket) facts.manager = systemd::manager_facts();
+    } catch (const Error& error) {
+        facts.manager_problem = error.message();
+    }
+    try {
+        facts.linger = systemd::linger();
+    } catch (const Error& error) {
+        facts.linger_problem = error.message();
+    }
+}
+
 }  // namespace
 
 ServiceFacts gather_service_facts(const std::string& user, const std::string& os_release) {
@@ -166,17 +197,7 @@ ServiceFacts gather_service_facts(const std::string& user, const std::string& os
     facts.user_manager = exists(runtime + "/systemd/private");
     const char* address = ::secure_getenv("DBUS_SESSION_BUS_ADDRESS");
     facts.bus_socket = (address && *address) || exists(runtime + "/bus");
-    if (!facts.booted) return facts;
-    try {
-        if (facts.bus_socket) facts.manager = systemd::manager_facts();
-    } catch (const Error& error) {
-        facts.manager_problem = error.message();
-    }
-    try {
-        facts.linger = systemd::linger();
-    } catch (const Error& error) {
-        facts.linger_problem = error.message();
-    }
+    if (facts.booted) ask_systemd(facts, runtime);
     return facts;
 }
 

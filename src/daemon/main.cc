@@ -133,6 +133,8 @@ int run(const std::vector<std::string>& arguments) {
     if (directory.fallback)
         log::info("XDG_RUNTIME_DIR is not set: using {}, so set DOCKER_HOST={}", directory.path,
                   line.config.hosts.front());
+    // After `sudo su -` the user's session is there all the same, its D-Bus with it.
+    if (!named && !directory.fallback) ::setenv("XDG_RUNTIME_DIR", directory.path.c_str(), 1);
     return supervise(line, reload, std::move(inherited));
 }
 
