@@ -139,6 +139,14 @@ void LogEncoder::emit(std::string_view line, const Sink& sink) {
 }
 
 void LogEncoder::feed(std::string_view bytes, const Sink& sink) {
+    lines_.feed(bytes, [&](std::string_view line) { emit(line, sink); });
+}
+
+void LogEncoder::finish(const Sink& sink) {
+    lines_.finish([&](std::string_view line) { emit(line, sink); });
+}
+
+void LineCutter::feed(std::string_view bytes, const Sink& sink) {
     while (!bytes.empty()) {
         const std::size_t room = kMaxLine - pending_.size();
         const std::size_t line_break = bytes.substr(0, room).find('\n');
@@ -152,14 +160,14 @@ void LogEncoder::feed(std::string_view bytes, const Sink& sink) {
         std::size_t whole = line.size();
         if (line_break == std::string_view::npos)
             whole = std::max<std::size_t>(whole_characters(line), 1);
-        emit(line.substr(0, whole), sink);
+        sink(line.substr(0, whole));
         pending_ = std::string(line.substr(whole));
         bytes.remove_prefix(take);
     }
 }
 
-void LogEncoder::finish(const Sink& sink) {
-    if (!pending_.empty()) emit(pending_, sink);
+void LineCutter::finish(const Sink& sink) {
+    if (!pending_.empty()) sink(pending_);
     pending_.clear();
 }
 

@@ -10,6 +10,22 @@
 
 namespace berth::shim {
 
+/// Cuts a stream into its lines, each with its line break; a line of more than kMaxLine bytes into
+/// pieces, between characters, of which only the last has the break.
+class LineCutter final {
+  public:
+    /// Borrowed for the call.
+    using Sink = std::function<void(std::string_view piece)>;
+    void feed(std::string_view bytes, const Sink& sink);
+    /// The stream ended: what has no line break yet is a piece without one.
+    void finish(const Sink& sink);
+
+    static constexpr std::size_t kMaxLine = 16U << 10;
+
+  private:
+    std::string pending_;  // of the line that has not ended; shorter than kMaxLine
+};
+
 class LogEncoder final {
   public:
     /// Takes one whole record with its line break; borrowed for the call.
@@ -20,13 +36,13 @@ class LogEncoder final {
     /// The stream ended: what has no line break yet becomes a record without one.
     void finish(const Sink& sink);
 
-    static constexpr std::size_t kMaxLine = 16U << 10;
+    static constexpr std::size_t kMaxLine = LineCutter::kMaxLine;
 
   private:
     void emit(std::string_view line, const Sink& sink);
 
+    LineCutter lines_;
     std::string trailer_;  // from the end of the text to the value of "time"
-    std::string pending_;  // of the line that has not ended; shorter than kMaxLine
     std::string record_;
 };
 

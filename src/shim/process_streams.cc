@@ -27,9 +27,12 @@ void set_nonblocking(BorrowedFd fd) {
 }  // namespace
 
 ProcessStreams::ProcessStreams(EventLoop& loop, Settings settings)
-    : loop_(loop), settings_(std::move(settings)) {}
+    : loop_(loop), settings_(std::move(settings)) {
+    if (settings_.log) settings_.log->on_room([this] { update_outputs(); });
+}
 
 ProcessStreams::~ProcessStreams() {
+    if (settings_.log) settings_.log->on_room(nullptr);
     for (Output& output : outputs_) loop_.unwatch(output.fd);
     if (stdin_fd_) loop_.unwatch(stdin_fd_);
     for (const auto& client : clients_) {
@@ -48,17 +51,17 @@ ProcessStreams::ChildEnds ProcessStreams::make_pipes(Stdin stdin_kind) {
         stdin_fd_ = std::move(pipe.write);
         ends.stdin_end = std::move(pipe.read);
     }
-    const auto make_output = [&](unsigned char number, std::string_view name) {
+    const auto make_output = [&](unsigned char number) {
         Pipe pipe = Pipe::make();
         set_nonblocking(pipe.read);
         Output& output = outputs_.emplace_back();
         output.fd = std::move(pipe.read);
         output.number = number;
-        if (settings_.log) output.encoder.emplace(name, settings_.log_attributes);
+        output.logged = settings_.log != nullptr;
         return std::move(pipe.write);
     };
-    ends.stdout_end = make_output(1, "stdout");
-    ends.stderr_end = make_output(2, "stderr");
+    ends.stdout_end = make_output(1);
+    ends.stderr_end = make_output(2);
     return ends;
 }
 
@@ -67,7 +70,7 @@ void ProcessStreams::set_terminal(UniqueFd master) {
     outputs_.clear();
     Output& output = outputs_.emplace_back();
     output.fd = duplicate(master);
-    if (settings_.log) output.encoder.emplace("stdout", settings_.log_attributes);
+    output.logged = settings_.log != nullptr;
     stdin_fd_ = std::move(master);
     for (Client* client : current_clients()) {  // they came before the terminal did
         client->input_open = client->options.stdin_stream;
@@ -101,6 +104,7 @@ std::string ProcessStreams::read_leftover() {
 }
 
 bool ProcessStreams::held_back() const {
+    if (settings_.log && settings_.log->full()) return true;
     return std::any_of(clients_.begin(), clients_.end(), [](const auto& client) {
         return client->phase == Client::Phase::attached && client->outbox.full();
     });
@@ -148,10 +152,9 @@ void ProcessStreams::end_output(Output& output) {
 }
 
 void ProcessStreams::log(Output& output, std::string_view bytes) {
-    if (!output.encoder) return;
+    if (!output.logged) return;
     try {
-        output.encoder->feed(bytes, [this](std::string_view r) { settings_.log->append(r); });
-        settings_.log->flush();
+        settings_.log->write(output.number, bytes);
         log_broken_ = false;
     } catch (const Error& error) {
         // A full disk must not stop the container: records are lost, and that is said once.
@@ -161,14 +164,12 @@ void ProcessStreams::log(Output& output, std::string_view bytes) {
 }
 
 void ProcessStreams::end_log(Output& output) {
-    if (!output.encoder) return;
+    if (!std::exchange(output.logged, false)) return;
     try {
-        output.encoder->finish([this](std::string_view r) { settings_.log->append(r); });
-        settings_.log->flush();
+        settings_.log->end(output.number);
     } catch (const Error& error) {
         settings_.on_problem(error.message());
     }
-    output.encoder.reset();
 }
 
 void ProcessStreams::drain(std::function<void()> done) {

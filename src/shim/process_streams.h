@@ -16,8 +16,7 @@
 #include "base/unique_fd.h"
 #include "shim/client.h"
 #include "shim/event_loop.h"
-#include "shim/log_encoder.h"
-#include "shim/log_file.h"
+#include "shim/log_driver.h"
 #include "shim/protocol.h"
 
 namespace berth::shim {
@@ -35,8 +34,7 @@ class ProcessStreams final {
         std::string spool_directory;
         /// How long a client may take nothing of its backlog after the process ended.
         std::chrono::milliseconds backlog_wait = std::chrono::minutes{10};
-        LogFile* log = nullptr;  // borrowed; null: not logged
-        std::map<std::string, std::string> log_attributes;
+        LogDriver* log = nullptr;                            // borrowed; null: not logged
         std::function<void()> on_detach;                     // detach keys were typed
         std::function<void(const std::string&)> on_problem;  // for the shim's own log
     };
@@ -81,7 +79,7 @@ class ProcessStreams final {
         UniqueFd fd;
         unsigned char number = 1;
         bool watched = false;
-        std::optional<LogEncoder> encoder;
+        bool logged = false;
     };
     void read_output(Output& output);
     void end_output(Output& output);

@@ -89,8 +89,14 @@ RootfsMount rootfs_from(const JsonReader& reader) {
 }
 
 json to_json(const LogConfig& log) {
-    return {{"driver", log.driver},     {"path", log.path},         {"max_size", log.max_size},
-            {"max_file", log.max_file}, {"compress", log.compress}, {"attrs", log.attributes}};
+    return {{"driver", log.driver},
+            {"path", log.path},
+            {"max_size", log.max_size},
+            {"max_file", log.max_file},
+            {"compress", log.compress},
+            {"attrs", log.attributes},
+            {"non_blocking", log.non_blocking},
+            {"max_buffer", log.max_buffer}};
 }
 
 LogConfig log_from(const JsonReader& reader) {
@@ -101,9 +107,13 @@ LogConfig log_from(const JsonReader& reader) {
     log.max_file = number<int>(reader, "max_file", 1);
     log.compress = reader.boolean("compress", false);
     log.attributes = reader.string_map("attrs");
-    if (log.driver != "json-file" && log.driver != "none")
+    log.non_blocking = reader.boolean("non_blocking", false);
+    log.max_buffer = reader.integer("max_buffer", log.max_buffer);
+    if (log.max_buffer < 0)
+        throw Error(ErrorKind::invalid, "log.max_buffer: {} is negative", log.max_buffer);
+    if (log.driver != "json-file" && log.driver != "journald" && log.driver != "none")
         throw Error(ErrorKind::invalid, "log.driver: unknown driver {}", log.driver);
-    if (log.driver == "json-file" && log.path.empty())
+    if (log.driver != "none" && log.path.empty())
         throw Error(ErrorKind::invalid, "log.path is missing");
     return log;
 }

@@ -38,12 +38,16 @@ struct RootfsMount final {
 };
 
 struct LogConfig final {
-    std::string driver = "json-file";  // "json-file" or "none"
-    std::string path;                  // the log file, made with mode 0640; its directory exists
-    std::int64_t max_size = -1;        // bytes; -1: no rotation
-    int max_file = 1;                  // files kept; 1: the file is truncated at max_size
-    bool compress = false;             // rotated files become .N.gz
-    std::map<std::string, std::string> attributes;  // "attrs" of each record
+    std::string driver = "json-file";  // "json-file", "journald" or "none"
+    /// The log file, made with mode 0640; its directory exists. journald: its socket.
+    std::string path;
+    std::int64_t max_size = -1;  // bytes; -1: no rotation
+    int max_file = 1;            // files kept; 1: the file is truncated at max_size
+    bool compress = false;       // rotated files become .N.gz
+    /// "attrs" of each record; journald: fields of each message, in journald's spelling.
+    std::map<std::string, std::string> attributes;
+    bool non_blocking = false;  // journald: lines may be dropped, the container never waits
+    std::int64_t max_buffer = 1U << 20;  // bytes kept for it then
 };
 
 /// shim.json, written by the engine before it spawns the shim.

@@ -37,12 +37,12 @@ Shim::Shim(EventLoop& loop, std::string directory, ShimConfig config)
                       [this](auto id) { connection_closed(id); },
                       [this](const std::string& problem) { report(problem); }}) {
     loop_.on_error([this](const char* problem) { report(problem); });
-    if (config_.log.driver == "json-file") log_.emplace(config_.log);
+    log_ = make_log_driver(loop_, config_.log);
     if (config_.spool_dir.empty())
-        config_.spool_dir = log_ ? directory_of(config_.log.path) : directory_;
+        config_.spool_dir =
+            config_.log.driver == "json-file" ? directory_of(config_.log.path) : directory_;
     ProcessStreams::Settings settings = stream_settings(config_.terminal);
-    settings.log = log_ ? &*log_ : nullptr;
-    settings.log_attributes = config_.log.attributes;
+    settings.log = log_.get();
     settings.input_end = config_.stdin_once ? InputEnd::closes_process_stdin : InputEnd::is_ignored;
     settings.on_detach = [this] { control_.broadcast(DetachedEvent{}); };
     streams_ = std::make_unique<ProcessStreams>(loop_, std::move(settings));

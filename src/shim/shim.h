@@ -23,7 +23,7 @@
 #include "shim/event_acks.h"
 #include "shim/event_loop.h"
 #include "shim/leftovers.h"
-#include "shim/log_file.h"
+#include "shim/log_driver.h"
 #include "shim/oom_watch.h"
 #include "shim/process_streams.h"
 #include "shim/protocol.h"
@@ -108,7 +108,7 @@ class Shim final {
     Rootfs rootfs_;
     EventAcks acks_;
     Control control_;
-    std::optional<LogFile> log_;
+    std::unique_ptr<LogDriver> log_;
     std::unique_ptr<ProcessStreams> streams_;
     ProcessStreams::ChildEnds child_ends_;
     std::unique_ptr<ConsoleSocket> console_;
