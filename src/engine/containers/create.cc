@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/containers/cgroup.h"
 #include "engine/containers/links.h"
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
@@ -311,6 +312,7 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
         log::warn("container {}: {}", id.substr(0, 12), line);
     for (std::string& line : check_platform(options, record.config.image, image))
         created.warnings.push_back(std::move(line));
+    choose_cgroup(record, state.settings());  // refuses a parent that cannot be used
     record.name = reservation.name();
     add_volumes_from(state, record);
     const std::string& mode = record.host_config.network_mode;

@@ -98,13 +98,13 @@ void check_resources(const Resources& r, const Abilities& abilities, Purpose pur
 
 std::vector<std::string> limit_warnings(const Resources& r, const Abilities& abilities) {
     std::vector<std::string> lines;
+    const std::string& problem = abilities.cgroup_problem;
     // Docker's words, and what mends it.
     const auto add = [&](bool asked, bool able, const char* what, const char* effect) {
         if (!asked || able) return;
         lines.push_back(fmt::format(
-            "Your kernel does not support {} or the cgroup is not delegated. {} discarded.", what,
-            effect));
-        if (!abilities.cgroup_problem.empty()) lines.back() += " " + abilities.cgroup_problem;
+            "Your kernel does not support {} or the cgroup is not delegated. {} discarded{}{}.",
+            what, effect, problem.empty() ? "" : ": ", problem));
     };
     const Abilities& able = abilities;
     add(r.memory > 0, able.memory_limit, "memory limit capabilities", "Limitation");

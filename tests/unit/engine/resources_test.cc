@@ -87,7 +87,7 @@ TEST(resources, weights_have_a_range) {
 
 TEST(resources, each_missing_limit_says_what_mends_it) {
     Abilities able;
-    able.cgroup_problem = "Do this.";
+    able.cgroup_problem = "do this";
     able.memory_limit = true;
     const auto lines = limit_warnings(
         {.memory = 64 * kMiB, .memory_swap = 128 * kMiB, .cpu_shares = 2, .pids_limit = 5}, able);
@@ -96,8 +96,8 @@ TEST(resources, each_missing_limit_says_what_mends_it) {
               "Your kernel does not support swap limit capabilities. Memory limited without swap.");
     EXPECT_EQ(lines[1],
               "Your kernel does not support CPU shares or the cgroup is not delegated. Shares "
-              "discarded. Do this.");
-    EXPECT_TRUE(lines[2].ends_with("PIDs limit discarded. Do this."));
+              "discarded: do this.");
+    EXPECT_TRUE(lines[2].ends_with("PIDs limit discarded: do this."));
 }
 
 TEST(resources, device_lists_survive_the_record) {
