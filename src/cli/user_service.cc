@@ -119,7 +119,12 @@ std::string UserService::start_units() {
     systemctl({"--quiet", "enable", kSocket, kService});
     systemctl({"start", kSocket});
     const bool ran = is_active(kService);
-    systemctl({ran && changed ? "restart" : "start", kService});
+    try {
+        systemctl({ran && changed ? "restart" : "start", kService});
+    } catch (Error& error) {
+        throw Error(ErrorKind::unavailable, "{}; its log ends with:\n{}", error.message(),
+                    log_tail());
+    }
     return fmt::format("{} the systemd user units berth.socket and berth.service in {}",
                        changed ? "installed" : "found", unit_directory_);
 }
