@@ -154,18 +154,24 @@ void check_api_version(const std::string& text) {
 
 // The engine checks a container's own choice in the same words.
 void check_log(const Config& config) {
-    if (config.log_driver != "json-file" && config.log_driver != "none")
+    const bool json_file = config.log_driver == "json-file";
+    const bool journald = config.log_driver == "journald";
+    if (!json_file && !journald && config.log_driver != "none")
         throw Error(ErrorKind::invalid, "logger: no log driver named '{}' is registered",
                     config.log_driver);
     for (const auto& [key, value] : config.log_opts) {
-        constexpr std::array<std::string_view, 5> kKnown{"max-size", "max-file", "compress",
-                                                         "labels", "env"};
-        if (config.log_driver != "json-file" ||
-            std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end())
+        constexpr std::array<std::string_view, 3> kOfFiles{"max-size", "max-file", "compress"};
+        constexpr std::array<std::string_view, 7> kOfBoth{
+            "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"};
+        const bool known =
+            (json_file && std::ranges::find(kOfFiles, key) != kOfFiles.end()) ||
+            ((json_file || journald) && std::ranges::find(kOfBoth, key) != kOfBoth.end());
+        if (!known)
             throw Error(ErrorKind::invalid, "unknown log opt '{}' for {} log driver", key,
                         config.log_driver);
         if (key == "max-size" && value != "-1" && parse_bytes(value) == 0)
             throw Error(ErrorKind::invalid, "log opt max-size: invalid size: '{}'", value);
+        if (key == "mode") check_one_of("log opt mode", value, {"blocking", "non-blocking"});
         if (key == "compress") check_one_of("log opt compress", value, {"true", "false"});
         int files = 0;
         const char* end = value.data() + value.size();

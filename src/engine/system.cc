@@ -158,7 +158,7 @@ void add_fixed(json& info) {
     info["Plugins"] = {{"Volume", json::array({"local"})},
                        {"Network", json::array({"bridge", "host", "null"})},
                        {"Authorization", nullptr},
-                       {"Log", json::array({"json-file", "none"})}};
+                       {"Log", json::array({"journald", "json-file", "none"})}};
     info["Swarm"] = {{"NodeID", ""},
                      {"NodeAddr", ""},
                      {"LocalNodeState", "inactive"},

@@ -239,7 +239,7 @@ def test_options_without_effect_are_warned_of(bare_engine):
     ({"cgroup-parent": "/x", "exec-opts": ["native.cgroupdriver=systemd"]}, "needs native.cgroupdriver=cgroupfs"),
     ({"storage-opts": ["overlay2.size=1g"]}, "storage-opts"),
     ({"exec-opts": ["a=b"]}, "invalid option in exec-opts: a=b"),
-    ({"log-driver": "journald"}, "no log driver named 'journald'"),
+    ({"log-driver": "splunk"}, "no log driver named 'splunk'"),
     ({"log-opts": {"max-size": "x"}}, "invalid size: 'x'"),
     ({"log-opts": {"nonsense": "x"}}, "unknown log opt 'nonsense'"),
     ({"log-opts": {"max-file": "3"}}, "max-file cannot be set when max-size is not set"),
@@ -349,3 +349,20 @@ def test_without_a_run_time_directory_a_private_one_is_made(bare_engine):
         assert list(private.iterdir()) == []
     finally:
         bare_engine.stop()
+
+
+def test_journald_without_a_journal_fails_in_plain_words(engine):
+    if os.path.exists("/run/systemd/journal/socket"):
+        pytest.skip("this machine has a journald")
+    name = engine.docker("create", "--log-driver", "journald", "--log-opt", "tag={{.Name}}", "busybox", "true").stdout.strip()
+    failed = engine.docker("start", name, check=False)
+    assert "failed to initialize logging driver: journald is not enabled on this host" in failed.stderr
+    engine.docker("rm", name)
+
+
+def test_labels_variables_and_tag_are_in_the_logs_details(engine):
+    name = engine.docker("run", "-d", "--label", "com.example.team=red", "-e", "COLOR=blue", "--log-opt", "labels-regex=^com", "--log-opt", "env=COLOR",
+                         "--log-opt", "tag={{.ImageName}}", "busybox", "echo", "hello").stdout.strip()
+    engine.docker("wait", name)
+    assert engine.docker("logs", "--details", name).stdout == "COLOR=blue,com.example.team=red,tag=busybox hello\n"
+    engine.docker("rm", name)

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "engine/model/log_options.h"
 #include "engine/model/network_config.h"
 
 namespace berth::engine {
@@ -170,13 +171,15 @@ shim::LogConfig log_config(const model::ContainerRecord& record, const std::stri
             throw Error(ErrorKind::invalid, "invalid value for max-file: '{}'", files);
     }
     log.compress = option("compress") == "true";
-    for (const std::string& label : split(option("labels"), ",")) {
-        const auto found = record.config.labels.find(label);
-        if (found != record.config.labels.end()) log.attributes[label] = found->second;
-    }
-    for (const std::string& name : split(option("env"), ","))
-        for (const std::string& entry : record.config.env)
-            if (entry.starts_with(name + "=")) log.attributes[name] = entry.substr(name.size() + 1);
+    const bool journal = log.driver == "journald";
+    log.attributes = journal ? model::journal_fields(record)
+                             : model::log_attributes(record.config, record.host_config.log_config);
+    if (journal) log.path = kJournalSocket;
+    if (const std::string tag = option("tag"); !journal && !tag.empty())
+        log.attributes["tag"] = model::expand_tag(tag, record);
+    log.non_blocking = option("mode") == "non-blocking";
+    if (const std::string buffer = option("max-buffer-size"); !buffer.empty())
+        log.max_buffer = std::max<std::int64_t>(0, size_from(buffer));
     return log;
 }
 

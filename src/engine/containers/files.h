@@ -24,6 +24,8 @@ std::string resolv_conf_text(const model::ContainerRecord& record, const Setting
 /// lines that only one of them has are taken out or added.
 std::string with_changes(const std::string& file, const std::string& before,
                          const std::string& after);
+/// Where journald listens.
+constexpr const char* kJournalSocket = "/run/systemd/journal/socket";
 /// Throws Error{invalid} for unreadable sizes and numbers.
 shim::LogConfig log_config(const model::ContainerRecord& record, const std::string& path);
 /// "10m" in bytes, -1 for no limit. Throws Error{invalid}.

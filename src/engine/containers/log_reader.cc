@@ -36,13 +36,10 @@ std::string url_escape(const std::string& text) {
 }
 
 std::string details_of(const nlohmann::json& attributes) {
-    std::string text;
-    for (const auto& [key, value] : attributes.items()) {
-        if (!value.is_string()) continue;
-        if (!text.empty()) text += ',';
-        text += url_escape(key) + "=" + url_escape(value.get<std::string>());
-    }
-    return text;
+    std::map<std::string, std::string> texts;
+    for (const auto& [key, value] : attributes.items())
+        if (value.is_string()) texts.emplace(key, value.get<std::string>());
+    return details_text(texts);
 }
 
 std::string frame(const std::string& payload, bool from_stderr) {
@@ -66,6 +63,13 @@ bool same_file(BorrowedFd file, const std::string& path) {
 }
 
 }  // namespace
+
+std::string details_text(const std::map<std::string, std::string>& attributes) {
+    std::string text;
+    for (const auto& [key, value] : attributes)
+        text += (text.empty() ? "" : ",") + url_escape(key) + "=" + url_escape(value);
+    return text;
+}
 
 std::optional<LogRecord> parse_log_record(std::string_view line) {
     try {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ struct LogRecord final {
     Timestamp at;
 };
 
+/// "k=v,k=v", escaped: what --details shows.
+std::string details_text(const std::map<std::string, std::string>& attributes);
 /// One line of the file; nothing for a damaged one.
 std::optional<LogRecord> parse_log_record(std::string_view line);
 

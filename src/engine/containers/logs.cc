@@ -7,6 +7,7 @@
 
 #include "async/fd_wait.h"
 #include "async/sync.h"
+#include "engine/containers/journal_log.h"
 #include "engine/containers/log_reader.h"
 #include "engine/model/times.h"
 
@@ -100,7 +101,8 @@ std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& cont
     if (container.removing || record.state.status == model::Status::dead)
         throw Error(ErrorKind::conflict,
                     "can not get logs from container which is dead or marked for removal");
-    if (record.host_config.log_config.type != "json-file")
+    const std::string& driver = record.host_config.log_config.type;
+    if (driver != "json-file" && driver != "journald")
         throw Error(ErrorKind::unsupported, "configured logging driver does not support reading");
     const Timestamp now = Timestamp::now();
     LogSelection selection;
@@ -112,6 +114,9 @@ std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& cont
     selection.until = model::time_from_query(request.until, now);
     selection.tail = tail_from(request.tail);
     selection.kind = record.config.tty ? StreamKind::raw : StreamKind::multiplexed;
+    if (driver == "journald")
+        return open_journal_log(state.find(record.id), selection,
+                                request.follow ? Follow::yes : Follow::no);
     return std::make_unique<FileLogStream>(state, container, state.log_path(record.id), selection,
                                            request.follow);
 }

@@ -7,9 +7,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/cgroup_limits.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/files.h"
-#include "engine/cgroup_limits.h"
 #include "engine/spec_build.h"
 #include "linux/rooted_path.h"
 #include "linux/spawn.h"
@@ -104,6 +104,10 @@ shim::ShimConfig shim_config(const StartWork& work, const storage::RootfsMount& 
     config.bundle = work.run_directory;
     config.rootfs = shim_rootfs(rootfs);
     config.log = log_config(record, work.log_path);
+    if (config.log.driver == "journald" && !exists(config.log.path))
+        throw Error(ErrorKind::internal,
+                    "failed to initialize logging driver: journald is not enabled on this host");
+    config.spool_dir = work.directory;
     config.terminal = record.config.tty;
     config.open_stdin = record.config.open_stdin;
     config.stdin_once = record.config.stdin_once;

@@ -24,7 +24,7 @@ struct StartWork final {
     std::string log_path;
     std::map<std::string, std::string> joined;  // namespaces of other containers
     std::vector<model::Link> links;
-    std::string cgroup;                         // its directory; empty: none
+    std::string cgroup;  // its directory; empty: none
     const model::Abilities& abilities;
 
     /// Throws Error.

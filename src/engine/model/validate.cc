@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/model/log_options.h"
 #include "engine/model/resources.h"
 #include "engine/model/restart.h"
 #include "engine/model/signals.h"
@@ -80,21 +81,6 @@ void check_modes(const HostConfig& host, const Abilities& abilities) {
         refuse("invalid cgroup namespace mode: " + host.cgroupns_mode);
     if (!host.isolation.empty() && host.isolation != "default")
         refuse(fmt::format("invalid isolation '{}' on linux", host.isolation));
-}
-
-void check_log(const LogConfig& log) {
-    if (log.type != "json-file" && log.type != "none" && !log.type.empty())
-        refuse(fmt::format("logger: no log driver named '{}' is registered", log.type));
-    if (log.type != "json-file") return;
-    static const std::set<std::string> kOptions = {
-        "max-size", "max-file",  "compress", "labels", "labels-regex",
-        "env",      "env-regex", "tag",      "mode",   "max-buffer-size"};
-    for (const auto& [key, value] : log.options)
-        if (!kOptions.contains(key))
-            refuse(fmt::format("unknown log opt '{}' for json-file log driver", key));
-    if (log.options.contains("max-file") && log.options.at("max-file") != "1" &&
-        !log.options.contains("max-size"))
-        refuse("max-file cannot be set when max-size is not set");
 }
 
 void check_ports(const ContainerConfig& config, const HostConfig& host) {
@@ -263,7 +249,7 @@ void validate(const ContainerConfig& config, const HostConfig& host,
     check_restart_policy(host.restart_policy, host.auto_remove);
     check_resources(host.resources, abilities, Purpose::create);
     check_modes(host, abilities);
-    check_log(host.log_config);
+    check_log_options(host.log_config);
     check_ports(config, host);
     check_network(config, host, networking);
     security_options_from(host.security_opt, false);

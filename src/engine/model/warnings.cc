@@ -65,11 +65,8 @@ void add_security(const HostConfig& host, Lines& lines) {
 }
 
 void add_log(const LogConfig& log, Lines& lines) {
-    for (const char* key : {"labels-regex", "env-regex", "tag"})
-        if (log.options.contains(key))
-            lines.push_back(fmt::format("Log option {} is discarded: not served yet.", key));
     const auto mode = log.options.find("mode");
-    if (mode != log.options.end() && mode->second == "non-blocking")
+    if (log.type == "json-file" && mode != log.options.end() && mode->second == "non-blocking")
         lines.emplace_back("Log option mode=non-blocking is discarded: the log never blocks long.");
 }
 

@@ -1,0 +1,138 @@
+#include "engine/model/log_options.h"
+
+#include <set>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/filters.h"
+
+namespace berth::engine::model {
+
+namespace {
+
+using Options = std::map<std::string, std::string>;
+
+std::string option(const Options& options, const char* key) {
+    const auto found = options.find(key);
+    return found == options.end() ? std::string() : found->second;
+}
+
+[[noreturn]] void refuse(const std::string& text) {
+    throw Error::with_text(ErrorKind::invalid, text);
+}
+
+const std::set<std::string>& known_options(const std::string& driver) {
+    static const std::set<std::string> kJsonFile = {
+        "max-size", "max-file",  "compress", "labels", "labels-regex",
+        "env",      "env-regex", "tag",      "mode",   "max-buffer-size"};
+    static const std::set<std::string> kJournal = {
+        "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"};
+    return driver == "journald" ? kJournal : kJsonFile;
+}
+
+std::set<std::string> listed(const std::string& text) {
+    std::set<std::string> names;
+    for (std::size_t from = 0; from < text.size();) {
+        const std::size_t to = std::min(text.find(',', from), text.size());
+        if (to > from) names.insert(text.substr(from, to - from));
+        from = to + 1;
+    }
+    return names;
+}
+
+/// journald takes capitals, digits and underscores, and none of those at the front.
+std::string journal_name(const std::string& key) {
+    std::string name;
+    for (const char c : key) {
+        const bool lower = c >= 'a' && c <= 'z';
+        const bool plain = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        name += lower ? static_cast<char>(c - 32) : plain ? c : '_';
+    }
+    return name.substr(std::min(name.find_first_not_of('_'), name.size()));
+}
+
+std::string bare_image_id(const ContainerRecord& record) {
+    return record.image_id.substr(record.image_id.find(':') + 1);
+}
+
+std::string tag_field(const std::string& name, const ContainerRecord& record) {
+    if (name == ".ID") return record.id.substr(0, 12);
+    if (name == ".FullID") return record.id;
+    if (name == ".Name") return record.name;
+    if (name == ".ImageName") return record.config.image;
+    if (name == ".ImageID") return bare_image_id(record).substr(0, 12);
+    if (name == ".ImageFullID") return record.image_id;
+    if (name == ".DaemonName") return "docker";
+    refuse(fmt::format("invalid log tag: unknown field {}", name));
+}
+
+}  // namespace
+
+void check_log_options(const LogConfig& log) {
+    if (log.type.empty() || log.type == "none") return;
+    if (log.type != "json-file" && log.type != "journald")
+        refuse(fmt::format("logger: no log driver named '{}' is registered", log.type));
+    for (const auto& [key, value] : log.options)
+        if (!known_options(log.type).contains(key))
+            refuse(fmt::format("unknown log opt '{}' for {} log driver", key, log.type));
+    if (log.options.contains("max-file") && log.options.at("max-file") != "1" &&
+        !log.options.contains("max-size"))
+        refuse("max-file cannot be set when max-size is not set");
+    const std::string mode = option(log.options, "mode");
+    if (!mode.empty() && mode != "blocking" && mode != "non-blocking")
+        refuse(fmt::format("logger: logging mode not supported: {}", mode));
+    if (log.options.contains("max-buffer-size") && mode != "non-blocking")
+        refuse("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
+    expand_tag(option(log.options, "tag"), {});
+}
+
+std::map<std::string, std::string> log_attributes(const ContainerConfig& config,
+                                                  const LogConfig& log) {
+    std::map<std::string, std::string> attributes;
+    const auto add = [&](const char* names, const char* pattern, const std::string& key,
+                         const std::string& value) {
+        const std::string regex = option(log.options, pattern);
+        if (listed(option(log.options, names)).contains(key) ||
+            (!regex.empty() && matches_pattern(regex, key)))
+            attributes[key] = value;
+    };
+    for (const auto& [key, value] : config.labels) add("labels", "labels-regex", key, value);
+    for (const std::string& entry : config.env) {
+        const std::size_t equals = entry.find('=');
+        if (equals != std::string::npos)
+            add("env", "env-regex", entry.substr(0, equals), entry.substr(equals + 1));
+    }
+    return attributes;
+}
+
+std::string expand_tag(const std::string& tag, const ContainerRecord& record) {
+    std::string text;
+    std::size_t from = 0;
+    for (std::size_t open = 0; (open = tag.find("{{", from)) != std::string::npos;) {
+        const std::size_t close = tag.find("}}", open);
+        if (close == std::string::npos) refuse(fmt::format("invalid log tag: {}", tag));
+        std::string name = tag.substr(open + 2, close - open - 2);
+        std::erase(name, ' ');
+        text += tag.substr(from, open - from) + tag_field(name, record);
+        from = close + 2;
+    }
+    return text + tag.substr(from);
+}
+
+std::map<std::string, std::string> journal_fields(const ContainerRecord& record) {
+    const LogConfig& log = record.host_config.log_config;
+    std::string tag = option(log.options, "tag");
+    if (tag.empty()) tag = "{{.ID}}";
+    std::map<std::string, std::string> fields;
+    for (const auto& [key, value] : log_attributes(record.config, log))
+        if (const std::string name = journal_name(key); !name.empty()) fields[name] = value;
+    fields["CONTAINER_ID"] = record.id.substr(0, 12);
+    fields["CONTAINER_ID_FULL"] = record.id;
+    fields["CONTAINER_NAME"] = record.name;
+    fields["CONTAINER_TAG"] = expand_tag(tag, record);
+    fields["IMAGE_NAME"] = record.config.image;
+    fields["SYSLOG_IDENTIFIER"] = fields["CONTAINER_TAG"];
+    return fields;
+}
+
+}  // namespace berth::engine::model
