@@ -190,6 +190,20 @@ void Service::attach(const Attachment& attachment, BorrowedFd network_namespace)
     changed_ = true;
     for (NetworkWatcher* watcher : watchers_)
         watcher->on_attached(target, attachment, network_namespace);
+    follow_restored(attachment.container, network_namespace);
+}
+
+// Ports that this process restored could not be followed inside without the namespace.
+void Service::follow_restored(const std::string& container, BorrowedFd network_namespace) {
+    const auto found = published_.find(container);
+    if (found == published_.end() || found->second.followed) return;
+    const PublishedPorts again{container, found->second.bindings};
+    try {
+        publish(again, network_namespace);
+    } catch (const Error& error) {
+        log::error("container={} its published ports are lost: {}", short_id(container),
+                   error.message());
+    }
 }
 
 void Service::detach(const Detach& request) {
@@ -255,6 +269,7 @@ std::vector<PortBinding> Service::publish(const PublishedPorts& ports,
         unpublish(ports.container);
         throw;
     }
+    entry.followed = static_cast<bool>(network_namespace);
     changed_ = true;
     return entry.bindings;
 }

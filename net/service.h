@@ -40,6 +40,7 @@ class Service final {
     void ensure_network(const NetworkSpec& network);
     void remove_network(const std::string& id);
     void attach(const Attachment& attachment, BorrowedFd network_namespace);
+    void follow_restored(const std::string& container, BorrowedFd network_namespace);
     void detach(const Detach& request);
     void release(const std::string& container);
     void keep(const Keep& wanted);
@@ -57,6 +58,7 @@ class Service final {
     struct Published final {
         std::vector<PortBinding> bindings;
         std::vector<HostPort> ports;
+        bool followed = false;  // they listen exactly while the container does
     };
 
     ContainerSide& side_;

@@ -1,17 +1,41 @@
 // Containers: everything that is one request and one reply. Streams are in container_streams.cc.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
+#include "engine/model/network_config.h"
 
 namespace berth::api {
 
 namespace {
+// One network a container was the limit of older API versions.
+void check_endpoints(const engine::model::NetworkingConfig& networking, ApiVersion version) {
+    if (networking.endpoints.size() < 2 || version >= ApiVersion{1, 44}) return;
+    std::string names;
+    for (const auto& [name, endpoint] : networking.endpoints)
+        names += (names.empty() ? "" : ", ") + name;
+    throw Error(ErrorKind::invalid, "Container cannot be connected to network endpoints: {}",
+                names);
+}
+
+// Up to 1.44 DNSNames is not there yet, and compose 1 looks for the short id among the aliases.
+void add_alias_of_id(nlohmann::json& container) {
+    for (auto& [name, endpoint] : container["NetworkSettings"]["Networks"].items()) {
+        if (engine::model::is_predefined_network(name)) continue;
+        nlohmann::json& aliases = endpoint["Aliases"];
+        if (aliases.is_null()) aliases = nlohmann::json::array();
+        const std::string id = container["Id"].get<std::string>().substr(0, 12);
+        if (std::find(aliases.begin(), aliases.end(), id) == aliases.end()) aliases.push_back(id);
+    }
+}
+
 async::Task<> create(Call& call) {
     const auto body = co_await read_json(call, BodyRule::required);
     auto request = engine::model::CreateRequest::from_json(body);
+    check_endpoints(request.networking, call.version);
     engine::CreateOptions options;
     options.name = call.query().get("name");
     options.platform = call.query().get("platform");
@@ -34,7 +58,8 @@ async::Task<> list(Call& call) {
 
 async::Task<> inspect(Call& call) {
     const auto size = boolean(call.query(), "size") ? engine::WithSize::yes : engine::WithSize::no;
-    const auto container = co_await call.engine.containers().inspect(call.name, size);
+    auto container = co_await call.engine.containers().inspect(call.name, size);
+    if (call.version < ApiVersion{1, 45}) add_alias_of_id(container);
     co_await reply_json(call, 200, container);
 }
 

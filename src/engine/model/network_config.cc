@@ -64,7 +64,7 @@ void check_swarm(const NetworkConfig& config) {
         throw Error(ErrorKind::denied,
                     "network {}: an ingress network needs a swarm, and this node is in none",
                     config.name);
-    if (!config.scope.empty() && config.scope != "local")
+    if (config.scope != "local")
         throw Error(ErrorKind::denied,
                     "network {}: scope {} needs a swarm, and this node is in none", config.name,
                     config.scope);
@@ -203,7 +203,7 @@ NetworkConfig network_config_from(const json& body) {
     c.name = r.string("Name");
     c.driver = r.string("Driver");
     if (c.driver.empty() || c.driver == "default") c.driver = "bridge";
-    c.scope = r.string("Scope");
+    if (!r.string("Scope").empty()) c.scope = r.string("Scope");
     c.internal = r.boolean("Internal", false);
     c.attachable = r.boolean("Attachable", false);
     c.ingress = r.boolean("Ingress", false);
@@ -225,7 +225,7 @@ json to_json(const NetworkConfig& c) {
     for (const IpamSubnet& subnet : c.ipam) subnets.push_back(subnet_json(subnet));
     return {{"Name", c.name},
             {"Driver", c.driver},
-            {"Scope", c.scope.empty() ? "local" : c.scope},
+            {"Scope", c.scope},
             {"Internal", c.internal},
             {"Attachable", c.attachable},
             {"Ingress", c.ingress},

@@ -23,7 +23,7 @@ struct IpamSubnet final {
 struct NetworkConfig final {
     std::string name;
     std::string driver = "bridge";
-    std::string scope;
+    std::string scope = "local";
     bool internal = false, attachable = false, ingress = false;
     bool ipv4 = true, ipv6 = false;
     bool config_only = false;
