@@ -92,6 +92,16 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
     co_return false;
 }
 
+/// The cgroup of a container without a shim: that of its last run, or of a start that was killed.
+std::string leftover_cgroup(const ContainerState& state, const Container& container) {
+    if (!cgroup_of(container.record).empty()) return cgroup_of(container.record);
+    try {
+        return choose_cgroup(container.record, state.settings());
+    } catch (const Error&) {
+        return "";  // its parent cannot be used any more
+    }
+}
+
 async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
     const bool ran = container->state().has_process();
     const bool alive = co_await take_over(state, container);
@@ -110,10 +120,11 @@ async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
         state.shutting_down = false;
     } else {
         // A crash in the middle of a start may have left some.
-        for (auto& [name, endpoint] : container->record.endpoints) model::forget_addresses(endpoint);
+        for (auto& [name, endpoint] : container->record.endpoints)
+            model::forget_addresses(endpoint);
     }
     // What shim and runtime would have removed, had nobody killed them.
-    auto job = [directory, id = container->id(), cgroup = cgroup_of(container->record),
+    auto job = [directory, id = container->id(), cgroup = leftover_cgroup(state, *container),
                 runtime_root = state.settings().exec_root + "/runtime",
                 &delegation = state.settings().cgroup] {
         if (exists(runtime_root + "/" + id)) delete_runtime_state(runtime_root, id);
