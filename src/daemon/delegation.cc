@@ -250,8 +250,17 @@ void Delegation::take_in(pid_t process) {
 }
 
 void Delegation::remove() const {
-    if (plan_.driver == CgroupDriver::directory && !result_.support.empty())
-        ::rmdir(result_.support.c_str());
+    if (plan_.driver != CgroupDriver::directory || result_.support.empty()) return;
+    try {
+        const auto cgroup = Cgroup::open(result_.directory);
+        // This process may be in there, and a cgroup that passes controllers on takes none.
+        for (const std::string& name : result_.controllers)
+            if (cgroup) cgroup->write("cgroup.subtree_control", "-" + name);
+        if (cgroup) move_into(*cgroup, place_.pid);
+    } catch (const Error& error) {
+        log::debug("{}", error.message());
+    }
+    ::rmdir(result_.support.c_str());
 }
 
 }  // namespace berth::daemon
