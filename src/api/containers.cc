@@ -6,7 +6,6 @@
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
-#include "engine/model/network_config.h"
 
 namespace berth::api {
 
@@ -24,7 +23,7 @@ void check_endpoints(const engine::model::NetworkingConfig& networking, ApiVersi
 // Up to 1.44 DNSNames is not there yet, and compose 1 looks for the short id among the aliases.
 void add_alias_of_id(nlohmann::json& container) {
     for (auto& [name, endpoint] : container["NetworkSettings"]["Networks"].items()) {
-        if (engine::model::is_predefined_network(name)) continue;
+        if (name == "bridge" || name == "host" || name == "none") continue;
         nlohmann::json& aliases = endpoint["Aliases"];
         if (aliases.is_null()) aliases = nlohmann::json::array();
         const std::string id = container["Id"].get<std::string>().substr(0, 12);

@@ -170,7 +170,10 @@ class Engine:
 
     def events(self, container):
         """Everything that has happened to a container so far."""
-        filters = urllib.parse.quote(json.dumps({"container": [container]}))
+        return self.events_of({"container": [container]})
+
+    def events_of(self, filters):
+        filters = urllib.parse.quote(json.dumps(filters))
         connection = UnixConnection(self.socket)
         connection.request("GET", f"/events?since=0&until={time.time():.9f}&filters={filters}")
         return [json.loads(line) for line in connection.getresponse().read().splitlines()]

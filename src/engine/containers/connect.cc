@@ -52,13 +52,7 @@ struct FileTexts final {
 
 FileTexts texts_of(const ContainerState& state, const model::ContainerRecord& record) {
     const std::string host_text = read_file_if_exists("/etc/resolv.conf").value_or("");
-    std::vector<model::Link> links;
-    try {
-        links = running_links(state, record);
-    } catch (const Error&) {
-        // A linked container that stopped: its line is in both texts or in none.
-    }
-    return {hosts_text(record, state.settings(), links),
+    return {hosts_text(record, state.settings(), present_links(state, record)),
             resolv_conf_text(record, state.settings(), host_text)};
 }
 
@@ -83,6 +77,15 @@ async::Task<void> update_files(ContainerState& state, const Container& container
     } catch (const Error& error) {
         log::warn("container {}: {}", container.record.id.substr(0, 12), error.message());
     }
+}
+
+async::Task<void> move_link(ContainerState& state, std::string directory, model::Link link) {
+    auto job = [path = directory + "/hosts", link = std::move(link)] {
+        const std::string now = read_file_if_exists(path).value_or("");
+        const std::string wanted = with_moved_link(now, link);
+        if (wanted != now) write_all(open_file(path, O_WRONLY | O_TRUNC), wanted);
+    };
+    co_await state.deps.context.pool.run(std::move(job));
 }
 
 UniqueFd network_namespace_of(const Container& container) {
@@ -161,6 +164,16 @@ async::Task<void> disconnect_container(ContainerState& state, ContainerPtr conta
     state.save_event(*container);
     if (const Network* network_left = state.deps.networks.by_name(name))
         state.deps.networks.publish(*network_left, "disconnect", {{"container", record.id}});
+}
+
+void update_linking_containers(ContainerState& state, const Container& container) {
+    for (const auto& [id, other] : state.by_id) {
+        if (other->record.host_config.links.empty() || !runs(*other)) continue;
+        for (model::Link& link : present_links(state, other->record))
+            if (link.name == container.record.name)
+                state.deps.context.tasks.spawn(
+                    "address of a link", move_link(state, state.directory(id), std::move(link)));
+    }
 }
 
 async::Task<void> rename_in_networks(ContainerState& state, ContainerPtr container) {

@@ -14,6 +14,8 @@ async::Task<void> connect_container(ContainerState& state, ContainerPtr containe
                                     std::string network, model::EndpointConfig config);
 async::Task<void> disconnect_container(ContainerState& state, ContainerPtr container,
                                        std::string network);
+/// After a start: those that link to the container by /etc/hosts learn its new address.
+void update_linking_containers(ContainerState& state, const Container& container);
 /// DNS learns a new name of a container.
 async::Task<void> rename_in_networks(ContainerState& state, ContainerPtr container);
 

@@ -51,6 +51,14 @@ bool is_loopback(const std::string& address) {
     return address.starts_with("127.") || address == "::1";
 }
 
+/// As a linked container is called in /etc/hosts.
+std::string names_of(const model::Link& link) {
+    std::string names = link.alias;
+    if (link.hostname != link.alias) names += " " + link.hostname;
+    if (link.name != link.alias) names += " " + link.name;
+    return names;
+}
+
 const std::vector<std::string>& first_set(const std::vector<std::string>& a,
                                           const std::vector<std::string>& b,
                                           const std::vector<std::string>& c) {
@@ -81,12 +89,7 @@ std::string hosts_text(const model::ContainerRecord& record, const Settings& set
         for (const std::string& address : addresses)
             if (!address.empty()) text += address + "\t" + entry.substr(0, colon) + "\n";
     }
-    for (const model::Link& link : links) {
-        text += link.address + "\t" + link.alias;
-        if (link.hostname != link.alias) text += " " + link.hostname;
-        if (link.name != link.alias) text += " " + link.name;
-        text += "\n";
-    }
+    for (const model::Link& link : links) text += link.address + "\t" + names_of(link) + "\n";
     std::string names = record.config.hostname;
     if (!record.config.domainname.empty())
         names = record.config.hostname + "." + record.config.domainname + " " + names;
@@ -117,6 +120,17 @@ std::string resolv_conf_text(const model::ContainerRecord& record, const Setting
     const auto is_ndots = [](const std::string& option) { return option.starts_with("ndots:"); };
     if (embedded && std::ranges::none_of(options, is_ndots)) options.emplace_back("ndots:0");
     if (!options.empty()) text += "options" + join(options) + "\n";
+    return text;
+}
+
+std::string with_moved_link(const std::string& file, const model::Link& link) {
+    const std::string names = names_of(link);
+    std::string text;
+    for (const std::string& line : split(file, "\n")) {
+        const auto tab = line.find('\t');
+        const bool moved = tab != std::string::npos && line.substr(tab + 1) == names;
+        text += (moved ? link.address + "\t" + names : line) + "\n";
+    }
     return text;
 }
 

@@ -20,6 +20,8 @@ std::string hosts_text(const model::ContainerRecord& record, const Settings& set
 /// embedded DNS that is the only server, and it asks the others.
 std::string resolv_conf_text(const model::ContainerRecord& record, const Settings& settings,
                              const std::string& host_text);
+/// The hosts file of a container that links to one that has another address now.
+std::string with_moved_link(const std::string& file, const model::Link& link);
 /// A file that should change from `before` to `after`, but that the container may have changed too:
 /// lines that only one of them has are taken out or added.
 std::string with_changes(const std::string& file, const std::string& before,

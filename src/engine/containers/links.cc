@@ -24,6 +24,19 @@ void check_links(const ContainerState& state, const model::ContainerRecord& reco
     }
 }
 
+std::vector<model::Link> present_links(const ContainerState& state,
+                                       const model::ContainerRecord& record) {
+    std::vector<model::Link> links;
+    if (record.host_config.network_mode != "bridge") return links;
+    for (const std::string& text : record.host_config.links) {
+        const auto [name, alias] = model::split_link(text);
+        const ContainerPtr target = state.try_find(name);
+        if (target && target->record.state.is_running())
+            links.push_back(model::link_to(target->record, alias));
+    }
+    return links;
+}
+
 std::vector<model::Link> running_links(const ContainerState& state,
                                        const model::ContainerRecord& record) {
     std::vector<model::Link> links;

@@ -10,6 +10,9 @@ namespace berth::engine {
 
 /// Throws Error{invalid} for a container that does not exist and for networks without links.
 void check_links(const ContainerState& state, const model::ContainerRecord& record);
+/// Those that run, for a container that runs.
+std::vector<model::Link> present_links(const ContainerState& state,
+                                       const model::ContainerRecord& record);
 /// For a start: throws Error{conflict} when one does not run.
 std::vector<model::Link> running_links(const ContainerState& state,
                                        const model::ContainerRecord& record);

@@ -158,6 +158,15 @@ void check_subpaths(const model::ContainerRecord& record) {
     }
 }
 
+std::vector<std::string> link_variables_of(const model::ContainerRecord& record,
+                                           const std::vector<model::Link>& links) {
+    std::vector<std::string> all;
+    for (const model::Link& link : links)
+        for (std::string& variable : model::link_variables(record.name, link))
+            all.push_back(std::move(variable));
+    return all;
+}
+
 void write_network_files(const StartWork& work, SpecInputs& inputs) {
     const std::string& mode = work.record.host_config.network_mode;
     if (mode.starts_with("container:")) {
@@ -187,10 +196,7 @@ void StartWork::operator()() const {
     SpecInputs inputs = spec_inputs(record, settings);
     inputs.user = user_of(rootfs, record.config.user, record.host_config.group_add);
     inputs.joined = joined;
-    for (const model::Link& link : links) {
-        std::vector<std::string> variables = model::link_variables(record.name, link);
-        std::ranges::move(variables, std::back_inserter(inputs.link_variables));
-    }
+    inputs.link_variables = link_variables_of(record, links);
     check_subpaths(record);
     write_network_files(*this, inputs);
     inputs.lowest_oom_score = abilities.lowest_oom_score;
@@ -209,6 +215,7 @@ std::string ExecWork::operator()() const {
     SpecInputs inputs = spec_inputs(record, settings);
     const std::string& user = config.user.empty() ? record.config.user : config.user;
     inputs.user = user_of(rootfs, user, record.host_config.group_add);
+    inputs.link_variables = link_variables_of(record, links);
     return dump_json(oci::to_json(build_exec_process(inputs, config)));
 }
 

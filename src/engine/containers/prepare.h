@@ -38,6 +38,7 @@ struct ExecWork final {
     const Storage& storage;
     std::string directory;
     ExecConfig config;
+    std::vector<model::Link> links;
 
     std::string operator()() const;
 };

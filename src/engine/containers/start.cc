@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "engine/containers/cgroup.h"
+#include "engine/containers/connect.h"
 #include "engine/containers/exit.h"
 #include "engine/containers/health.h"
 #include "engine/containers/links.h"
@@ -226,6 +227,7 @@ async::Task<void> start_locked(ContainerState& state, ContainerPtr container) {
     state.save_event(*container);
     container->changed.notify_all();
     state.publish(*container, "start");
+    update_linking_containers(state, *container);
     if (!container->early_exit) co_return;
     const shim::ExitEvent exit = *container->early_exit;
     container->early_exit.reset();

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "engine/containers/attach.h"
 #include "engine/containers/files.h"
+#include "engine/containers/links.h"
 #include "engine/containers/prepare.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
@@ -209,7 +210,8 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
                       .settings = containers.settings(),
                       .storage = containers.deps.context.storage,
                       .directory = containers.directory(exec->container->id()),
-                      .config = exec->config};
+                      .config = exec->config,
+                      .links = present_links(containers, exec->container->record)};
         std::string process = co_await containers.deps.context.pool.run(std::move(work));
         shim::ExecRequest request =
             exec_request(*exec, std::move(process), std::move(early), static_cast<bool>(client));

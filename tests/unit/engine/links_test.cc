@@ -58,6 +58,14 @@ TEST(Link, HostsNameTheLinkedContainer) {
     EXPECT_THAT(text, HasSubstr("172.17.0.2\tweb\n"));
 }
 
+TEST(Link, AMovedContainersLineIsReplaced) {
+    model::Link link = model::link_to(database(), "db");
+    const std::string file = "127.0.0.1\tlocalhost\n172.17.0.5\tdb dddddddddddd my-db\n";
+    link.address = "172.17.0.9";
+    EXPECT_EQ(with_moved_link(file, link),
+              "127.0.0.1\tlocalhost\n172.17.0.9\tdb dddddddddddd my-db\n");
+}
+
 TEST(Hosts, BothFamiliesAreNamed) {
     model::ContainerRecord record = on_network("net", "10.1.0.2");
     record.endpoints["net"].ipv6_address = "fd00::2";
