@@ -51,7 +51,7 @@ int features(const Settings&, const Arguments&) {
           {"v2", true},
           {"systemd", false},
           {"systemdUser", false},
-          {"rdma", false}}},
+          {"rdma", true}}},
         {"seccomp", seccomp},
         {"apparmor", {{"enabled", false}}},
         {"selinux", {{"enabled", false}}},

@@ -44,7 +44,7 @@ def test_half_a_processor_is_half_a_processor(service, container):
 
 
 def test_a_fork_bomb_stays_below_the_pids_limit(service, container):
-    directory = limited(service, container, "--pids-limit", "20", command=("sh", "-c", "while :; do sleep 1000 & done"))
+    directory = limited(service, container, "--pids-limit", "20", command=("sh", "-c", "(while :; do sleep 1000 & done); exec sleep 1000"))
     wait_until(lambda: int(read(directory, "pids.events").split()[1]) > 0, "a fork is refused", PATIENCE)
     assert read(directory, "pids.max") == "20"
     assert int(read(directory, "pids.peak" if (directory / "pids.peak").exists() else "pids.current")) <= 20
