@@ -10,6 +10,7 @@ void add_container_routes(Router& router);
 void add_container_stream_routes(Router& router);
 void add_container_usage_routes(Router& router);
 void add_exec_routes(Router& router);
+void add_housekeeping_routes(Router& router);
 void add_image_routes(Router& router);
 void add_image_transfer_routes(Router& router);
 void add_volume_routes(Router& router);

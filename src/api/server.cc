@@ -20,6 +20,7 @@ struct Server::Parts final {
         add_container_stream_routes(router);
         add_container_usage_routes(router);
         add_exec_routes(router);
+        add_housekeeping_routes(router);
         add_image_routes(router);
         add_image_transfer_routes(router);
         add_volume_routes(router);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/abilities.h"
 #include "engine/containers/state.h"
+#include "engine/housekeeping_state.h"
 #include "engine/image/state.h"
 #include "engine/network/state.h"
 #include "engine/system_facts.h"
@@ -110,6 +111,7 @@ struct Engine::Parts final {
     std::unique_ptr<Networks> networks;
     std::unique_ptr<Containers> containers;
     std::unique_ptr<Execs> execs;
+    std::unique_ptr<Housekeeping> housekeeping;
     std::unique_ptr<System> system;
     std::string own_id;  // the engine's, kept in the data root
     // The last member: its destructor waits for jobs, which use what is above.
@@ -130,6 +132,8 @@ void Engine::Parts::build() {
     containers = std::make_unique<Containers>(ContainerDependencies{
         context, images->state(), volumes->state(), networks->state(), abilities});
     execs = std::make_unique<Execs>(containers->state());
+    housekeeping =
+        std::make_unique<Housekeeping>(HousekeepingDependencies{*containers, *images, *volumes});
     system = std::make_unique<System>(SystemDependencies{
         context, abilities, [this] { return counts(); },
         [this] { return images->state().store->list().size(); }, own_id, Timestamp::now()});
@@ -248,6 +252,7 @@ Execs& Engine::execs() { return *parts_->execs; }
 Images& Engine::images() { return *parts_->images; }
 Volumes& Engine::volumes() { return *parts_->volumes; }
 Networks& Engine::networks() { return *parts_->networks; }
+Housekeeping& Engine::housekeeping() { return *parts_->housekeeping; }
 Events& Engine::events() { return parts_->events; }
 System& Engine::system() { return *parts_->system; }
 

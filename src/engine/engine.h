@@ -9,6 +9,7 @@
 #include "engine/containers.h"
 #include "engine/events.h"
 #include "engine/execs.h"
+#include "engine/housekeeping.h"
 #include "engine/images.h"
 #include "engine/networks.h"
 #include "engine/settings.h"
@@ -40,6 +41,7 @@ class Engine final {
     Images& images();
     Volumes& volumes();
     Networks& networks();
+    Housekeeping& housekeeping();
     Events& events();
     System& system();
 

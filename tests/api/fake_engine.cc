@@ -253,6 +253,15 @@ System::~System() = default;
 json System::info() const { return {{"Name", "<fake>"}}; }
 json System::version() const { return {{"ApiVersion", kApiVersion}}; }
 
+struct HousekeepingDependencies {};
+struct Housekeeping::State {};
+Housekeeping::Housekeeping(HousekeepingDependencies) {}
+Housekeeping::~Housekeeping() = default;
+async::Task<json> Housekeeping::prune_containers(Filters) { co_return json::object(); }
+async::Task<json> Housekeeping::prune_images(Filters) { co_return json::object(); }
+async::Task<json> Housekeeping::prune_volumes(Filters, PrunedVolumes) { co_return json::object(); }
+async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) { co_return json(types); }
+
 struct Engine::Parts {
     Parts(boost::asio::io_context& io, Settings given)
         : settings(std::move(given)),
@@ -261,6 +270,7 @@ struct Engine::Parts {
           images({}),
           volumes({}),
           networks({}),
+          housekeeping({}),
           events(io),
           system({}) {}
     Settings settings;
@@ -269,6 +279,7 @@ struct Engine::Parts {
     Images images;
     Volumes volumes;
     Networks networks;
+    Housekeeping housekeeping;
     Events events;
     System system;
 };
@@ -280,6 +291,7 @@ Execs& Engine::execs() { return parts_->execs; }
 Images& Engine::images() { return parts_->images; }
 Volumes& Engine::volumes() { return parts_->volumes; }
 Networks& Engine::networks() { return parts_->networks; }
+Housekeeping& Engine::housekeeping() { return parts_->housekeeping; }
 Events& Engine::events() { return parts_->events; }
 System& Engine::system() { return parts_->system; }
 const Settings& Engine::settings() const { return parts_->settings; }

@@ -14,6 +14,7 @@
 #include "engine/containers/pause.h"
 #include "engine/containers/reconcile.h"
 #include "engine/containers/remove.h"
+#include "engine/containers/sizes.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
 #include "engine/containers/stats.h"
@@ -22,40 +23,8 @@
 #include "engine/containers/update.h"
 #include "engine/containers/wait.h"
 #include "engine/network/state.h"
-#include "storage/copy_tree.h"
-
-#include <fcntl.h>
 
 namespace berth::engine {
-
-namespace {
-
-/// Bytes of the writable part and of the whole root file system.
-struct Sizes final {
-    std::int64_t writable = 0;
-    std::int64_t root = 0;
-};
-
-async::Task<Sizes> sizes_of(ContainerState& state, const Container& container) {
-    const std::string directory = state.directory(container.record.id);
-    const std::string top = container.record.top_layer;
-    const Storage& storage = state.deps.context.storage;
-    auto job = [directory, top, &storage] {
-        std::optional<Digest> chain;
-        if (!top.empty()) chain = Digest::parse(top);
-        const storage::RootfsMount rootfs =
-            storage::prepare_rootfs(storage.driver, storage.layers, directory, chain);
-        Sizes sizes;
-        sizes.writable = sizes.root = storage::writable_size(rootfs);
-        if (rootfs.kind == storage::DriverKind::copy) return sizes;
-        for (const std::string& layer : rootfs.lowerdirs)
-            sizes.root += storage::tree_size(open_file(layer, O_RDONLY | O_DIRECTORY));
-        return sizes;
-    };
-    co_return co_await state.deps.context.pool.run(std::move(job));
-}
-
-}  // namespace
 
 Containers::Containers(ContainerDependencies dependencies)
     : state_(std::make_unique<ContainerState>(std::move(dependencies))) {}
@@ -160,8 +129,7 @@ async::Task<void> Containers::connect(std::string network, nlohmann::json body) 
 
 async::Task<void> Containers::disconnect(std::string network, nlohmann::json body) {
     const JsonReader r(body, "", KeyCase::any);
-    co_await disconnect_container(*state_, state_->find(r.string("Container")),
-                                  std::move(network));
+    co_await disconnect_container(*state_, state_->find(r.string("Container")), std::move(network));
 }
 
 Wait Containers::wait(const std::string& ref, WaitCondition condition) {
@@ -196,7 +164,7 @@ async::Task<nlohmann::json> Containers::list(ListRequest request) {
     for (const ContainerPtr& container : select_containers(*state_, request)) {
         nlohmann::json item = list_json(*state_, *container, now);
         if (request.size == WithSize::yes) {
-            const Sizes sizes = co_await sizes_of(*state_, *container);
+            const Sizes sizes = co_await sizes_of(*state_, container);
             item["SizeRw"] = sizes.writable;
             item["SizeRootFs"] = sizes.root;
         }
@@ -209,7 +177,7 @@ async::Task<nlohmann::json> Containers::inspect(std::string ref, WithSize size) 
     const ContainerPtr container = state_->find(ref);
     nlohmann::json result = inspect_json(*state_, *container);
     if (size == WithSize::yes) {
-        const Sizes sizes = co_await sizes_of(*state_, *container);
+        const Sizes sizes = co_await sizes_of(*state_, container);
         result["SizeRw"] = sizes.writable;
         result["SizeRootFs"] = sizes.root;
     }

@@ -1,0 +1,47 @@
+// Removing what is unused, and what everything takes. Networks have their own prune.
+#include <nlohmann/json.hpp>
+
+#include "api/call.h"
+#include "api/routes.h"
+#include "engine/engine.h"
+
+namespace berth::api {
+
+namespace {
+async::Task<> prune_containers(Call& call) {
+    auto filters = engine::Filters::parse(call.query().get("filters"));
+    const auto pruned = co_await call.engine.housekeeping().prune_containers(std::move(filters));
+    co_await reply_json(call, 200, pruned);
+}
+
+async::Task<> prune_images(Call& call) {
+    auto filters = engine::Filters::parse(call.query().get("filters"));
+    const auto pruned = co_await call.engine.housekeeping().prune_images(std::move(filters));
+    co_await reply_json(call, 200, pruned);
+}
+
+async::Task<> prune_volumes(Call& call) {
+    auto filters = engine::Filters::parse(call.query().get("filters"));
+    const auto which = call.version < ApiVersion{1, 42} ? engine::PrunedVolumes::all
+                                                        : engine::PrunedVolumes::anonymous;
+    const auto pruned =
+        co_await call.engine.housekeeping().prune_volumes(std::move(filters), which);
+    co_await reply_json(call, 200, pruned);
+}
+
+async::Task<> disk_usage(Call& call) {
+    const auto types = call.query().all("type");
+    std::set<std::string> wanted(types.begin(), types.end());
+    const auto usage = co_await call.engine.housekeeping().disk_usage(std::move(wanted));
+    co_await reply_json(call, 200, usage);
+}
+}  // namespace
+
+void add_housekeeping_routes(Router& router) {
+    router.add("POST", "/containers/prune", prune_containers);
+    router.add("POST", "/images/prune", prune_images);
+    router.add("POST", "/volumes/prune", prune_volumes);
+    router.add("GET", "/system/df", disk_usage);
+}
+
+}  // namespace berth::api
