@@ -34,6 +34,8 @@ void write_sysctls() {
     write_sysctl("ipv4/conf/all/rp_filter", "0", IfAbsent::ignore);
     write_sysctl("ipv4/conf/default/rp_filter", "0", IfAbsent::ignore);
     write_sysctl("ipv4/ping_group_range", "0 0", IfAbsent::ignore);
+    // What comes from the tap has no verified checksum: tracking would read all of it once more.
+    write_sysctl("netfilter/nf_conntrack_checksum", "0", IfAbsent::ignore);
     // Where br_netfilter is loaded these default to 1 in each namespace, and bridged frames would
     // run through the rules for routed ones.
     for (const char* table : {"iptables", "ip6tables", "arptables"})
