@@ -91,7 +91,7 @@ Egress::Egress(ContainerSide& side, NamespaceThread& executor, const ProcessConf
     if (!exists("/proc/sys/net/ipv6")) families_ = AddressFamilies::v4;
     try {
         if (config.spliced_egress)
-            start();
+            start(config.allow_host_loopback ? HostServices::loopback : HostServices::own_address);
         else
             side_.load_rules(no_egress_ruleset());
     } catch (const Error& error) {
@@ -104,7 +104,7 @@ Egress::~Egress() {
     workers_.clear();
 }
 
-void Egress::start() {
+void Egress::start(HostServices services) {
     // What the kernel lacks shows here, not at the first network.
     side_.load_rules(egress_ruleset({}, families_));
     GateSockets sockets;
@@ -113,7 +113,7 @@ void Egress::start() {
     for (unsigned i = 0; i < std::clamp(cores / 2, 1U, kMaxWorkers); ++i)
         workers_.push_back(std::make_unique<Worker>());
     gate_ = std::make_unique<SynGate>(
-        std::move(sockets), connection_limit(),
+        std::move(sockets), connection_limit(), services,
         [this](UniqueFd container, UniqueFd host, std::function<void()> ended) {
             set_socket_option(host, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
             set_socket_option(host, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveSeconds);

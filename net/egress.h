@@ -32,7 +32,7 @@ class Egress final : public NetworkWatcher {
 
   private:
     class Worker;
-    void start();
+    void start(HostServices services);
     void fall_back(const std::string& reason);
     Worker& least_loaded();
 

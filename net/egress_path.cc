@@ -38,9 +38,9 @@ std::string elements(const std::vector<std::string>& list) {
 
 struct Sets final {
     std::vector<std::string> bridges;
-    // What is no business of the gate: containers, libslirp's own addresses, multicast.
-    std::vector<std::string> inside4{"10.0.2.2", "10.0.2.3", "224.0.0.0/4", "255.255.255.255"};
-    std::vector<std::string> inside6{"fd00::2", "fd00::3", "fe80::/10", "ff00::/8"};
+    // What is no business of the gate: containers, libslirp's name server, multicast.
+    std::vector<std::string> inside4{"10.0.2.3", "224.0.0.0/4", "255.255.255.255"};
+    std::vector<std::string> inside6{"fd00::3", "fe80::/10", "ff00::/8"};
 };
 
 Sets sets_of(std::span<const NetworkSpec> networks) {

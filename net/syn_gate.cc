@@ -143,9 +143,11 @@ class SynGate::Listener final : public PollTarget {
     BorrowedFd listener_;
 };
 
-SynGate::SynGate(GateSockets sockets, std::size_t max_connections, Relay relay)
+SynGate::SynGate(GateSockets sockets, std::size_t max_connections, HostServices services,
+                 Relay relay)
     : sockets_(std::move(sockets)),
       max_connections_(max_connections),
+      services_(services),
       relay_(std::move(relay)),
       device_(std::make_unique<Device>(*this)) {
     thread_.poller().add(sockets_.device, *device_, EPOLLIN);
@@ -218,7 +220,9 @@ void SynGate::begin(const TcpSegment& segment, PacketBytes packet) {
     const ConnectionKey& key = segment.key;
     if (const int error = refusal_of(key.destination)) return answer(segment, packet, error);
     if (is_full(key.source)) return;
-    const SocketAddress target{key.destination, key.destination_port};
+    const auto destination = beyond_alias(key.destination, services_);
+    if (!destination) return answer(segment, packet, ENETUNREACH);
+    const SocketAddress target{*destination, key.destination_port};
     UniqueFd host{::socket(target.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (!host) return;
     set_socket_option(host, IPPROTO_TCP, TCP_NODELAY, 1);

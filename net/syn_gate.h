@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "net/host_alias.h"
 #include "net/loop_thread.h"
 #include "net/socket_address.h"
 #include "net/tcp_packet.h"
@@ -43,7 +44,7 @@ class SynGate final {
         std::function<void(UniqueFd container, UniqueFd host, std::function<void()> ended)>;
 
     /// Starts the thread, whose host connections begin in the caller's network namespace.
-    SynGate(GateSockets sockets, std::size_t max_connections, Relay relay);
+    SynGate(GateSockets sockets, std::size_t max_connections, HostServices services, Relay relay);
     ~SynGate();
     SynGate(const SynGate&) = delete;
     SynGate& operator=(const SynGate&) = delete;
@@ -80,6 +81,7 @@ class SynGate final {
 
     GateSockets sockets_;
     std::size_t max_connections_;
+    HostServices services_;
     Relay relay_;
     std::vector<GatedSubnet> subnets_;
     std::unordered_map<ConnectionKey, std::unique_ptr<Pending>, ConnectionKeyHash> pending_;

@@ -58,7 +58,7 @@ struct Settings final {
     bool icc = true;
     bool masquerade = true;
     int mtu = 0;                                // 0: the network process's choice
-    std::vector<std::string> host_gateway_ips;  // of `host-gateway`; empty: the bridge's address
+    std::vector<std::string> host_gateway_ips;  // of `host-gateway`; empty: net::kHostAlias4
     std::vector<std::string> dns;
     std::vector<std::string> dns_options;
     std::vector<std::string> dns_search;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "engine/model/log_options.h"
 #include "engine/model/network_config.h"
+#include "net/host_alias.h"
 
 namespace berth::engine {
 
@@ -79,9 +80,9 @@ std::string hosts_text(const model::ContainerRecord& record, const Settings& set
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
         "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
     std::vector<std::string> gateways = settings.host_gateway_ips;
+    // The host itself, whatever its addresses are later on.
     if (gateways.empty())
-        for (const auto& [name, endpoint] : record.endpoints)
-            if (!endpoint.gateway.empty()) gateways = {endpoint.gateway};
+        gateways = {record.host_config.network_mode == "host" ? "127.0.0.1" : net::kHostAlias4};
     for (const std::string& entry : record.host_config.extra_hosts) {
         const std::size_t colon = entry.find(':');
         std::vector<std::string> addresses{entry.substr(colon + 1)};

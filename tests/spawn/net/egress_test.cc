@@ -150,6 +150,16 @@ TEST_F(Egress, InternalNetworkHasNone) {
               EINPROGRESS);
 }
 
+TEST_F(Egress, TheHostItselfIsReachedAtItsAlias) {
+    const Container box = dual_stack_container("c1", 2);
+    const UniqueFd outer = listen_tcp("0.0.0.0", 0), inner = listen_tcp("127.0.0.1", 0);
+    const UniqueFd outer6 = listen_tcp("::", 0);
+    EXPECT_EQ(box.run([&] { return error_of_connect("10.0.2.2", port_of(outer)); }).wait(), 0);
+    EXPECT_EQ(box.run([&] { return error_of_connect("fd00::2", port_of(outer6)); }).wait(), 0);
+    EXPECT_EQ(box.run([&] { return error_of_connect("10.0.2.2", port_of(inner)); }).wait(),
+              ECONNREFUSED);
+}
+
 TEST_F(Egress, OptionTurnsItOffAndLibslirpTakesOver) {
     const Container box = attached_container("c1", 2);
     crash_network();
