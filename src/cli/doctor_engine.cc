@@ -25,6 +25,8 @@ using rootlesskit::fixable;
 using rootlesskit::State;
 using rootlesskit::trouble;
 
+constexpr std::chrono::seconds kPatience{10};
+
 std::string socket_path(const std::string& host) {
     constexpr std::string_view kScheme = "unix://";
     return host.starts_with(kScheme) ? host.substr(kScheme.size()) : host;
@@ -40,6 +42,7 @@ std::string holder_of_lock(const std::string& path) {
 }
 
 void ask_engine(EngineFacts& facts) {
+    if (!answers(facts.own_host, kPatience)) return;
     try {
         EngineClient engine(facts.own_host);
         const nlohmann::json info = engine.get("/info");

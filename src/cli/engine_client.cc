@@ -1,8 +1,13 @@
 #include "cli/engine_client.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace berth::cli {
@@ -54,6 +59,21 @@ http::ClientRequest json_request(std::string method, const std::string& path, co
 }
 
 }  // namespace
+
+bool answers(const std::string& host, std::chrono::milliseconds patience) {
+    try {
+        const UniqueFd connection = http::connect_to(host);
+        write_all(connection, "GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n");
+        pollfd watched{connection.get(), POLLIN, 0};
+        std::array<char, 16> head{};
+        if (::poll(&watched, 1, static_cast<int>(patience.count())) != 1) return false;
+        const ssize_t count = ::recv(connection.get(), head.data(), head.size(), MSG_DONTWAIT);
+        const std::string_view line(head.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+        return line.starts_with("HTTP/1.") && line.substr(8).starts_with(" 200");
+    } catch (const Error&) {
+        return false;
+    }
+}
 
 http::ClientResponse EngineClient::send(const http::ClientRequest& request) {
     http::ClientRequest versioned = request;

@@ -2,12 +2,17 @@
 // message being the engine's own. Blocking; one object uses one connection at a time.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "http/client.h"
 
 namespace berth::cli {
+
+/// Whether an engine answers a ping within `patience`. Behind a socket unit a connection alone says
+/// nothing: systemd accepts it, starts the engine, and that may fail.
+bool answers(const std::string& host, std::chrono::milliseconds patience);
 
 class EngineClient final {
   public:

@@ -11,9 +11,9 @@
 #include "cli/default_host.h"
 #include "cli/docker_context.h"
 #include "cli/doctor.h"
+#include "cli/engine_client.h"
 #include "cli/flags.h"
 #include "cli/user_service.h"
-#include "http/client.h"
 #include "linux/spawn.h"
 #include "systemd/client.h"
 
@@ -21,6 +21,7 @@ namespace berth::cli {
 namespace {
 
 constexpr auto kStartDeadline = std::chrono::seconds(30);
+constexpr std::chrono::seconds kPingPatience{10};
 constexpr int kPollMs = 20;
 constexpr std::string_view kUsage =
     "usage: berth setup install [--force] [--skip-context] | uninstall | check | host | context | "
@@ -28,15 +29,6 @@ constexpr std::string_view kUsage =
 
 constexpr std::array kFlags{Flag{"force", 'f', FlagKind::toggle},
                             Flag{"skip-context", 0, FlagKind::toggle}};
-
-bool answers() {
-    try {
-        http::Client client(own_host());
-        return client.send({"GET", "/_ping", {}, {}, {}}).status() == 200;
-    } catch (const Error&) {
-        return false;
-    }
-}
 
 void print(const std::string& text) { write_all(BorrowedFd{STDOUT_FILENO}, text + "\n"); }
 
@@ -53,7 +45,7 @@ bool check_host() {
 
 void await_engine(const UserService& service) {
     const SteadyTime deadline = std::chrono::steady_clock::now() + kStartDeadline;
-    while (!answers()) {
+    while (!answers(own_host(), kPingPatience)) {
         if (!service.alive() || std::chrono::steady_clock::now() > deadline)
             throw Error(ErrorKind::unavailable, "the engine did not start; its log ends with:\n{}",
                         service.log_tail());
@@ -95,7 +87,7 @@ void take_lingering_back(const UserService& service) {
 
 void install(const Flags& flags) {
     UserService service;
-    if (answers() && !service.running()) {
+    if (answers(own_host(), kPingPatience) && !service.running()) {
         if (service.has_systemd() && !flags.on("force"))
             throw Error(ErrorKind::conflict,
                         "an engine that is no systemd service answers at {} already: stop it "

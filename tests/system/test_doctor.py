@@ -1,5 +1,8 @@
 """berth doctor on machines that are really broken, one fault at a time: it names the fault, its advice is carried out as printed, and then it is content."""
+import os
 import shutil
+import signal
+import subprocess
 
 import pytest
 
@@ -307,6 +310,19 @@ def test_an_engine_that_does_not_run(host):
         removed = host.user(str(BUILD / "berth"), "setup", "uninstall")
     assert "kept in /home/joe/.local/share/berth" in removed.stdout, removed
     assert host.check("engine")["state"] == "degraded"
+
+
+def test_an_engine_that_hangs(bare_engine):
+    """A stopped process answers nobody; no check may wait for it."""
+    bare_engine.start()
+    (engine,) = bare_engine.pids("berth-engine")
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        done = subprocess.run([str(BUILD / "berth"), "doctor", "engine"], env=bare_engine.environment, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"broken    engine: berthd runs (pid {bare_engine.process.pid}, serving unix://{bare_engine.socket}), but nothing answers")
 
 
 def test_an_unknown_check_is_an_error(host):
