@@ -210,3 +210,17 @@ def test_events(engine, schema, made):
     ("GET", "/volumes/none-such", "/volumes/{name}", 404)])
 def test_errors(engine, schema, made, method, path, route, status):
     reply(engine, schema, method, path, route, status)
+
+
+def test_usage_and_processes(engine, schema, made):
+    value = reply(engine, schema, "GET", f"/containers/{made}/stats?stream=false", "/containers/{id}/stats", 200, complete=["", ".cpu_stats", ".precpu_stats"],
+                  nullable=[f".blkio_stats.{name}_recursive" for name in ("io_queue", "io_service_time", "io_wait_time", "io_merged", "io_time", "sectors")]
+                  + [".blkio_stats.sectors_recursive"], absent=[".os_type", ".cpu_stats.cpu_usage.percpu_usage"])
+    assert value["id"] == made
+    reply(engine, schema, "GET", f"/containers/{made}/top", "/containers/{id}/top", 200, complete=[""])
+
+
+def test_disk_usage(engine, schema, made):
+    networks = at(".Containers.*.NetworkSettings.Networks.*", ENDPOINT_NULLABLE)
+    reply(engine, schema, "GET", "/system/df", "/system/df", 200, extra=[".BuilderSize"],
+          nullable=[*networks, ".Images.*.Labels", ".Volumes.*.Labels", ".Volumes.*.Options"])
