@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "net/firewall.h"
+#include "net/port_redirect.h"
 #include "net/socket_address.h"
 
 namespace berth::net {
@@ -39,26 +39,16 @@ std::uint16_t port_of(BorrowedFd socket) {
     return address.port();
 }
 
-std::string redirection(std::uint16_t udp, std::uint16_t tcp) {
-    return fmt::format(
-        "add table ip berth_dns\n"
-        "delete table ip berth_dns\n"
-        "table ip berth_dns {{\n"
-        "  chain output {{\n"
-        "    type nat hook output priority -100; policy accept;\n"
-        "    ip daddr {0} udp dport {1} dnat to {0}:{2}\n"
-        "    ip daddr {0} tcp dport {1} dnat to {0}:{3}\n"
-        "  }}\n"
-        "}}\n",
-        kDnsAddress, kDnsPort, udp, tcp);
-}
-
 }  // namespace
 
 DnsSockets open_dns_sockets() {
     DnsSockets sockets{bound_socket(SOCK_DGRAM, 0), bound_socket(SOCK_STREAM, 0)};
     try {
-        apply_ruleset(redirection(port_of(sockets.udp), port_of(sockets.tcp)));
+        load_redirect({.table = "berth_dns",
+                       .address = IpAddress::parse(kDnsAddress),
+                       .port = kDnsPort,
+                       .udp_port = port_of(sockets.udp),
+                       .tcp_port = port_of(sockets.tcp)});
         return sockets;
     } catch (const Error& error) {
         log::warn("containers cannot have port 53 of all addresses: {}", error.message());
