@@ -11,7 +11,7 @@ def test_containers_of_each_policy_run_or_were_stopped_by_hand(service):
     service.docker("volume", "create", "kept")
     for name, policy in POLICIES.items():
         for suffix in ("", "-stopped"):
-            service.docker("run", "-d", "--name", name + suffix, "--restart", policy, "--memory", "64m", "-v", "kept:/kept", "busybox",
+            service.docker("run", "-d", "--name", name + suffix, "--restart", policy, "--stop-timeout", "1", "--memory", "64m", "-v", "kept:/kept", "busybox",
                            "sh", "-c", "echo $HOSTNAME $(cat /proc/sys/kernel/random/boot_id) >>/kept/starts; exec sleep 100000")
     service.docker("stop", "-t", "0", *[name + "-stopped" for name in POLICIES])
     running = set(service.docker("ps", "--format", "{{.Names}}").stdout.split())
