@@ -134,9 +134,10 @@ void Engine::Parts::build() {
     execs = std::make_unique<Execs>(containers->state());
     housekeeping =
         std::make_unique<Housekeeping>(HousekeepingDependencies{*containers, *images, *volumes});
-    system = std::make_unique<System>(SystemDependencies{
-        context, abilities, [this] { return counts(); },
-        [this] { return images->state().store->list().size(); }, own_id, Timestamp::now()});
+    system = std::make_unique<System>(
+        SystemDependencies{context, abilities, [this] { return counts(); },
+                           [this] { return images->state().store->list().size(); },
+                           [this] { return networks->warnings(); }, own_id, Timestamp::now()});
 }
 
 /// Answers to what images, volumes and networks have to know about containers.

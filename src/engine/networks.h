@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "async/task.h"
 #include "engine/filters.h"
@@ -32,6 +33,8 @@ class Networks final {
     async::Task<nlohmann::json> prune(Filters filters);
     /// The network process is there or a new one: it is told what it must know, in the background.
     void reconnect();
+    /// What of the network works worse than it should, in words for the user.
+    const std::vector<std::string>& warnings() const;
 
     NetworkState& state() { return *state_; }
 

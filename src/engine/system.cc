@@ -206,6 +206,8 @@ std::vector<std::string> system_warnings(const SystemDependencies& dependencies)
     if (dependencies.context.storage.driver.kind == storage::DriverKind::copy)
         lines.push_back("WARNING: every container copies its image: " +
                         dependencies.context.storage.driver.reason);
+    for (const std::string& problem : dependencies.network_warnings())
+        lines.push_back("WARNING: " + problem);
     return lines;
 }
 

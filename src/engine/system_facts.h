@@ -20,6 +20,7 @@ struct SystemDependencies final {
     model::Abilities abilities;
     std::function<ContainerCounts()> containers;
     std::function<std::size_t()> images;
+    std::function<std::vector<std::string>()> network_warnings;
     std::string id;  // of this engine, kept over restarts
     Timestamp started;
 };

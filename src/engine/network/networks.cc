@@ -200,4 +200,6 @@ void Networks::reconnect() {
     state_->deps.context.tasks.spawn("connect to the network process", state_->process.connect());
 }
 
+const std::vector<std::string>& Networks::warnings() const { return state_->process.warnings(); }
+
 }  // namespace berth::engine

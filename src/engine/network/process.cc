@@ -80,6 +80,9 @@ async::Task<void> NetworkProcess::connect() {
     const Channel channel = channel_;
     try {
         co_await remind(channel);
+        std::vector<BorrowedFd> none;
+        net::Reply reply = co_await send(channel, net::GetState{}, std::move(none));
+        warnings_ = std::move(reply.state.warnings);
     } catch (...) {
         channel->close();
         throw;

@@ -31,6 +31,8 @@ class NetworkProcess final {
     async::Task<net::Reply> call(net::Request request, std::vector<BorrowedFd> fds = {});
     /// Opens the connection unless it is open.
     async::Task<void> connect();
+    /// What works worse than it should, in words for the user: as told at the last connection.
+    const std::vector<std::string>& warnings() const { return warnings_; }
 
   private:
     using Channel = std::shared_ptr<async::MessageChannel>;
@@ -39,6 +41,7 @@ class NetworkProcess final {
     const Context& context_;
     Channel channel_;
     async::Lock connecting_;
+    std::vector<std::string> warnings_;
 };
 
 }  // namespace berth::engine
