@@ -23,7 +23,10 @@ std::string namespace_of(const std::string& name) {
     return std::filesystem::read_symlink("/proc/self/ns/" + name).string();
 }
 
+std::string cgroup;  // of the configure message
+
 std::string answer_to(const std::string& word) {
+    if (word.starts_with("cgroup")) return cgroup;
     if (word.starts_with("crash")) ::abort();
     if (word.starts_with("pid")) return std::to_string(::getpid());
     if (word.starts_with("uid")) return std::to_string(::geteuid());
@@ -44,6 +47,7 @@ int run_fake_child(const std::string& name) {
     const auto received = linux_os::receive_message(channel);
     const auto configure = parse_json(received.message.text);
     if (configure["type"] != "configure") return 2;
+    if (configure.contains("cgroup")) cgroup = configure["cgroup"].dump();
     linux_os::enter_user_and_mount_namespaces(BorrowedFd{linux_os::kHolderPidFd});
     const bool engine = name == "berth-engine";
     if (engine) linux_os::unshare_mounts();

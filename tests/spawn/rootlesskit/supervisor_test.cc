@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "linux/message_socket.h"
@@ -147,6 +148,27 @@ TEST_F(Supervisor, containers_that_run_on_keep_holder_and_network) {
     EXPECT_TRUE(holder.alive());
     EXPECT_TRUE(network.alive());
     EXPECT_EQ(world.recorded("engine"), -1);
+}
+
+TEST_F(Supervisor, without_systemd_it_starts_and_says_what_mends_it) {
+    auto daemon = world.start();
+    const std::string output = world.read_until(daemon, "ready after");
+    const std::string words = "containers have no cgroups and no limits, since";
+    EXPECT_EQ(output.find(words), output.rfind(words)) << "once: " << output;
+    EXPECT_NE(output.find("level=warn program=berthd msg=\"" + words), std::string::npos) << output;
+    const auto told = nlohmann::json::parse(world.ask("cgroup"));
+    EXPECT_EQ(told["directory"], "");
+    EXPECT_EQ(told["driver"], "none");
+    EXPECT_TRUE(told["problem"].get<std::string>().starts_with(words)) << told;
+    stop(daemon);
+}
+
+TEST_F(Supervisor, cgroups_that_are_declined_are_not_warned_of) {
+    auto daemon = world.start({"--exec-opt", "native.cgroupdriver=none"});
+    const std::string output = world.read_until(daemon, "ready after");
+    EXPECT_EQ(output.find("cgroup"), std::string::npos) << output;
+    EXPECT_EQ(nlohmann::json::parse(world.ask("cgroup"))["driver"], "none");
+    stop(daemon);
 }
 
 TEST_F(Supervisor, readiness_and_stop_are_notified) {
