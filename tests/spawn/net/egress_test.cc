@@ -1,7 +1,6 @@
 // Outgoing TCP of a container through the gate and the splice pump: what connect(2) says, and what
 // passes once it stands, beside a remote machine of its own.
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -26,6 +25,16 @@ int error_within(int seconds, const std::string& address, std::uint16_t port) {
     const timeval limit{seconds, 0};
     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     return ::connect(fd.get(), target.get(), target.length()) < 0 ? errno : 0;
+}
+
+// The host's own SYN is on its way: a socket of the host in SYN_SENT, which is 02.
+bool host_waits_for_an_answer() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
+    while (read_file("/proc/self/net/tcp").find(":0051 02 ") == std::string::npos) {
+        if (std::chrono::steady_clock::now() > deadline) return false;
+        std::this_thread::yield();
+    }
+    return true;
 }
 
 TEST_F(Egress, ServerSeesTheHostsAddress) {
@@ -109,14 +118,8 @@ TEST_F(Egress, RetransmittedSynConnectsOnceThePathOpens) {
     const UniqueFd server = listen_remotely(kRemoteAddress, 81);
     set_remote_firewall("tcp dport 81 drop");
     const Container box = attached_container("c1", 2);
-    Pipe begun = Pipe::make();
-    Child inside = box.run([&] {
-        write_all(begun.write, "b");
-        return error_within(9, kRemoteAddress, 81);
-    });
-    char byte = 0;
-    ASSERT_EQ(::read(begun.read.get(), &byte, 1), 1);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the first SYN is dropped
+    Child inside = box.run([] { return error_within(9, kRemoteAddress, 81); });
+    ASSERT_TRUE(host_waits_for_an_answer());
     set_remote_firewall("accept");
     EXPECT_EQ(inside.wait(), 0);
 }

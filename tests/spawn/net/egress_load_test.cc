@@ -1,0 +1,119 @@
+// Many outgoing connections: in parallel, in a row, from a container that floods, and what of them
+// is left.
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <vector>
+
+#include "base/file.h"
+#include "egress_world.h"
+#include "net/socket_address.h"
+
+namespace berth::net {
+namespace {
+
+constexpr int kClients = 4;
+constexpr int kEach = 500;
+constexpr int kFlood = 3000;
+
+class EgressLoad : public EgressWorld {};
+
+// Accepts connections, answers each one's first bytes with the same, and closes.
+[[noreturn]] void echo(BorrowedFd listener) {
+    while (true) {
+        const UniqueFd connection = accept_one(listener);
+        send_text(connection, receive(connection));
+    }
+}
+
+int open_descriptors(pid_t pid) {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid))) {
+        (void)entry;
+        ++count;
+    }
+    return count;
+}
+
+void allow_many_descriptors() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+TEST_F(EgressLoad, EachOfManyConnectsAtOnceAndIsItsOwn) {
+    const UniqueFd server = listen_remotely(kRemoteAddress);
+    const Child echoing = Child::run([&]() -> int { echo(server); });
+    const Container box = attached_container("c1", 2);
+    std::vector<Child> clients;
+    for (int client = 0; client < kClients; ++client)
+        clients.push_back(box.run([&] {
+            for (int i = 0; i < kEach; ++i) {
+                const Connection made = connect_to(Transport::tcp, kRemoteAddress, port_of(server));
+                if (!made.socket) return made.error;
+                const std::string text = fmt::format("{} {}", client, i);
+                if (!send_text(made.socket, text) || receive(made.socket) != text) return 98;
+            }
+            return 0;
+        }));
+    for (Child& client : clients) EXPECT_EQ(client.wait(), 0);
+}
+
+TEST_F(EgressLoad, EndedConnectionsLeaveNoDescriptor) {
+    const UniqueFd server = listen_remotely(kRemoteAddress);
+    const Child echoing = Child::run([&]() -> int { echo(server); });
+    const Container box = attached_container("c1", 2);
+    const auto use_some = [&] {
+        return box
+            .run([&] {
+                for (int i = 0; i < 50; ++i) {
+                    const Connection made =
+                        connect_to(Transport::tcp, kRemoteAddress, port_of(server));
+                    if (!send_text(made.socket, "x") || receive_all(made.socket) != "x") return 1;
+                }
+                return connect_to(Transport::tcp, kRemoteAddress, 9).error;
+            })
+            .wait();
+    };
+    EXPECT_EQ(use_some(), ECONNREFUSED);
+    const int before = open_descriptors(network_.pid());
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(use_some(), ECONNREFUSED);
+    // A few may end a moment later, and a few pipes are kept.
+    EXPECT_LT(open_descriptors(network_.pid()), before + 30);
+}
+
+TEST_F(EgressLoad, FloodOfOneContainerLeavesOthersAlone) {
+    set_remote_firewall("tcp dport 81 drop");
+    const UniqueFd server = listen_remotely(kRemoteAddress);
+    const Container flooding = attached_container("c1", 2);
+    const Container other = container("c2");
+    client().attach(attachment("c2", 3), other.network_namespace());
+    Pipe begun = Pipe::make();
+    const Child flood = flooding.run([&] {
+        allow_many_descriptors();
+        const SocketAddress target{IpAddress::parse(kRemoteAddress), 81};
+        std::vector<UniqueFd> sockets;
+        for (int i = 0; i < kFlood; ++i) {
+            sockets.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+            ::connect(sockets.back().get(), target.get(), target.length());
+        }
+        write_all(begun.write, "b");
+        while (true) ::pause();
+        return 0;
+    });
+    begun.write.reset();
+    char byte = 0;
+    ASSERT_EQ(::read(begun.read.get(), &byte, 1), 1);
+    EXPECT_LT(open_descriptors(network_.pid()), kFlood);
+    EXPECT_EQ(
+        other.run([&] { return connect_to(Transport::tcp, kRemoteAddress, port_of(server)).error; })
+            .wait(),
+        0);
+}
+
+}  // namespace
+}  // namespace berth::net
