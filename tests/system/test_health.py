@@ -1,7 +1,11 @@
 """Health checks: status, events, timing, restarts of container and engine."""
 import json
 import os
+import shutil
 import signal
+import subprocess
+
+import pytest
 
 from engine import wait_until
 from images import busybox_rootfs_tar
@@ -134,3 +138,35 @@ def test_a_health_filter_of_events_takes_all_statuses(engine, container):
     watcher.kill()
     watcher.wait()
     engine.docker("rm", "-f", name)
+
+
+PROJECT = """
+services:
+  base:
+    image: busybox
+    network_mode: none
+    command: sh -c "sleep 1; touch /tmp/ok; sleep 1000"
+    healthcheck: {test: [CMD, test, -e, /tmp/ok], interval: 200ms, retries: 100}
+  user:
+    image: busybox
+    network_mode: none
+    command: sleep 1000
+    depends_on: {base: {condition: service_healthy}}
+"""
+
+
+def test_compose_waits_until_a_dependency_is_healthy(engine, tmp_path):
+    if not shutil.which("docker-compose"):
+        pytest.skip("docker-compose is not installed")
+    (tmp_path / "docker-compose.yml").write_text(PROJECT)
+    environment = dict(engine.environment, DOCKER_HOST="unix://" + engine.socket)
+
+    def compose(*arguments):
+        return subprocess.run(["docker-compose", "-p", "healthy", *arguments], cwd=tmp_path, env=environment, check=True, timeout=60,
+                              capture_output=True, text=True).stdout
+    compose("up", "-d")
+    base, user = (compose("ps", "-q", service).strip() for service in ("base", "user"))
+    healthy = next(event["timeNano"] for event in engine.events(base) if event["Action"] == "health_status: healthy")
+    started = next(event["timeNano"] for event in engine.events(user) if event["Action"] == "start")
+    assert healthy < started
+    compose("down", "-t", "0")
