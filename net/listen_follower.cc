@@ -1,6 +1,12 @@
 #include "net/listen_follower.h"
 
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -17,13 +23,15 @@ struct Step final {
 
 // A program that was told "ready" by the server connects a millisecond or two later at the
 // earliest. The longer a server stays away, the less likely somebody waits for it.
-constexpr Step kSteps[] = {{std::chrono::seconds(10), milliseconds(2)},
-                           {std::chrono::minutes(2), milliseconds(5)},
-                           {std::chrono::minutes(15), milliseconds(20)},
-                           {std::chrono::hours(2), milliseconds(100)}};
+constexpr Step kSteps[] = {{std::chrono::seconds(5), milliseconds(2)},
+                           {std::chrono::seconds(30), milliseconds(5)},
+                           {std::chrono::minutes(5), milliseconds(20)},
+                           {std::chrono::hours(1), milliseconds(100)}};
 constexpr milliseconds kLastPause{250};
 // Many absent servers share one budget of 2,000 looks a second.
 constexpr std::size_t kLooksPerMillisecond = 2;
+// A container that writes without end is not looked at more often.
+constexpr std::chrono::microseconds kShortestPause{500};
 
 }  // namespace
 
@@ -37,14 +45,14 @@ milliseconds look_pause(milliseconds absent, std::size_t waiting) {
 /// The ports of one container, and the view into it.
 class ListenFollower::Container final {
   public:
-    Container(ListenFollower& follower, std::string owner, ListenProbe probe)
-        : follower_(follower), owner_(std::move(owner)), probe_(std::move(probe)) {
+    Container(ListenFollower& follower, FollowedContainer followed, ListenProbe probe)
+        : follower_(follower), followed_(std::move(followed)), probe_(std::move(probe)) {
         follower_.poller_.add(probe_->process(), end_, EPOLLIN);
         follower_.poller_.add(probe_->closings(), closings_, EPOLLIN);
     }
     ~Container() { drop_probe(); }
 
-    const std::string& owner() const { return owner_; }
+    const std::string& owner() const { return followed_.owner; }
     bool has(const FollowingPort& port) const {
         return std::ranges::any_of(ports_, [&](const Port& own) { return own.port == &port; });
     }
@@ -64,8 +72,18 @@ class ListenFollower::Container final {
         if (!probe_) return;
         for (Port& own : ports_) check(own, now);
         const auto absent = std::chrono::duration_cast<milliseconds>(now - absent_since_);
+        last_look_ = now;
         next_look_ = now + look_pause(absent, follower_.waiting());
+        watch_output();
     }
+
+    /// It wrote to its log.
+    void look_soon(SteadyTime now) {
+        if (!is_looking()) return;
+        if (now >= last_look_ + kShortestPause) return look(now);
+        next_look_ = std::min(next_look_, last_look_ + kShortestPause);
+    }
+    int output_watch() const { return output_watch_; }
 
   private:
     struct Port final {
@@ -103,7 +121,7 @@ class ListenFollower::Container final {
                 own.port->stop_listening();
             own.listening = listening;
         } catch (const Error& error) {  // the next look tries again
-            log::warn("container={} a published port: {}", owner_.substr(0, 12), error.message());
+            log::warn("container={} a published port: {}", owner().substr(0, 12), error.message());
         }
     }
 
@@ -113,18 +131,29 @@ class ListenFollower::Container final {
         drop_probe();
     }
 
+    void watch_output() {
+        const int fd = follower_.outputs_.get();
+        if (is_looking() && output_watch_ < 0 && fd >= 0 && !followed_.output.empty())
+            output_watch_ = ::inotify_add_watch(fd, followed_.output.c_str(), IN_MODIFY);
+        if (!is_looking() && output_watch_ >= 0)
+            ::inotify_rm_watch(fd, std::exchange(output_watch_, -1));
+    }
+
     void drop_probe() {
         if (!probe_) return;
         follower_.poller_.remove(probe_->process());
         follower_.poller_.remove(probe_->closings());
         probe_.reset();
+        watch_output();
     }
 
     ListenFollower& follower_;
-    std::string owner_;
+    FollowedContainer followed_;
+    int output_watch_ = -1;  // while a server is waited for
     std::optional<ListenProbe> probe_;
     std::vector<Port> ports_;
     SteadyTime absent_since_{};
+    SteadyTime last_look_{};
     SteadyTime next_look_{};
     End end_{*this};
     Closings closings_{*this};
@@ -134,18 +163,37 @@ ListenFollower::ListenFollower(Poller& poller) : poller_(poller) {}
 
 ListenFollower::~ListenFollower() = default;
 
-void ListenFollower::follow(const std::string& owner, std::optional<ListenProbe> probe,
+void ListenFollower::follow(FollowedContainer followed, std::optional<ListenProbe> probe,
                             const std::vector<FollowingPort*>& ports) {
     if (ports.empty()) return;
     if (!probe) {
         for (FollowingPort* port : ports) port->start_listening();
         return;
     }
-    auto made = std::make_unique<Container>(*this, owner, std::move(*probe));
+    if (!outputs_) {
+        // Without one, past the user's limit, looking from time to time has to do.
+        outputs_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+        if (outputs_) poller_.add(outputs_, *this, EPOLLIN);
+    }
+    auto made = std::make_unique<Container>(*this, std::move(followed), std::move(*probe));
     for (FollowingPort* port : ports) made->add(*port);
     Container& added = *made;
     containers_.push_back(std::move(made));
     added.look(std::chrono::steady_clock::now());
+}
+
+void ListenFollower::on_events(std::uint32_t) {
+    alignas(inotify_event) std::array<char, 4096> news;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    for (ssize_t length; (length = ::read(outputs_.get(), news.data(), news.size())) > 0;) {
+        for (std::size_t at = 0; at < static_cast<std::size_t>(length);) {
+            inotify_event event;
+            std::memcpy(&event, news.data() + at, sizeof event);
+            at += sizeof event + event.len;
+            for (const auto& container : containers_)
+                if (container->output_watch() == event.wd) container->look_soon(now);
+        }
+    }
 }
 
 void ListenFollower::forget(const std::string& owner) {

@@ -1,7 +1,8 @@
 // Lets published TCP ports listen on the host exactly while a server listens inside the container,
 // so that the kernel refuses clients of a closed port as it would anywhere (decision 0008). The
-// start of a server is found by looking, often at first and ever less often; its end is announced
-// by the kernel. While all servers listen nothing runs. Relay thread only.
+// start of a server is found by looking: when the container writes to its log, and from time to
+// time, often at first and ever less often. Its end is announced by the kernel. While all servers
+// listen nothing runs. Relay thread only.
 #pragma once
 
 #include <chrono>
@@ -30,15 +31,20 @@ class FollowingPort {
 /// `waiting` ports are looked at.
 std::chrono::milliseconds look_pause(std::chrono::milliseconds absent, std::size_t waiting);
 
-class ListenFollower final {
+struct FollowedContainer final {
+    std::string owner;
+    std::string output;  // the directory of its log; empty: none
+};
+
+class ListenFollower final : public PollTarget {
   public:
     explicit ListenFollower(Poller& poller);
-    ~ListenFollower();
+    ~ListenFollower() override;
     ListenFollower(const ListenFollower&) = delete;
     ListenFollower& operator=(const ListenFollower&) = delete;
 
     /// The ports outlive the follower or forget(). Without a probe they listen all the time.
-    void follow(const std::string& owner, std::optional<ListenProbe> probe,
+    void follow(FollowedContainer followed, std::optional<ListenProbe> probe,
                 const std::vector<FollowingPort*>& ports);
     void forget(const std::string& owner);
     /// A client of `port` was refused inside: the news of the server's end is still on its way.
@@ -47,12 +53,15 @@ class ListenFollower final {
     int timeout(SteadyTime now) const;
     /// Looks for the servers whose time has come.
     void look(SteadyTime now);
+    /// Some containers wrote to their logs.
+    void on_events(std::uint32_t events) override;
 
   private:
     class Container;
     std::size_t waiting() const;
 
     Poller& poller_;
+    UniqueFd outputs_;  // inotify; made at the first use
     std::list<std::unique_ptr<Container>> containers_;
 };
 

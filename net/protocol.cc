@@ -133,8 +133,9 @@ json json_of(const NetworkState& state) {
     for (const Attachment& attachment : state.attachments)
         value["attachments"].push_back(json_of(attachment));
     for (const PublishedPorts& ports : state.bindings)
-        value["bindings"].push_back(
-            {{"container", ports.container}, {"bindings", json_of(ports.bindings)}});
+        value["bindings"].push_back({{"container", ports.container},
+                                     {"bindings", json_of(ports.bindings)},
+                                     {"output", ports.output}});
     return value;
 }
 
@@ -147,7 +148,8 @@ NetworkState state_from(const JsonReader& r) {
     // The reply of publish has bindings of another shape under the same key.
     for (const JsonReader& entry : r.objects("bindings"))
         if (entry.has("container"))
-            state.bindings.push_back({entry.string("container"), bindings_from(entry)});
+            state.bindings.push_back(
+                {entry.string("container"), bindings_from(entry), entry.string("output")});
     state.warnings = r.strings("warnings");
     return state;
 }
@@ -185,7 +187,8 @@ struct RequestEncoder final {
     json operator()(const Publish& r) const {
         return {{"type", "publish"},
                 {"container", r.ports.container},
-                {"bindings", json_of(r.ports.bindings)}};
+                {"bindings", json_of(r.ports.bindings)},
+                {"output", r.ports.output}};
     }
     json operator()(const Unpublish& r) const {
         return {{"type", "unpublish"}, {"container", r.container}};
@@ -207,7 +210,8 @@ Request request_from(const JsonReader& r) {
                                r.string("gateway_v6"), r.string("interface_v6")};
     if (type == "release") return Release{r.string("container")};
     if (type == "keep") return Keep{r.strings("networks"), r.strings("containers")};
-    if (type == "publish") return Publish{{r.string("container"), bindings_from(r)}};
+    if (type == "publish")
+        return Publish{{r.string("container"), bindings_from(r), r.string("output")}};
     if (type == "unpublish") return Unpublish{r.string("container")};
     if (type == "state") return GetState{};
     throw Error(ErrorKind::unsupported, "unknown request type {}", type);

@@ -106,6 +106,9 @@ struct PortBinding final {
 struct PublishedPorts final {
     std::string container;
     std::vector<PortBinding> bindings;
+    /// The directory of the container's log: where that grows a server may just have begun to
+    /// listen. Empty: none.
+    std::string output = {};
     bool operator==(const PublishedPorts&) const = default;
 };
 

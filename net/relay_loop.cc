@@ -78,18 +78,18 @@ class RelayLoop::Thread final {
         result.get();
     }
 
-    void add(const std::string& owner, std::vector<HostSocket> sockets,
-             std::optional<ListenProbe> probe) {
-        std::vector<FollowingPort*> ports;
-        for (HostSocket& socket : sockets) {
+    void add(ContainerPorts ports, std::optional<ListenProbe> probe) {
+        const std::string& owner = ports.owner;
+        std::vector<FollowingPort*> following;
+        for (HostSocket& socket : ports.sockets) {
             if (socket.transport == Transport::udp) {
                 udp_.push_back({owner, std::make_unique<UdpRelay>(std::move(socket), udp_parts_)});
                 continue;
             }
             tcp_.push_back({owner, std::make_unique<TcpRelay>(std::move(socket), tcp_parts_)});
-            ports.push_back(tcp_.back().relay.get());
+            following.push_back(tcp_.back().relay.get());
         }
-        follower_.follow(owner, std::move(probe), ports);
+        follower_.follow({owner, ports.output}, std::move(probe), following);
     }
 
     void remove(const std::string& owner) {
@@ -142,24 +142,25 @@ RelayLoop::RelayLoop(NamespaceThread& executor)
 
 RelayLoop::~RelayLoop() = default;
 
-void RelayLoop::add(const std::string& owner, std::vector<HostSocket> sockets,
-                    std::optional<ListenProbe::Target> inside) {
+bool RelayLoop::add(ContainerPorts ports, std::optional<ListenProbe::Target> inside) {
     std::vector<HostSocket> twins;
     executor_.run([&] {
-        for (const HostSocket& socket : sockets) {
+        for (const HostSocket& socket : ports.sockets) {
             if (!socket.host.address().is_any()) continue;
             try {
                 twins.push_back(gateway_twin(socket));
             } catch (const Error& error) {
-                log::info("container={} not published at gateways: {}", owner.substr(0, 12),
+                log::info("container={} not published at gateways: {}", ports.owner.substr(0, 12),
                           error.message());
             }
         }
     });
     std::optional<ListenProbe> probe;
     if (inside) probe = ListenProbe::open(executor_, std::move(*inside));
-    std::ranges::move(twins, std::back_inserter(sockets));
-    thread_->call([&] { thread_->add(owner, std::move(sockets), std::move(probe)); });
+    const bool follows = probe.has_value();
+    std::ranges::move(twins, std::back_inserter(ports.sockets));
+    thread_->call([&] { thread_->add(std::move(ports), std::move(probe)); });
+    return follows;
 }
 
 void RelayLoop::remove(const std::string& owner) {

@@ -27,6 +27,13 @@ struct HostSocket final {
     std::uint16_t container_port = 0;
 };
 
+/// The ports of one container.
+struct ContainerPorts final {
+    std::string owner;
+    std::vector<HostSocket> sockets;
+    std::string output;  // as in PublishedPorts
+};
+
 class RelayLoop final : public NetworkWatcher {
   public:
     /// Starts the thread in the executor's network namespace and prepares that for sockets which
@@ -36,9 +43,9 @@ class RelayLoop final : public NetworkWatcher {
     RelayLoop(const RelayLoop&) = delete;
     RelayLoop& operator=(const RelayLoop&) = delete;
 
-    /// Serves `sockets` for the container `owner`, which runs as `inside`, from now on.
-    void add(const std::string& owner, std::vector<HostSocket> sockets,
-             std::optional<ListenProbe::Target> inside);
+    /// Serves the ports of a container, which runs as `inside`, from now on. False when they listen
+    /// all the time, since what listens inside cannot be seen.
+    bool add(ContainerPorts ports, std::optional<ListenProbe::Target> inside);
     /// Closes the sockets and connections of `owner`; when it returns their ports are free.
     void remove(const std::string& owner);
 

@@ -156,7 +156,12 @@ void Service::ensure_network(const NetworkSpec& spec) {
     std::vector<NetworkSpec> wanted = networks_;
     std::erase_if(wanted, [&](const NetworkSpec& other) { return other.id == spec.id; });
     wanted.push_back(spec);
-    side_.apply_firewall(wanted);
+    try {
+        side_.apply_firewall(wanted);
+    } catch (...) {
+        if (known == networks_.end()) side_.remove_bridge(spec.bridge);
+        throw;
+    }
     networks_ = std::move(wanted);
     changed_ = true;
     tell_networks();
@@ -197,7 +202,7 @@ void Service::attach(const Attachment& attachment, BorrowedFd network_namespace)
 void Service::follow_restored(const std::string& container, BorrowedFd network_namespace) {
     const auto found = published_.find(container);
     if (found == published_.end() || found->second.followed) return;
-    const PublishedPorts again{container, found->second.bindings};
+    const PublishedPorts again{container, found->second.bindings, found->second.output};
     try {
         publish(again, network_namespace);
     } catch (const Error& error) {
@@ -256,6 +261,7 @@ std::vector<PortBinding> Service::publish(const PublishedPorts& ports,
     if (ports.bindings.empty()) return {};
     std::vector<ReservedPort> reserved = reserve_ports(ports_, ports.bindings);
     Published& entry = published_[ports.container];
+    entry.output = ports.output;
     std::vector<HostSocket> sockets;
     for (ReservedPort& port : reserved) {
         entry.bindings.push_back(port.binding);
@@ -263,13 +269,12 @@ std::vector<PortBinding> Service::publish(const PublishedPorts& ports,
         sockets.push_back(std::move(port.socket));
     }
     try {
-        relays_.add(ports.container, std::move(sockets),
-                    inside_of(ports.container, network_namespace));
+        entry.followed = relays_.add({ports.container, std::move(sockets), ports.output},
+                                     inside_of(ports.container, network_namespace));
     } catch (...) {
         unpublish(ports.container);
         throw;
     }
-    entry.followed = static_cast<bool>(network_namespace);
     changed_ = true;
     return entry.bindings;
 }
@@ -286,7 +291,7 @@ void Service::unpublish(const std::string& container) {
 NetworkState Service::state() const {
     NetworkState state{networks_, attachments_, {}, {}};
     for (const auto& [container, published] : published_)
-        state.bindings.push_back({container, published.bindings});
+        state.bindings.push_back({container, published.bindings, published.output});
     for (const NetworkWatcher* watcher : watchers_)
         if (std::string problem = watcher->problem(); !problem.empty())
             state.warnings.push_back(std::move(problem));

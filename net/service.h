@@ -58,6 +58,7 @@ class Service final {
     struct Published final {
         std::vector<PortBinding> bindings;
         std::vector<HostPort> ports;
+        std::string output;
         bool followed = false;  // they listen exactly while the container does
     };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "engine/model/links.h"
 #include "engine/network/state.h"
 
@@ -136,6 +137,7 @@ async::Task<void> NetworkState::publish_ports(model::ContainerRecord& record,
                                               std::vector<net::PortBinding> ports,
                                               Sandbox sandbox) {
     net::PublishedPorts published{record.id, std::move(ports)};
+    published.output = deps.context.settings.data_root + "/containers/" + record.id;
     net::Request request = net::Publish{std::move(published)};
     std::vector<BorrowedFd> fds;
     fds.push_back(sandbox.network_namespace);
@@ -195,6 +197,18 @@ std::pair<std::string, std::string> way_out(const model::ContainerRecord& record
 
 }  // namespace
 
+// Takes away what a connect that failed may have made.
+async::Task<void> NetworkState::undo_connect(std::string container, model::Endpoint endpoint) {
+    if (endpoint.interface.empty()) co_return;
+    net::Detach detach{std::move(container), endpoint.network_id, true};
+    net::Request request = std::move(detach);
+    try {
+        co_await process.call(std::move(request));
+    } catch (const Error& error) {
+        log::warn("taking back an interface: {}", error.message());
+    }
+}
+
 async::Task<void> NetworkState::connect(model::ContainerRecord& record, std::string name,
                                         Sandbox sandbox) {
     Network* network = by_name(name);
@@ -209,15 +223,16 @@ async::Task<void> NetworkState::connect(model::ContainerRecord& record, std::str
         std::vector<BorrowedFd> fds;
         fds.push_back(sandbox.network_namespace);
         co_await process.call(std::move(attach), std::move(fds));
+        const bool moved = way_out(record) != before;
+        if (moved) co_await move_routes(record, sandbox);
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure) {
-        network = by_name(name);
-        if (network != nullptr) release_endpoint(*network, endpoint);
-        std::rethrow_exception(failure);
-    }
-    if (way_out(record) != before) co_await move_routes(record, sandbox);
+    if (!failure) co_return;
+    co_await undo_connect(record.id, endpoint);
+    network = by_name(name);
+    if (network != nullptr) release_endpoint(*network, endpoint);
+    std::rethrow_exception(failure);
 }
 
 async::Task<void> NetworkState::disconnect(model::ContainerRecord& record, std::string name,
