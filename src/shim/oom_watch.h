@@ -1,10 +1,12 @@
 // Tells when the kernel kills a process of the container for want of memory: memory.events of its
-// cgroup, whose changes the kernel reports to inotify (cgroup v2; at most 10 ms late, so the exit
-// of what was killed may be seen first: ask killed() then). On the shim's loop.
+// cgroup, whose changes the kernel reports to poll (cgroup v2; at most 10 ms late, so the exit of
+// what was killed may be seen first: ask killed() then). A file that cannot be polled, as on a
+// plain file system, is watched by inotify, of which a user has few instances. On the shim's loop.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -25,13 +27,17 @@ class OomWatch final {
     bool killed() const;
 
   private:
+    void watch_by_inotify(const std::string& path);
     void changed();
-    std::uint64_t count() const;
+    void stop();
+    /// Nothing when the file has gone with its cgroup.
+    std::optional<std::uint64_t> count() const;
 
     EventLoop& loop_;
-    std::string file_;
     std::function<void()> on_kill_;
-    UniqueFd notices_;
+    UniqueFd file_;
+    UniqueFd notices_;  // without poll
+    bool watched_ = false;
     std::uint64_t first_ = 0;
     std::uint64_t told_ = 0;
 };
