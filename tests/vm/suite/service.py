@@ -19,15 +19,8 @@ class Service(Engine):
         self.process = None
 
     def install(self):
-        known = subprocess.run(["berth", "setup", "--help"], capture_output=True, check=False).returncode == 0
-        if known:
-            subprocess.run(["berth", "setup", "install"], check=True, timeout=PATIENCE)
-            return
-        units = self.home / ".config/systemd/user"
-        units.mkdir(parents=True, exist_ok=True)
-        (units / "berth.service").write_text(pathlib.Path("/host/guest/berth.service").read_text())
-        self.systemctl("daemon-reload")
-        self.systemctl("enable", "berth.service")
+        done = subprocess.run(["berth", "setup", "install"], capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+        assert done.returncode == 0, f"berth setup install: exit {done.returncode}\n{done.stdout}{done.stderr}\n{self.log()}"
 
     def run(self, *command):
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
