@@ -75,6 +75,7 @@ std::string ruleset(std::span<const NetworkSpec> networks, const std::string& up
         "    type filter hook forward priority filter; policy drop;\n"
         "    ct state established,related accept\n"
         "    iifname . oifname @same accept\n"
+        "    oifname \"{}\" ip daddr 169.254.0.0/16 meta l4proto tcp drop\n"
         "    iifname @uplink oifname {{ \"{}\", \"{}\" }} accept\n"
         "    iifname \"{}\" oifname @uplink accept\n"
         "  }}\n"
@@ -87,8 +88,8 @@ std::string ruleset(std::span<const NetworkSpec> networks, const std::string& up
         set_text("same", "type ifname . ifname", sets.same),
         set_text("uplink", "type ifname", sets.uplink),
         set_text("masquerade4", "type ipv4_addr; flags interval", sets.v4),
-        set_text("masquerade6", "type ipv6_addr; flags interval", sets.v6), uplink, kGateName,
-        kGateName, uplink, uplink);
+        set_text("masquerade6", "type ipv6_addr; flags interval", sets.v6), uplink, uplink,
+        kGateName, kGateName, uplink, uplink);
 }
 
 void apply_ruleset(const std::string& text) {
