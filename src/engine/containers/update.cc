@@ -1,7 +1,7 @@
 #include "engine/containers/update.h"
 
-#include "engine/containers/cgroup.h"
 #include "engine/cgroup_limits.h"
+#include "engine/containers/cgroup.h"
 
 namespace berth::engine {
 
@@ -54,6 +54,8 @@ async::Task<std::vector<std::string>> update_container(ContainerState& state,
     model::check_restart_policy(request.restart_policy, false);
     std::vector<std::string> warnings =
         model::limit_warnings(request.resources, state.deps.abilities);
+    for (const std::string& key : request.ignored)
+        warnings.push_back(fmt::format("{} is discarded: an update does not change it.", key));
     const async::Lock::Guard guard = co_await container->operations.acquire();
     model::HostConfig wanted = wanted_config(*container, request);
     const model::HostConfig former = container->record.host_config;

@@ -1,5 +1,6 @@
 #include "engine/model/resources.h"
 
+#include <cctype>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -150,6 +151,30 @@ std::set<int> number_list_from(const std::string& text) {
     return numbers;
 }
 
+bool is_set(const json& value) {
+    return !value.is_null() && value != 0 && value != "" && value != false &&
+           !(value.is_structured() && value.empty());
+}
+
+namespace {
+
+/// Keys are read in any case, so they are compared without.
+std::vector<std::string> ignored_keys(const json& body) {
+    static const std::set<std::string> kServed = {
+        "memory",    "memoryswap",  "memoryreservation", "memoryswappiness", "nanocpus",
+        "cpushares", "cpuperiod",   "cpuquota",          "cpusetcpus",       "cpusetmems",
+        "pidslimit", "blkioweight", "oomkilldisable",    "restartpolicy"};
+    std::vector<std::string> ignored;
+    for (const auto& [key, value] : body.items()) {
+        std::string lower = key;
+        for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        if (is_set(value) && !kServed.contains(lower)) ignored.push_back(key);
+    }
+    return ignored;
+}
+
+}  // namespace
+
 UpdateRequest UpdateRequest::from_json(const json& body) {
     const JsonReader r(body, "", KeyCase::any);
     UpdateRequest request;
@@ -160,6 +185,7 @@ UpdateRequest UpdateRequest::from_json(const json& body) {
         throw Error(ErrorKind::invalid, "RestartPolicy.MaximumRetryCount: {} is out of range",
                     retries);
     request.restart_policy = {policy.string("Name"), static_cast<int>(retries)};
+    request.ignored = ignored_keys(body);
     return request;
 }
 

@@ -19,6 +19,9 @@ namespace berth::engine::model {
 Resources resources_from(const JsonReader& reader);
 void add_resources(const Resources& resources, nlohmann::json& value);
 
+/// False for all that clients send for "nothing asked": null, 0, false, "", [], {}.
+bool is_set(const nlohmann::json& value);
+
 /// An update names what it changes only: swap without memory is no mistake there.
 enum class Purpose { create, update };
 /// Throws Error{invalid} for the first thing that is wrong.
@@ -32,7 +35,8 @@ std::set<int> number_list_from(const std::string& text);
 /// The body of POST /containers/{id}/update.
 struct UpdateRequest final {
     Resources resources;
-    RestartPolicy restart_policy;  // name empty: unchanged
+    RestartPolicy restart_policy;      // name empty: unchanged
+    std::vector<std::string> ignored;  // keys that an update does not change, with Docker neither
     static UpdateRequest from_json(const nlohmann::json& body);
 };
 /// What the container has after the update. Throws Error{conflict} when it cannot go together with

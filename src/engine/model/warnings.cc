@@ -13,11 +13,6 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-bool is_set(const json& value) {
-    return !value.is_null() && value != 0 && value != "" &&
-           !(value.is_structured() && value.empty());
-}
-
 /// Fields that nothing acts on, with the reason. DeviceRequests and StorageOpt are refused instead.
 void add_passive(const HostConfig& host, Lines& lines) {
     static const std::map<std::string, const char*> kReasons = {

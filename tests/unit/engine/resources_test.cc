@@ -28,7 +28,7 @@ std::string update_refusal(const Resources& now, const Resources& wanted) {
     HostConfig host;
     host.resources = now;
     try {
-        updated(host, {wanted, {.name = ""}});
+        updated(host, {.resources = wanted, .restart_policy = {.name = ""}, .ignored = {}});
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::conflict);
         return error.message();
@@ -124,6 +124,16 @@ TEST(update, changes_only_what_is_named) {
     EXPECT_EQ(after.restart_policy.name, "always");
 }
 
+TEST(update, what_it_does_not_change_is_named) {
+    const auto request = UpdateRequest::from_json({{"KernelMemory", 1 << 20},
+                                                   {"MEMORY", 64 * kMiB},
+                                                   {"Devices", nullptr},
+                                                   {"CpuCount", 0},
+                                                   {"OomKillDisable", false}});
+    EXPECT_EQ(request.ignored, std::vector<std::string>{"KernelMemory"});
+    EXPECT_EQ(request.resources.memory, 64 * kMiB);
+}
+
 TEST(update, zero_pids_are_no_limit) {
     HostConfig host;
     host.resources.pids_limit = 5;
@@ -132,7 +142,8 @@ TEST(update, zero_pids_are_no_limit) {
 }
 
 TEST(update, a_first_memory_limit_brings_its_swap) {
-    EXPECT_EQ(updated({}, {{.memory = 64 * kMiB}, {.name = ""}}).resources.memory_swap, 128 * kMiB);
+    const auto request = UpdateRequest::from_json({{"Memory", 64 * kMiB}});
+    EXPECT_EQ(updated({}, request).resources.memory_swap, 128 * kMiB);
 }
 
 TEST(update, conflicts_are_told_in_dockers_words) {
