@@ -1,5 +1,6 @@
 // Outgoing TCP of a container through the gate and the splice pump: what connect(2) says, and what
 // passes once it stands, beside a remote machine of its own.
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -7,6 +8,7 @@
 
 #include "base/file.h"
 #include "egress_world.h"
+#include "net/netlink.h"
 #include "net/socket_address.h"
 
 namespace berth::net {
@@ -161,6 +163,42 @@ TEST_F(Egress, TheHostItselfIsReachedAtItsAlias) {
     EXPECT_EQ(box.run([&] { return error_of_connect("fd00::2", port_of(outer6)); }).wait(), 0);
     EXPECT_EQ(box.run([&] { return error_of_connect("10.0.2.2", port_of(inner)); }).wait(),
               ECONNREFUSED);
+}
+
+TEST_F(Egress, NetworkThatTheHostJoinsLaterIsReached) {
+    const Container box = dual_stack_container("c1", 2);
+    EXPECT_EQ(box.run([] { return error_of_connect("198.51.100.7", 9); }).wait(), ENETUNREACH);
+    EXPECT_EQ(box.run([] { return error_of_connect("2001:db8:2::7", 9); }).wait(), ENETUNREACH);
+    NetlinkBatch addresses;
+    const unsigned index = link_index("host0");
+    addresses.add_address(index, Subnet::parse("198.51.100.7/24"), IfExists::accept);
+    addresses.add_address(index, Subnet::parse("2001:db8:2::7/64"), IfExists::accept);
+    addresses.run();
+    EXPECT_EQ(box.run([] { return error_of_connect("198.51.100.7", 9); }).wait(), ECONNREFUSED);
+    EXPECT_EQ(box.run([] { return error_of_connect("2001:db8:2::7", 9); }).wait(), ECONNREFUSED);
+}
+
+TEST_F(Egress, WithoutAPartOfItLibslirpTakesOverAndTheStateSaysWhy) {
+    const Container box = attached_container("c1", 2);
+    crash_network();
+    Pipe bound = Pipe::make();
+    // The gate cannot listen; that stands for any part that the kernel refuses.
+    const Child squatter = Child::run([&] {
+        if (::setns(holder_->process().fd().get(), CLONE_NEWUSER | CLONE_NEWNET) < 0) return 1;
+        const UniqueFd taken = listen_tcp("127.0.0.1", 9999);
+        write_all(bound.write, "b");
+        while (true) ::pause();
+        return 0;
+    });
+    bound.write.reset();
+    char byte = 0;
+    ASSERT_EQ(::read(bound.read.get(), &byte, 1), 1);
+    start_network();
+    const std::vector<std::string> warnings = client().state().warnings;
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings.front().find("libslirp"), std::string::npos);
+    const UniqueFd server = listen_tcp(kHostAddress, 0);
+    EXPECT_EQ(box.run([&] { return error_of_connect(kHostAddress, port_of(server)); }).wait(), 0);
 }
 
 TEST_F(Egress, OptionTurnsItOffAndLibslirpTakesOver) {
