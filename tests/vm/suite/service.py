@@ -6,7 +6,7 @@ import subprocess
 from engine import Engine, wait_until
 
 # TCG is 10 to 30 times slower than the processor it runs on.
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Service(Engine):
