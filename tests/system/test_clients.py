@@ -84,6 +84,48 @@ def test_compose_brings_a_project_up_and_down(engine, compose):
     assert engine.docker("volume", "ls", "-q", "--filter", "label=com.docker.compose.project").stdout == ""
 
 
+NETWORKED = """
+services:
+  web:
+    image: busybox
+    command: sh -c 'while :; do echo served | nc -l -p 80; done'
+    networks: {front: {aliases: [www]}, back: {}}
+  db:
+    image: busybox
+    command: sleep 1000
+    depends_on: [web]
+    networks: {back: {ipv4_address: 10.86.0.10}}
+  worker:
+    image: busybox
+    command: sleep 1000
+    networks: [front]
+networks:
+  front: {}
+  back:
+    internal: true
+    labels: {tier: back}
+    ipam: {config: [{subnet: 10.86.0.0/24}]}
+"""
+
+
+def test_compose_connects_services_by_two_networks(engine, compose, tmp_path):
+    (tmp_path / "docker-compose.yml").write_text(NETWORKED)
+    compose("up", "-d")
+    before = compose("ps", "-q").stdout
+    compose("up", "-d")
+    assert compose("ps", "-q").stdout == before and before.count("\n") == 3
+    assert "10.86.0.10" in compose("exec", "-T", "db", "ip", "addr").stdout
+    assert "default" not in compose("exec", "-T", "db", "ip", "route").stdout
+    for service, name in (("db", "web"), ("worker", "web"), ("worker", "www")):
+        asked = compose("exec", "-T", service, "sh", "-c", f"until nc -w 5 {name} 80 </dev/null; do :; done").stdout
+        assert asked == "served\n", (service, name)
+    assert compose("exec", "-T", "worker", "nslookup", "db", check=False).returncode != 0
+    compose("up", "-d", "--scale", "worker=3")
+    assert compose("ps", "-q", "worker").stdout.count("\n") == 3
+    compose("down", "-v", "-t", "0")
+    assert engine.docker("network", "ls", "-q", "--filter", "label=com.docker.compose.project").stdout == ""
+
+
 def test_compose_run_gives_the_exit_code(compose):
     done = compose("run", "--rm", "job", check=False)
     assert done.returncode == 3 and "working" in done.stdout
@@ -102,3 +144,45 @@ def test_an_older_cli_negotiates_and_prints_without_complaint(engine, newer):
     run(engine, newer, "rm", "-f", name)
     absent = run(engine, newer, "inspect", name, check=False)
     assert absent.returncode == 1 and "No such object: older-cli" in absent.stderr
+
+
+NAMED = """
+services:
+  web:
+    image: busybox
+    command: sh -c 'echo page > /index.html; exec httpd -f -p 80 -h /'
+    networks: [front, back]
+    ports: ['127.0.0.1::80']
+  worker:
+    image: busybox
+    command: sleep 1000
+    init: true
+    networks: {back: {aliases: [labourer]}}
+  db:
+    image: busybox
+    command: sleep 1000
+    init: true
+    networks: [back]
+networks: {front: {}, back: {internal: true}}
+"""
+
+
+def test_compose_services_reach_each_other_by_name(engine, newer, tmp_path):
+    (tmp_path / "compose.yml").write_text(NAMED)
+
+    def compose(*arguments, **options):
+        return run(engine, newer, "compose", "-p", "named", *arguments, cwd=tmp_path, **options)
+
+    try:
+        compose("up", "-d", "--scale", "worker=2")
+        assert compose("exec", "-T", "db", "wget", "-q", "-O", "-", "http://web/").stdout == "page\n"
+        workers = {line.split(": ")[1] for line in compose("exec", "-T", "db", "nslookup", "labourer").stdout.splitlines()[2:]
+                   if line.startswith("Address: ")}
+        assert len(workers) == 2
+        assert compose("exec", "-T", "web", "ping", "-c", "1", "-W", "5", "named-worker-2").returncode == 0
+        assert "SERVFAIL" in compose("exec", "-T", "db", "nslookup", "example.org", check=False).stdout
+        port = compose("port", "web", "80").stdout.strip()
+        assert run(engine, "curl", "-s", "--retry-connrefused", "--retry", "5", f"http://{port}/index.html").stdout == "page\n"
+    finally:
+        compose("down", "-v", "-t", "0", check=False)
+    assert engine.docker("network", "ls", "-q", "--filter", "label=com.docker.compose.project=named").stdout == ""
