@@ -280,6 +280,7 @@ def test_a_link_on_the_default_bridge(engine, container):
     identity = container("--link", "linked-db:db", "busybox", "sleep", "1000")
     address = engine.inspect("linked-db")["NetworkSettings"]["IPAddress"]
     assert re.search(rf"^{re.escape(address)}\tdb .*linked-db$", engine.docker("exec", identity, "cat", "/etc/hosts").stdout, re.M)
+    assert engine.inspect(identity)["HostConfig"]["Links"] == [f"/linked-db:{engine.inspect(identity)['Name']}/db"]
     variables = engine.docker("exec", identity, "env").stdout
     assert f"DB_PORT_5432_TCP=tcp://{address}:5432" in variables and "DB_ENV_USER=me" in variables
     container("busybox", "sleep", "1000")

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/image/state.h"
+#include "engine/model/links.h"
 #include "engine/model/merge.h"
 #include "engine/model/network_config.h"
 #include "engine/model/status_text.h"
@@ -128,6 +129,21 @@ json list_ports(const model::ContainerRecord& record) {
     return ports;
 }
 
+/// As Docker shows it: links with the names of both ends.
+json host_config_json(const ContainerState& state, const model::ContainerRecord& record) {
+    json value = model::to_json(record.host_config);
+    if (record.host_config.network_mode != "bridge" || record.host_config.links.empty())
+        return value;
+    json& links = value["Links"] = json::array();
+    for (const std::string& text : record.host_config.links) {
+        const auto [name, alias] = model::split_link(text);
+        const ContainerPtr target = state.try_find(name);
+        links.push_back(
+            fmt::format("/{}:/{}/{}", target ? target->record.name : name, record.name, alias));
+    }
+    return value;
+}
+
 std::string joined_command(const model::ContainerRecord& record) {
     std::string text;
     for (const std::string& word : model::command_line(record.config))
@@ -164,7 +180,7 @@ json inspect_json(const ContainerState& state, const Container& container) {
             {"ProcessLabel", ""},
             {"AppArmorProfile", ""},
             {"ExecIDs", std::move(execs)},
-            {"HostConfig", model::to_json(record.host_config)},
+            {"HostConfig", host_config_json(state, record)},
             {"GraphDriver", graph_driver(state, record)},
             {"Mounts", mounts_json(record)},
             {"Config", model::to_json(record.config)},

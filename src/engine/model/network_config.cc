@@ -179,6 +179,12 @@ std::string link_name(const std::string& key, const std::string& text) {
     return text;
 }
 
+/// Links of our own in the place where bridges are made.
+bool is_reserved(const std::string& name) {
+    return name == "lo" || name.starts_with("tap") || name.starts_with("gate") ||
+           name.starts_with("veth");
+}
+
 /// Whether a gateway is there in that mode.
 bool gateway_mode(const std::string& key, const std::string& mode) {
     if (mode == "nat" || mode == "nat-unprotected") return true;
@@ -251,6 +257,9 @@ BridgeOptions bridge_options_from(const std::map<std::string, std::string>& opti
         if (!key.starts_with(kBridgePrefix)) continue;
         const std::string_view name = std::string_view(key).substr(kBridgePrefix.size());
         if (name == "name") read.bridge = link_name(key, value);
+        if (name == "name" && is_reserved(value))
+            throw Error(ErrorKind::invalid,
+                        "invalid value for {}: {} is a name of the engine's own", key, value);
         if (name == "enable_icc") read.icc = truth(key, value);
         if (name == "enable_ip_masquerade") read.masquerade = truth(key, value);
         if (name == "inhibit_ipv4" && truth(key, value)) read.gateway_v4 = false;
@@ -274,8 +283,9 @@ void validate(const NetworkConfig& config) {
     if (config.config_only && !config.config_from.empty())
         throw Error(ErrorKind::denied,
                     "a configuration network cannot depend on another configuration network");
+    const bool has_ipam_options = config.ipam_options && !config.ipam_options->empty();
     if (!config.config_from.empty() &&
-        (!config.options.empty() || !config.ipam.empty() || config.ipam_options))
+        (!config.options.empty() || !config.ipam.empty() || has_ipam_options))
         throw Error(ErrorKind::denied,
                     "user specified configurations are not supported if the network depends on a "
                     "configuration network");

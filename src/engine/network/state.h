@@ -93,6 +93,7 @@ struct NetworkState final {
     async::Task<void> make_known(const Network& network);
     async::Task<void> publish_ports(model::ContainerRecord& record,
                                     std::vector<net::PortBinding> ports, Sandbox sandbox);
+    async::Task<void> undo_connect(std::string container, model::Endpoint endpoint);
     async::Task<void> move_routes(model::ContainerRecord& record, Sandbox sandbox);
     async::Task<void> release_remote(std::string container);
     net::Attachment attachment_of(const model::ContainerRecord& record, const std::string& network,

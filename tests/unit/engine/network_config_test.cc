@@ -168,6 +168,7 @@ TEST(BridgeOptions, BadValuesAreRefused) {
     const std::pair<const char*, const char*> bad[] = {
         {"com.docker.network.bridge.name", "a/b"},
         {"com.docker.network.bridge.name", "sixteen-letters-"},
+        {"com.docker.network.bridge.name", "tap0"},
         {"com.docker.network.bridge.enable_icc", "maybe"},
         {"com.docker.network.driver.mtu", "12"},
         {"com.docker.network.bridge.host_binding_ipv4", "here"},

@@ -1,0 +1,141 @@
+"""Networks outlive the processes that serve them, and leave nothing when they go."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from engine import wait_until
+from test_leaks import container_network_links
+from test_recovery import kill_and_wait_for_another
+
+
+def two_networks(engine):
+    """A server on two networks and a client on one of them; gives the server's addresses by network."""
+    engine.docker("network", "create", "--subnet", "10.81.0.0/24", "kept-a")
+    engine.docker("network", "create", "--ipv6", "kept-b")
+    engine.docker("run", "-d", "--name", "kept-server", "--network", "kept-a", "busybox", "sleep", "1000")
+    engine.docker("network", "connect", "kept-b", "kept-server")
+    engine.docker("run", "-d", "--name", "kept-client", "--network", "kept-b", "busybox", "sleep", "1000")
+    return addresses(engine, "kept-server")
+
+
+def addresses(engine, name):
+    return {network: shown["IPAddress"] for network, shown in engine.inspect(name)["NetworkSettings"]["Networks"].items()}
+
+
+def reaches(engine, name, address):
+    return engine.docker("exec", name, "ping", "-c", "1", "-W", "1", address, check=False).returncode == 0
+
+
+def test_kill_9_of_the_network_process(own_engine):
+    engine = own_engine
+    server = two_networks(engine)
+    (old,) = engine.pids("berth-network")
+    os.kill(old, signal.SIGKILL)
+    begin = time.monotonic()
+    wait_until(lambda: [pid for pid in engine.pids("berth-network") if pid != old], "a new network process")
+    engine.docker("run", "-d", "--name", "kept-new", "--network", "kept-b", "busybox", "sleep", "1000")
+    assert time.monotonic() - begin < 10
+    assert reaches(engine, "kept-client", server["kept-b"]) and reaches(engine, "kept-new", server["kept-b"])
+    assert addresses(engine, "kept-new")["kept-b"] not in server.values()
+    wait_until(lambda: server["kept-b"] in engine.docker("exec", "kept-client", "nslookup", "kept-server", check=False).stdout, "names are served again")
+
+
+def test_kill_9_of_the_engine_process(own_engine):
+    engine = own_engine
+    server = two_networks(engine)
+    kill_and_wait_for_another(engine, "berth-engine")
+    assert addresses(engine, "kept-server") == server
+    used = {*server.values(), *addresses(engine, "kept-client").values()}
+    engine.docker("run", "-d", "--name", "kept-new", "--network", "kept-b", "busybox", "sleep", "1000")
+    assert addresses(engine, "kept-new")["kept-b"] not in used
+    assert reaches(engine, "kept-new", server["kept-b"])
+    engine.docker("network", "disconnect", "kept-a", "kept-server")
+    engine.docker("network", "rm", "kept-a")
+
+
+def test_networks_survive_an_orderly_restart(own_engine):
+    engine = own_engine
+    two_networks(engine)
+    before = json.loads(engine.docker("network", "inspect", "kept-a", "kept-b", "bridge").stdout)
+    engine.stop()
+    engine.start()
+    after = json.loads(engine.docker("network", "inspect", "kept-a", "kept-b", "bridge").stdout)
+    for one in (*before, *after):
+        one.pop("Containers")
+    assert before == after
+    engine.docker("start", "kept-server", "kept-client")
+    assert reaches(engine, "kept-client", addresses(engine, "kept-server")["kept-b"])
+
+
+def test_the_port_of_a_container_that_ended_unseen_is_free_again(own_engine):
+    engine = own_engine
+    engine.docker("run", "-d", "--name", "kept-port", "-p", "127.0.0.1::80", "busybox", "sleep", "1000")
+    port = engine.docker("port", "kept-port", "80").stdout.strip().rsplit(":", 1)[1]
+    state = engine.inspect("kept-port")["State"]
+    (pid,) = engine.pids("berth-engine")
+    os.kill(pid, signal.SIGSTOP)
+    # The container ends while nobody can hear of it, and then the engine dies.
+    inside = [process for process in engine.inside_containers() if process == state["Pid"]]
+    for process in inside:
+        os.kill(process, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: [other for other in engine.pids("berth-engine") if other != pid], "a new engine")
+    wait_until(engine.answers, "the engine answers again")
+    wait_until(lambda: not engine.inspect("kept-port")["State"]["Running"], "the end is noticed")
+    engine.docker("run", "--rm", "-p", f"127.0.0.1:{port}:80", "busybox", "true")
+
+
+def test_an_unknown_version_of_the_record_is_not_touched(bare_engine):
+    engine = bare_engine
+    engine.start()
+    engine.stop()
+    path = engine.root / "data/berth/networks/networks.json"
+    record = json.loads(path.read_text())
+    record["v"] = 99
+    path.write_text(json.dumps(record))
+    engine.start(wait=False)
+    assert engine.process.wait(30) != 0
+    assert "networks.json is of version 99" in engine.log()
+    assert json.loads(path.read_text()) == record
+
+
+def test_networks_that_come_and_go_leave_nothing(own_engine):
+    engine = own_engine
+    holder = json.loads((engine.root / "run/berth/holder.json").read_text())["pid"]
+    engine.docker("run", "-d", "--name", "churn", "busybox", "sleep", "1000")
+    before = container_network_links(holder)
+    (network_pid,) = engine.pids("berth-network")
+    come_and_go(engine, 2)
+    descriptors = len(os.listdir(f"/proc/{network_pid}/fd"))
+    come_and_go(engine, 100)
+    assert container_network_links(holder) == before
+    assert len(os.listdir(f"/proc/{network_pid}/fd")) <= descriptors
+    assert engine.docker("exec", "churn", "ls", "/sys/class/net").stdout.split() == ["eth0", "lo"]
+    assert "br-" not in network_rules(holder)
+    engine.docker("rm", "-f", "churn")
+
+
+def come_and_go(engine, times):
+    for number in range(times):
+        status, _, made = engine.api("POST", "/networks/create", {"Name": "churned", "EnableIPv6": number % 2 == 0})
+        assert status == 201, made
+        assert engine.api("POST", "/networks/churned/connect", {"Container": "churn"})[0] == 200
+        if number % 3:
+            assert engine.api("POST", "/networks/churned/disconnect", {"Container": "churn"})[0] == 200
+            assert engine.api("DELETE", "/networks/churned")[0] == 204
+        else:
+            assert engine.api("DELETE", "/networks/churned")[0] == 403
+            assert engine.api("POST", "/networks/churned/disconnect", {"Container": "churn", "Force": True})[0] == 200
+            assert engine.api("DELETE", "/networks/churned")[0] == 204
+
+
+def network_rules(holder):
+    nft = shutil.which("nft", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not nft:
+        return ""
+    done = subprocess.run(["nsenter", "--preserve-credentials", "-U", "-n", "-t", str(holder), nft, "list", "ruleset"],
+                          capture_output=True, text=True, check=False)
+    return done.stdout
