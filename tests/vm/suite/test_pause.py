@@ -33,6 +33,8 @@ def test_a_paused_container_stands_still(service, container):
     service.docker("unpause", identity)
     assert status(service, identity) == "running" and not frozen(service, identity)
     assert service.docker("exec", identity, "echo", "on").stdout == "on\n"
+    actions = [event["Action"] for event in service.events(identity)]
+    assert [action for action in actions if "pause" in action] == ["pause", "unpause"]
 
 
 def test_a_container_stays_paused_while_the_engine_comes_back(service, container):
