@@ -17,7 +17,7 @@ using std::chrono::steady_clock;
 
 // The shim has sent everything when a container counts as ended; this is journald's and
 // journalctl's time to pass the last lines on.
-constexpr std::chrono::milliseconds kLastLines{500};
+constexpr std::chrono::milliseconds kLastLines{1000};
 constexpr std::chrono::milliseconds kLook{250};
 
 std::string find_journalctl() {
@@ -71,6 +71,7 @@ class JournalLogStream final : public LogStream {
     StreamKind kind() const override { return selection_.kind; }
 
     async::Task<std::optional<std::string>> next() override {
+        // The last moment at which the container lived or something came.
         SteadyTime quiet_since = steady_clock::now();
         char buffer[32 << 10];
         while (!ended_) {
@@ -86,6 +87,7 @@ class JournalLogStream final : public LogStream {
             const bool live = container_->record.state.is_running() && !container_->removed;
             const bool late = selection_.until.ns != 0 && Timestamp::now().ns > selection_.until.ns;
             const bool over = follow_ == Follow::yes && (!live || late);
+            if (!over) quiet_since = steady_clock::now();
             if (over && steady_clock::now() - quiet_since >= kLastLines) break;
             async::Task<> readable = async::wait_readable(journalctl_.output());
             co_await async::finish_by(steady_clock::now() + kLook, std::move(readable));
