@@ -208,6 +208,31 @@ class Pasta:
         self.process.wait(10)
 
 
+class PastaPublished:
+    """A server behind pasta's port forwarding, asked at the host's own address as berth's is."""
+
+    def __init__(self):
+        command = ["pasta", "--config-net", "-f", "-q", "-t", "5401", "--", IPERF3, "-s", "-p", "5401"]
+        self.process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers, "iperf3 listens")
+
+    def answers(self):
+        try:
+            return json.loads(host_client(own_address(), 5401, 1, "-b", "1M"))["end"]
+        except (subprocess.CalledProcessError, KeyError):
+            return None
+
+    def pid(self):
+        return self.process.pid
+
+    def run(self, seconds, *more):
+        return host_client(own_address(), 5401, seconds, *more)
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
 UP, DOWN = (), ("-R",)
 # title: (what to set up, options of iperf3, the program it needs)
 ROWS = {
@@ -223,6 +248,8 @@ ROWS = {
     "host → slirp4netns (-R)": (Slirp4netns, DOWN, "slirp4netns"),
     "pasta → host": (Pasta, UP, "pasta"),
     "host → pasta (-R)": (Pasta, DOWN, "pasta"),
+    "host → published port of pasta": (PastaPublished, UP, "pasta"),
+    "published port of pasta → host (-R)": (PastaPublished, DOWN, "pasta"),
 }
 
 
