@@ -105,10 +105,17 @@ Egress::~Egress() {
 }
 
 void Egress::start(HostServices services) {
-    // What the kernel lacks shows here, not at the first network.
-    side_.load_rules(egress_ruleset({}, families_));
     GateSockets sockets;
-    executor_.run([&] { sockets = make_egress_path(families_); });
+    try {
+        sockets = open_path();
+    } catch (const Error& error) {
+        if (families_ == AddressFamilies::v4) throw;
+        families_ = AddressFamilies::v4;
+        sockets = open_path();
+        problem_ =
+            "outgoing IPv6 connections take the slower way through libslirp: " + error.message();
+        log::warn("{}", problem_);
+    }
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < std::clamp(cores / 2, 1U, kMaxWorkers); ++i)
         workers_.push_back(std::make_unique<Worker>());
@@ -120,6 +127,14 @@ void Egress::start(HostServices services) {
             set_socket_option(host, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
             least_loaded().add(std::move(container), std::move(host), std::move(ended));
         });
+}
+
+// What the kernel lacks shows here, not at the first network.
+GateSockets Egress::open_path() {
+    side_.load_rules(egress_ruleset({}, families_));
+    GateSockets sockets;
+    executor_.run([&] { sockets = make_egress_path(families_); });
+    return sockets;
 }
 
 void Egress::fall_back(const std::string& reason) {

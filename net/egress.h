@@ -33,6 +33,7 @@ class Egress final : public NetworkWatcher {
   private:
     class Worker;
     void start(HostServices services);
+    GateSockets open_path();
     void fall_back(const std::string& reason);
     Worker& least_loaded();
 

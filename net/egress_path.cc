@@ -106,8 +106,12 @@ void write_settings(AddressFamilies families) {
     // ICMP errors come from a bridge's own address.
     write_sysctl("ipv4" + device + "/accept_local", "1", IfAbsent::fail);
     // No link-local address, so no router solicitations to read.
-    if (families == AddressFamilies::both)
+    if (families == AddressFamilies::both) {
         write_sysctl("ipv6" + device + "/addr_gen_mode", "1", IfAbsent::ignore);
+        // Some hosts turn IPv6 off for new interfaces.
+        for (const std::string& name : {device, std::string("/conf/lo")})
+            write_sysctl("ipv6" + name + "/disable_ipv6", "0", IfAbsent::ignore);
+    }
     for (const char* table : {"iptables", "ip6tables"}) {
         const std::string path = fmt::format("/proc/sys/net/bridge/bridge-nf-call-{}", table);
         if (read_file_if_exists(path).value_or("0\n") != "0\n")
