@@ -41,7 +41,7 @@ def with_image(engine):
 
 
 def test_the_scope_takes_holder_network_and_shims_apart_from_containers(service, container):
-    identity = container("busybox", "sleep", "1000")
+    identity = container("--stop-timeout", "1", "busybox", "sleep", "1000")
     scope = service.cgroup_of(identity).parent
     for process in (recorded("holder"), recorded("network"), service.parent_of(service.inspect(identity)["State"]["Pid"])):
         assert cgroup_of(process) == scope / "support"
@@ -76,7 +76,7 @@ def test_a_new_holder_joins_the_scope_of_containers_that_live(service, container
 
 
 def test_a_scope_in_a_slice_outlives_a_restart_of_container_and_service(service, container):
-    identity = container("--cgroup-parent", "team-mine.slice", "-m", "64m", "busybox", "sleep", "1000")
+    identity = container("--stop-timeout", "1", "--cgroup-parent", "team-mine.slice", "-m", "64m", "busybox", "sleep", "1000")
     group = service.cgroup_of(identity)
     assert group.parts[-4:] == ("team.slice", "team-mine.slice", f"berth-{identity[:12]}.scope", identity)
     service.docker("restart", "-t", "0", identity)
@@ -89,7 +89,7 @@ def test_a_scope_in_a_slice_outlives_a_restart_of_container_and_service(service,
 
 def test_another_engine_of_the_user_has_a_scope_of_its_own(service, engine):
     with_image(engine.start("--cgroup-parent", "second.slice"))
-    identity = engine.docker("run", "-d", "busybox", "sleep", "1000").stdout.strip()
+    identity = engine.docker("run", "-d", "--stop-timeout", "1", "busybox", "sleep", "1000").stdout.strip()
     scope = cgroup_of(engine.inspect(identity)["State"]["Pid"]).parent
     assert scope.name.startswith("berth-containers-") and scope.parent.name == "second.slice"
     assert service.property("ActiveState", "berth-containers.scope") == "active"
@@ -104,7 +104,7 @@ def test_a_directory_that_was_chowned_serves_as_cgroup_parent(engine, root):
     engine.process = subprocess.Popen(["bash", "-c", f'sudo -n sh -c "echo $$ > {place}/cgroup.procs"; exec {BUILD}/berthd --cgroup-parent /berth-mine'],
                                       env=engine.environment, stderr=open(engine.log_path, "ab"), start_new_session=True)
     wait_until(engine.answers, "the engine answers", PATIENCE)
-    identity = with_image(engine).docker("run", "-d", "-m", "32m", "busybox", "sleep", "1000").stdout.strip()
+    identity = with_image(engine).docker("run", "-d", "--stop-timeout", "1", "-m", "32m", "busybox", "sleep", "1000").stdout.strip()
     group = cgroup_of(engine.inspect(identity)["State"]["Pid"])
     assert group == place / identity and (group / "memory.max").read_text() == "33554432\n"
     assert engine.api("GET", "/info")[2]["CgroupDriver"] == "cgroupfs"

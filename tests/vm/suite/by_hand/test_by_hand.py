@@ -21,7 +21,7 @@ def test_it_moves_into_a_scope_and_its_containers_have_limits():
     try:
         assert cgroup_of(engine.process.pid).name == f"berth-engine-{engine.process.pid}.scope"
         engine.docker("import", "-", "busybox", input=busybox_rootfs_tar())
-        identity = engine.docker("run", "-d", "-m", "32m", "busybox", "sleep", "1000").stdout.strip()
+        identity = engine.docker("run", "-d", "--stop-timeout", "1", "-m", "32m", "busybox", "sleep", "1000").stdout.strip()
         group = cgroup_of(engine.inspect(identity)["State"]["Pid"])
         assert group.parent.parent.name == "berth.slice"
         scopes = {group.parent.name, cgroup_of(engine.process.pid).name}
