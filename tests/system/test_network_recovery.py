@@ -10,6 +10,8 @@ from engine import wait_until
 from test_leaks import container_network_links
 from test_recovery import kill_and_wait_for_another
 
+CYCLES = int(os.environ.get("BERTH_NETWORK_CYCLES", "100"))  # a soak asks for 10000
+
 
 def two_networks(engine):
     """A server on two networks and a client on one of them; gives the server's addresses by network."""
@@ -110,7 +112,7 @@ def test_networks_that_come_and_go_leave_nothing(own_engine):
     (network_pid,) = engine.pids("berth-network")
     come_and_go(engine, 2)
     descriptors = len(os.listdir(f"/proc/{network_pid}/fd"))
-    come_and_go(engine, 100)
+    come_and_go(engine, CYCLES)
     assert container_network_links(holder) == before
     assert len(os.listdir(f"/proc/{network_pid}/fd")) <= descriptors
     assert engine.docker("exec", "churn", "ls", "/sys/class/net").stdout.split() == ["eth0", "lo"]
