@@ -1,8 +1,10 @@
 // DNS inside containers: own names, the way to the host's resolvers, and what stays inside.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/file.h"
 #include "net/dns_message.h"
 #include "net/dns_server.h"
 #include "net/socket_address.h"
@@ -171,6 +173,35 @@ TEST_F(DnsInContainers, OtherNamesAreAskedOfTheHostsResolver) {
     EXPECT_EQ(lookup(web, "example.test"), "0: 198.51.100.7");
     const Child tcp = host_resolver("198.51.100.8", Transport::tcp);
     EXPECT_EQ(lookup(web, "example.test", Transport::tcp), "0: 198.51.100.8");
+}
+
+/// The host's resolv.conf with other words, for a while.
+class ResolvConf final {
+  public:
+    explicit ResolvConf(const std::string& text) { write(text); }
+    ~ResolvConf() { write(before_); }
+
+  private:
+    static void write(const std::string& text) {
+        write_all(open_file("/etc/resolv.conf", O_WRONLY | O_TRUNC), text);
+    }
+    std::string before_ = read_file("/etc/resolv.conf");
+};
+
+TEST_F(DnsInContainers, AChangeOfTheHostsResolversCountsAtOnce) {
+    make_network(false);
+    const Container web = named("c1", 2, {"web"});
+    const Child first = host_resolver("198.51.100.7");
+    const Child second =
+        resolver([](const auto& work) { return Child::run(work); }, "127.0.0.53", "198.51.100.53");
+    EXPECT_EQ(lookup(web, "example.test"), "0: 198.51.100.7");
+    {
+        const ResolvConf changed("nameserver 127.0.0.53\n");
+        EXPECT_EQ(lookup(web, "example.test"), "0: 198.51.100.53");
+    }
+    // The next one is asked where the first does not answer, or does not know.
+    const ResolvConf two("nameserver 127.0.0.6\nnameserver 127.0.0.53\n");
+    EXPECT_EQ(lookup(web, "example.test"), "0: 198.51.100.53");
 }
 
 TEST_F(DnsInContainers, AFailingResolverIsAServerFailure) {
