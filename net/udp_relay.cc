@@ -1,7 +1,10 @@
 #include "net/udp_relay.h"
 
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+
+#include <algorithm>
 
 #include "net/splice_pump.h"
 
@@ -14,6 +17,13 @@ constexpr int kBatchesPerRound = 4;
 constexpr std::chrono::seconds kIdleTime{90};
 constexpr std::size_t kMaxFlows = 4096;
 constexpr int kReceiveBytes = 1 << 20;
+
+// Clients of one port must not use up the descriptors that all ports live on.
+std::size_t max_flows() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return kMaxFlows;
+    return std::clamp<std::size_t>(limit.rlim_cur / 8, 1, kMaxFlows);
+}
 
 }  // namespace
 
@@ -54,7 +64,7 @@ class UdpFlow final : public PollTarget {
 };
 
 UdpRelay::UdpRelay(HostSocket socket, UdpRelayParts& parts)
-    : socket_(std::move(socket)), parts_(parts) {
+    : socket_(std::move(socket)), parts_(parts), max_flows_(max_flows()) {
     if (!parts_.batch) parts_.batch = std::make_unique<UdpBatch>();
     set_socket_option(socket_.socket, IPPROTO_IP, IP_PKTINFO, 1);
     set_socket_option(socket_.socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
@@ -99,7 +109,7 @@ UdpFlow* UdpRelay::new_flow(const Key& key, const UdpPeer& peer) {
 }
 
 void UdpRelay::expire(SteadyTime now) {
-    while (!flows_.empty() && (flows_.size() > kMaxFlows || flows_.back()->is_idle(now))) {
+    while (!flows_.empty() && (flows_.size() > max_flows_ || flows_.back()->is_idle(now))) {
         by_client_.erase(flows_.back()->key());
         flows_.pop_back();
     }

@@ -49,6 +49,7 @@ class UdpRelay final : public PollTarget {
 
     HostSocket socket_;
     UdpRelayParts& parts_;
+    std::size_t max_flows_;
     std::list<std::unique_ptr<UdpFlow>> flows_;  // the one used last in front
     std::map<Key, std::list<std::unique_ptr<UdpFlow>>::iterator> by_client_;
 };

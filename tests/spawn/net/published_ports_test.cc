@@ -167,22 +167,37 @@ TEST_F(PublishedPorts, AThousandConnectionsAtATime) {
     EXPECT_EQ(server.wait(), 0);
 }
 
+int echo_datagrams(BorrowedFd socket) {
+    for (std::string text(65536, '\0');;) {
+        SocketAddress sender;
+        socklen_t length = SocketAddress::capacity();
+        const ssize_t count =
+            ::recvfrom(socket.get(), text.data(), text.size(), 0, sender.get(), &length);
+        if (count < 0) return 1;
+        ::sendto(socket.get(), text.data(), static_cast<std::size_t>(count), 0, sender.get(),
+                 length);
+    }
+}
+
+TEST_F(PublishedPorts, MoreUdpClientsThanDescriptorsAreAllServed) {
+    const Container box = attached_container("c1", 2);
+    const Child server = serve(box, echo_datagrams, Transport::udp);
+    const DescriptorLimit few(network_, *open_descriptors(network_).rbegin() + 100);
+    const std::uint16_t port = publish(box, to(2, Transport::udp))[0].host_port;
+    std::vector<Connection> clients;
+    for (int i = 0; i < 300; ++i) {
+        clients.push_back(
+            connect_to(Transport::udp, i % 2 == 0 ? "127.0.0.1" : kHostAddress, port));
+        send_text(clients.back().socket, std::to_string(i));
+        ASSERT_EQ(receive(clients.back().socket), std::to_string(i));
+    }
+    send_text(clients.front().socket, "again");
+    EXPECT_EQ(receive(clients.front().socket), "again");
+}
+
 TEST_F(PublishedPorts, UdpDatagramsOfAllSizesPassInBothDirections) {
     const Container box = attached_container("c1", 2);
-    const Child server = serve(
-        box,
-        [](BorrowedFd socket) {
-            for (std::string text(65536, '\0');;) {
-                SocketAddress sender;
-                socklen_t length = SocketAddress::capacity();
-                const ssize_t count =
-                    ::recvfrom(socket.get(), text.data(), text.size(), 0, sender.get(), &length);
-                if (count < 0) return 1;
-                ::sendto(socket.get(), text.data(), static_cast<std::size_t>(count), 0,
-                         sender.get(), length);
-            }
-        },
-        Transport::udp);
+    const Child server = serve(box, echo_datagrams, Transport::udp);
     const std::uint16_t port = publish(box, to(2, Transport::udp))[0].host_port;
     const Connection one = connect_to(Transport::udp, kHostAddress, port);
     // In bursts: equal sizes, a shorter one behind them, and sizes beyond any card's MTU.
