@@ -67,7 +67,7 @@ struct Config final {
     std::int64_t default_shm_size = 64 << 20;
     std::string default_ipc_mode = "private";
     std::string default_cgroupns_mode;  // empty: private
-    std::string cgroup_parent;  // empty, NAME.slice or an absolute path
+    std::string cgroup_parent;          // empty, NAME.slice or an absolute path
     std::vector<std::string> exec_opts;
     bool init = false;
     std::string init_path;
