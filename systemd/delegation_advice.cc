@@ -45,6 +45,15 @@ std::string advice_for_undelegated(const std::vector<std::string>& controllers, 
         listed(controllers), uid, uid);
 }
 
+std::string advice_for_directory(const std::vector<std::string>& controllers,
+                                 const std::string& directory) {
+    return fmt::format(
+        "limits that need the {} are not applied, since the cgroup above {} does not pass that on: "
+        "`echo +{} | sudo tee {}/cgroup.subtree_control`",
+        listed(controllers), directory, fmt::join(controllers, " +"),
+        directory.substr(0, directory.rfind('/')));
+}
+
 std::string advice_for_absent(const std::vector<std::string>& controllers) {
     return fmt::format(
         "limits that need the {} are not applied, since the kernel was booted without: `cat "

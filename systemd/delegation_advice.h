@@ -17,6 +17,9 @@ std::string advice_for_version_1();
 std::string advice_for_no_manager(const std::string& reason, uid_t uid);
 /// The kernel has the controllers and the user manager was not given them.
 std::string advice_for_undelegated(const std::vector<std::string>& controllers, uid_t uid);
+/// A directory that somebody delegated by chown lacks controllers which the kernel has.
+std::string advice_for_directory(const std::vector<std::string>& controllers,
+                                 const std::string& directory);
 /// The kernel was booted without the controllers.
 std::string advice_for_absent(const std::vector<std::string>& controllers);
 

@@ -202,7 +202,7 @@ void Delegation::enable_controllers() {
         try {
             cgroup->write("cgroup.subtree_control", "+" + name);
         } catch (const Error& error) {
-            refused = error.message();
+            if (has(systemd::wanted_controllers(), name)) refused = error.message();
         }
     }
     const auto enabled = words_of(result_.directory + "/cgroup.subtree_control");
@@ -211,9 +211,12 @@ void Delegation::enable_controllers() {
     std::vector<std::string> absent, undelegated;
     for (const std::string& name : systemd::wanted_controllers())
         if (!has(enabled, name)) (has(known, name) ? undelegated : absent).push_back(name);
-    if (!undelegated.empty())
-        result_.problem = refused.empty() ? systemd::advice_for_undelegated(undelegated, place_.uid)
-                                          : "limits are not all applied: " + refused;
+    if (!undelegated.empty() && !refused.empty())
+        result_.problem = "limits are not all applied: " + refused;
+    else if (!undelegated.empty() && plan_.driver == CgroupDriver::directory)
+        result_.problem = systemd::advice_for_directory(undelegated, result_.directory);
+    else if (!undelegated.empty())
+        result_.problem = systemd::advice_for_undelegated(undelegated, place_.uid);
     else if (absent.size() == systemd::wanted_controllers().size())
         result_.problem = systemd::advice_for_version_1();
     else if (!absent.empty())

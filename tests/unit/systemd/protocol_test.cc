@@ -52,5 +52,12 @@ TEST(DelegationAdvice, names_the_controllers_and_the_drop_in) {
     EXPECT_NE(text.find("user@1000.service"), std::string::npos);
 }
 
+TEST(DelegationAdvice, a_directory_gets_controllers_from_the_one_above) {
+    const std::string text = advice_for_directory({"cpu", "io"}, "/sys/fs/cgroup/berth");
+    EXPECT_NE(text.find("`echo +cpu +io | sudo tee /sys/fs/cgroup/cgroup.subtree_control`"),
+              std::string::npos)
+        << text;
+}
+
 }  // namespace
 }  // namespace berth::systemd
