@@ -165,7 +165,7 @@ class Slirp4netns:
         ready_read, ready_write = os.pipe()
         self.process = subprocess.Popen(["slirp4netns", "--configure", "--mtu=65520", f"--ready-fd={ready_write}", str(self.inside.pid),
                                          "tap0"], pass_fds=[ready_write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                        start_new_session=True)  # a scheduling group of its own, as berth-network's
+                                        start_new_session=True)  # a scheduling group of its own, as berth-network has
         os.close(ready_write)
         os.read(ready_read, 1)
         os.close(ready_read)
