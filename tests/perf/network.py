@@ -101,7 +101,15 @@ class Berth:
     """A container of berth that measures towards the host."""
 
     def __init__(self, *options):
-        self.engine = Engine().start(*options)
+        self.engine = Engine()
+        try:
+            self.engine.start(*options)
+            self.set_up()
+        except BaseException:
+            self.stop()
+            raise
+
+    def set_up(self):
         self.engine.docker("load", input=iperf3_image())
         self.engine.docker("run", "-d", "--name", "client", IMAGE, "sleep", "100000")
         self.target, self.port = own_address(), 5201
@@ -127,8 +135,8 @@ class BerthLibslirp(Berth):
 class BerthContainers(Berth):
     """Container to container over the bridge."""
 
-    def __init__(self):
-        super().__init__()
+    def set_up(self):
+        super().set_up()
         self.engine.docker("run", "-d", "--name", "server", IMAGE, IPERF3, "-s")
         self.target = self.engine.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "server").stdout.strip()
         wait_until(self.listens, "iperf3 listens")
@@ -144,8 +152,8 @@ class BerthContainers(Berth):
 class BerthPublished(BerthContainers):
     """The host to a published port, at the host's own address."""
 
-    def __init__(self):
-        super().__init__()
+    def set_up(self):
+        super().set_up()
         self.engine.docker("rm", "-f", "server")
         self.engine.docker("run", "-d", "-p", "5301:5201", "--name", "server", IMAGE, IPERF3, "-s")
         self.target = self.engine.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "server").stdout.strip()
