@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/hijack.h"
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "base/json.h"
@@ -22,8 +23,7 @@ async::Task<> attach(Call& call) {
     request.detach_keys = query.get("detachKeys");
     const auto kind = call.engine.containers().check_attach(call.name, request);
     const auto type = stream_content_type(call.version, framing_of(kind));
-    http::Hijacked client =
-        co_await call.exchange.hijack(hijack_head(call.request(), type, http::Headers()));
+    http::Hijacked client = co_await hijack(call, type, http::Headers());
     call.streams.spawn(
         "attach " + call.name.substr(0, 12),
         call.engine.containers().attach(call.name, std::move(request), std::move(client.socket),

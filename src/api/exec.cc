@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/hijack.h"
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
@@ -27,8 +28,7 @@ async::Task<> start(Call& call) {
         co_return;
     }
     const auto type = stream_content_type(call.version, framing_of(kind));
-    const auto head = hijack_head(call.request(), type, common_headers());
-    http::Hijacked client = co_await call.exchange.hijack(head);
+    http::Hijacked client = co_await hijack(call, type, common_headers());
     call.streams.spawn(
         "exec " + call.name.substr(0, 12),
         call.engine.execs().start_attached(call.name, std::move(request), std::move(client.socket),
