@@ -136,9 +136,11 @@ void start_listening(BorrowedFd socket) {
 }
 
 void stop_listening(BorrowedFd socket) {
-    // Closes the queue and keeps the port; without "reuse" nobody else may bind to it meanwhile.
-    if (::shutdown(socket.get(), SHUT_RD) < 0 && errno != ENOTCONN) throw_errno("closing");
+    // Without "reuse" nobody else may bind to the port while it does not listen, so that goes
+    // first. Connections that begin in between are in the queue and end with it: none is left that
+    // inherited the setting and would stand in the way of listening again.
     set_reuse(socket, 0);
+    if (::shutdown(socket.get(), SHUT_RD) < 0 && errno != ENOTCONN) throw_errno("closing");
 }
 
 HostSocket gateway_twin(const HostSocket& original) {
