@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -204,6 +205,8 @@ void report_failure(BorrowedFd channel, const std::exception& failure) {
 
 int main() {
     keep_heap_small();
+    // Whoever read the log may be gone: that stops nothing.
+    ::signal(SIGPIPE, SIG_IGN);
     UniqueFd channel;
     try {
         channel = linux_os::take_inherited(linux_os::kSupervisorChannelFd);

@@ -108,6 +108,17 @@ def test_a_missing_newuidmap_is_explained(bare_engine, tmp_path):
         assert "setuid" in text and "uidmap" in text
 
 
+def test_whoever_reads_the_log_may_go(bare_engine):
+    bare_engine.process = subprocess.Popen([str(BUILD / "berthd"), "--log-level", "debug"], env=bare_engine.environment,
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_until(bare_engine.answers, "the engine answers")
+    before = bare_engine.recorded("engine")
+    bare_engine.process.stdout.close()
+    for _ in range(2):  # each is in the log
+        assert bare_engine.api("GET", "/containers/none/json")[0] == 404
+    assert bare_engine.recorded("engine") == before
+
+
 def test_two_engines_never_share_a_data_directory(engine, bare_engine):
     done = berthd(bare_engine, "--data-root", str(engine.root / "data/berth"))
     assert done.returncode != 0 and "is used by another engine" in done.stderr
