@@ -114,11 +114,11 @@ void apply_or_restore(const linux_os::Cgroup& cgroup,
         cgroup.apply(writes);
     } catch (...) {
         std::ranges::reverse(former);
-        try {
-            cgroup.apply(former);
-        } catch (const Error&) {
-            // The first error is the one that matters.
-        }
+        for (const linux_os::CgroupWrite& write : former) try {
+                cgroup.write(write.file, write.text);
+            } catch (const Error&) {
+                continue;  // the first error is the one that matters
+            }
         throw;
     }
 }

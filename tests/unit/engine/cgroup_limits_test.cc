@@ -42,6 +42,9 @@ class FakeCgroup final {
     ~FakeCgroup() { std::filesystem::remove_all(directory_); }
     FakeCgroup(const FakeCgroup&) = delete;
     FakeCgroup& operator=(const FakeCgroup&) = delete;
+    void link(const std::string& name, const std::string& target) const {
+        std::filesystem::create_symlink(target, directory_ + "/" + name);
+    }
     linux_os::Cgroup open() const { return *linux_os::Cgroup::open(directory_); }
     std::string text(const std::string& name) const { return read_file(directory_ + "/" + name); }
 
@@ -106,6 +109,16 @@ TEST(limits, an_update_writes_what_changed) {
 
 TEST(limits, a_failed_update_restores_what_was_written) {
     const FakeCgroup fake(Files{{"pids.max", "20\n"}, {"cpu.weight", "100\n"}});
+    const std::vector<CgroupWrite> writes = {{"pids.max", "30", "", CgroupWrite::Absent::refused},
+                                             {"io.max", "8:0", "", CgroupWrite::Absent::refused}};
+    EXPECT_THROW(apply_or_restore(fake.open(), writes), Error);
+    EXPECT_EQ(fake.text("pids.max").substr(0, 2), "20");
+}
+
+TEST(limits, what_cannot_be_restored_keeps_nothing_else_from_it) {
+    const FakeCgroup fake(Files{{"pids.max", "20\n"}});
+    // Read by all, written by nobody.
+    fake.link("io.max", "/proc/sys/kernel/osrelease");
     const std::vector<CgroupWrite> writes = {{"pids.max", "30", "", CgroupWrite::Absent::refused},
                                              {"io.max", "8:0", "", CgroupWrite::Absent::refused}};
     EXPECT_THROW(apply_or_restore(fake.open(), writes), Error);
