@@ -238,10 +238,12 @@ async::Task<void> NetworkState::connect(model::ContainerRecord& record, std::str
 async::Task<void> NetworkState::disconnect(model::ContainerRecord& record, std::string name,
                                            Sandbox sandbox) {
     const auto before = way_out(record);
-    model::Endpoint endpoint = record.endpoints.at(name);
-    net::Detach detach{record.id, endpoint.network_id, true};
+    net::Detach detach{record.id, record.endpoints.at(name).network_id, true};
     net::Request request = std::move(detach);
     co_await process.call(std::move(request));
+    // As it is now: a container that ended meanwhile has given its addresses back, and they may be
+    // another's.
+    model::Endpoint& endpoint = record.endpoints.at(name);
     if (Network* network = by_name(name)) release_endpoint(*network, endpoint);
     record.endpoints.erase(name);
     if (way_out(record) != before) co_await move_routes(record, sandbox);
