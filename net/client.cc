@@ -49,7 +49,7 @@ void NetworkClient::detach(const Detach& request) { call(request); }
 void NetworkClient::set_default_route(const SetDefaultRoute& route, BorrowedFd network_namespace) {
     call(route, {network_namespace});
 }
-void NetworkClient::release(const std::string& container) { call(Release{container}); }
+void NetworkClient::release(const Release& request) { call(request); }
 void NetworkClient::keep(const Keep& wanted) { call(wanted); }
 
 std::vector<PortBinding> NetworkClient::publish(const PublishedPorts& ports,

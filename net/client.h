@@ -23,7 +23,7 @@ class NetworkClient final {
     void loopback(BorrowedFd network_namespace);
     void detach(const Detach& request);
     void set_default_route(const SetDefaultRoute& route, BorrowedFd network_namespace);
-    void release(const std::string& container);
+    void release(const Release& request);
     void keep(const Keep& wanted);
     /// The ports really bound, one entry a family.
     std::vector<PortBinding> publish(const PublishedPorts& ports, BorrowedFd network_namespace);

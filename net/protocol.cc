@@ -179,7 +179,9 @@ struct RequestEncoder final {
                 {"gateway_v6", r.gateway_v6},  {"interface_v6", r.interface_v6}};
     }
     json operator()(const Release& r) const {
-        return {{"type", "release"}, {"container", r.container}};
+        return {{"type", "release"},
+                {"container", r.container},
+                {"remove_interfaces", r.remove_interfaces}};
     }
     json operator()(const Keep& r) const {
         return {{"type", "keep"}, {"networks", r.networks}, {"containers", r.containers}};
@@ -208,7 +210,8 @@ Request request_from(const JsonReader& r) {
     if (type == "set_default_route")
         return SetDefaultRoute{r.string("container"), r.string("gateway"), r.string("interface"),
                                r.string("gateway_v6"), r.string("interface_v6")};
-    if (type == "release") return Release{r.string("container")};
+    if (type == "release")
+        return Release{r.string("container"), r.boolean("remove_interfaces", false)};
     if (type == "keep") return Keep{r.strings("networks"), r.strings("containers")};
     if (type == "publish")
         return Publish{{r.string("container"), bindings_from(r), r.string("output")}};

@@ -148,6 +148,8 @@ struct Unpublish final {
 /// All attachments and ports of a container that ended.
 struct Release final {
     std::string container;
+    /// Its network namespace lives on in other containers: the interfaces go now.
+    bool remove_interfaces = false;
 };
 /// All that the engine knows: other networks, attachments and ports are of a life that it does not
 /// remember, and go.

@@ -111,7 +111,7 @@ std::string Service::answer(const NumberedRequest& numbered, const std::vector<U
     if (const auto* r = std::get_if<Detach>(&request)) detach(*r);
     if (const auto* r = std::get_if<SetDefaultRoute>(&request))
         side_.set_default_route(*r, only_descriptor(fds));
-    if (const auto* r = std::get_if<Release>(&request)) release(r->container);
+    if (const auto* r = std::get_if<Release>(&request)) release(*r);
     if (const auto* r = std::get_if<Keep>(&request)) keep(*r);
     if (const auto* r = std::get_if<Unpublish>(&request)) unpublish(r->container);
     if (const auto* r = std::get_if<Publish>(&request))
@@ -219,9 +219,12 @@ void Service::detach(const Detach& request) {
     changed_ = true;
 }
 
-void Service::release(const std::string& container) {
-    unpublish(container);
-    drop_attachments([&](const Attachment& known) { return known.container == container; });
+void Service::release(const Release& request) {
+    unpublish(request.container);
+    for (const Attachment& known : attachments_)
+        if (request.remove_interfaces && known.container == request.container)
+            side_.remove_interface(known.container, known.network_id);
+    drop_attachments([&](const Attachment& known) { return known.container == request.container; });
     changed_ = true;
 }
 

@@ -42,7 +42,7 @@ class Service final {
     void attach(const Attachment& attachment, BorrowedFd network_namespace);
     void follow_restored(const std::string& container, BorrowedFd network_namespace);
     void detach(const Detach& request);
-    void release(const std::string& container);
+    void release(const Release& request);
     void keep(const Keep& wanted);
     /// Without a descriptor the namespace is looked up from the container's process.
     std::vector<PortBinding> publish(const PublishedPorts& ports, BorrowedFd network_namespace);

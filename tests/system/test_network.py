@@ -111,3 +111,13 @@ def test_a_container_can_share_anothers_network(engine, container):
     first = container("busybox", "sleep", "1000")
     own = engine.docker("exec", first, "ip", "addr", "show", "eth0").stdout
     assert engine.docker("run", "--rm", "--network", f"container:{first}", "busybox", "ip", "addr", "show", "eth0").stdout == own
+
+
+def test_who_shares_the_network_of_a_container_that_ended_does_not_keep_its_address(engine, container):
+    first = container("--init", "busybox", "sleep", "1000")
+    second = container("--init", "--network", f"container:{first}", "busybox", "sleep", "1000")
+    engine.docker("stop", "-t", "0", first)
+    wait_until(lambda: "eth0" not in engine.docker("exec", second, "ip", "addr").stdout, "the interface went")
+    # As with docker: what shares the former namespace is not moved into the new one.
+    engine.docker("start", first)
+    assert "eth0" in engine.docker("exec", first, "ip", "addr").stdout

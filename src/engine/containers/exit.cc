@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/log.h"
@@ -105,6 +106,14 @@ void record_oom(ContainerState& state, Container& container) {
     state.publish(container, "oom");
 }
 
+NamespaceEnd network_namespace_end(const ContainerState& state, const std::string& id) {
+    const auto shares = [&](const auto& entry) {
+        const model::ContainerRecord& other = entry.second->record;
+        return other.host_config.network_mode == "container:" + id && other.state.has_process();
+    };
+    return std::ranges::any_of(state.by_id, shares) ? NamespaceEnd::shared : NamespaceEnd::gone;
+}
+
 void record_exit(ContainerState& state, Container& container, const shim::ExitEvent& exit) {
     model::State& now = container.state();
     container.takes_clients = false;
@@ -123,7 +132,7 @@ void record_exit(ContainerState& state, Container& container, const shim::ExitEv
         container, "die",
         {{"exitCode", std::to_string(exit.exit_code)}, {"execDuration", std::to_string(seconds)}});
     publish_release(state, container);
-    state.deps.networks.release(container.record);
+    state.deps.networks.release(container.record, network_namespace_end(state, container.id()));
     state.save_event(container);
     container.changed.notify_all();
     finish_exit_waits(container, {exit.exit_code, ""});

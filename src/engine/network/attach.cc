@@ -260,7 +260,7 @@ async::Task<void> NetworkState::rename(const model::ContainerRecord& record, San
     }
 }
 
-void NetworkState::release(model::ContainerRecord& record) {
+void NetworkState::release(model::ContainerRecord& record, NamespaceEnd end) {
     bool plugged_in = false;
     for (auto& [name, endpoint] : record.endpoints) {
         plugged_in |= !endpoint.interface.empty();
@@ -268,12 +268,12 @@ void NetworkState::release(model::ContainerRecord& record) {
         model::forget_addresses(endpoint);
     }
     record.bound_ports.clear();
-    if (plugged_in) deps.context.tasks.spawn("network release", release_remote(record.id));
+    if (plugged_in) deps.context.tasks.spawn("network release", release_remote(record.id, end));
 }
 
 // One request, so that it is in line before the next start's.
-async::Task<void> NetworkState::release_remote(std::string container) {
-    net::Request release = net::Release{std::move(container)};
+async::Task<void> NetworkState::release_remote(std::string container, NamespaceEnd end) {
+    net::Request release = net::Release{std::move(container), end == NamespaceEnd::shared};
     co_await process.call(std::move(release));
 }
 

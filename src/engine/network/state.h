@@ -3,6 +3,7 @@
 // those for one network in network.h.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -30,6 +31,12 @@ struct NetworkDependencies final {
 struct NetworkUser final {
     std::string container_id, container_name;
     model::Endpoint endpoint;
+};
+
+/// What becomes of the network namespace of a container that ended.
+enum class NamespaceEnd : std::uint8_t {
+    gone,    // and its interfaces with it
+    shared,  // other containers live on in it, without the interfaces: their addresses are free
 };
 
 /// The network namespace of a container that runs.
@@ -85,7 +92,7 @@ struct NetworkState final {
     /// Tells the network process the container's names again.
     async::Task<void> rename(const model::ContainerRecord& record, Sandbox sandbox);
     /// Takes back addresses at once and the rest in the background.
-    void release(model::ContainerRecord& record);
+    void release(model::ContainerRecord& record, NamespaceEnd end = NamespaceEnd::gone);
     /// After an engine restart: the addresses of a container that runs are in use.
     void adopt(const model::ContainerRecord& record);
 
@@ -95,7 +102,7 @@ struct NetworkState final {
                                     std::vector<net::PortBinding> ports, Sandbox sandbox);
     async::Task<void> undo_connect(std::string container, model::Endpoint endpoint);
     async::Task<void> move_routes(model::ContainerRecord& record, Sandbox sandbox);
-    async::Task<void> release_remote(std::string container);
+    async::Task<void> release_remote(std::string container, NamespaceEnd end);
     net::Attachment attachment_of(const model::ContainerRecord& record, const std::string& network,
                                   const model::Endpoint& endpoint, pid_t pid) const;
     std::vector<net::Attachment> attachments_of(const model::ContainerRecord& record,

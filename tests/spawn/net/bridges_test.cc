@@ -187,10 +187,16 @@ TEST_F(Bridges, ReleaseGivesBackPortsAndAttachments) {
     const Container box = attached_container("c1", 2);
     const auto bound =
         publish(box, {.host_ip = "127.0.0.1", .container_ip = "172.17.0.2", .container_port = 80});
-    client().release("c1");
+    client().release({"c1"});
     EXPECT_TRUE(client().state().attachments.empty());
     EXPECT_TRUE(client().state().bindings.empty());
     EXPECT_NO_THROW(listen_tcp("127.0.0.1", bound[0].host_port));
+}
+
+TEST_F(Bridges, ReleaseTakesTheInterfacesOutOfANamespaceThatLivesOn) {
+    const Container box = attached_container("c1", 2);
+    client().release({"c1", true});
+    EXPECT_FALSE(has_interface(box, "eth0"));
 }
 
 TEST_F(Bridges, ACrashLosesNoNetwork) {
