@@ -119,9 +119,14 @@ void uninstall() {
     remove_docker_context();
     const char* data = ::secure_getenv("XDG_DATA_HOME");
     const char* home = ::secure_getenv("HOME");
+    const bool stays = answers(own_host(), kPingPatience);
+    if (stays)
+        print("an engine that setup did not start runs on at " + own_host() +
+              ": stop its berthd where it was started");
     print(
-        fmt::format("the engine was stopped; its units and its docker context are gone. Images, "
+        fmt::format("{} units and the docker context are gone. Images, "
                     "containers and volumes are kept in {}/berth",
+                    stays ? "the" : "the engine was stopped; its",
                     data && *data ? data : std::string(home ? home : "") + "/.local/share"));
 }
 

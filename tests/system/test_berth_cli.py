@@ -115,3 +115,9 @@ def test_setup_starts_and_stops_an_engine_from_an_installed_tree(bare_engine):
     assert bare_engine.docker("run", "--rm", "--init", "busybox", "echo", "installed").stdout == "installed\n"
     assert setup("uninstall").returncode == 0
     wait_until(lambda: not bare_engine.processes(), "nothing runs any more")
+
+
+def test_uninstall_says_that_an_engine_of_somebody_else_runs_on(own_engine):
+    done = subprocess.run([BUILD / "berth", "setup", "uninstall"], env=own_engine.environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "runs on at unix://" + own_engine.socket in done.stdout and "was stopped" not in done.stdout
+    assert own_engine.docker("version").returncode == 0
