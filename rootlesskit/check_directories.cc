@@ -141,7 +141,8 @@ Finding check_data_directory(const HostFacts& facts) {
                         "a local disk",
                         path, type),
             {"mkdir -p ~/.config/berth",
-             fmt::format("echo '{{\"data-root\": \"{}\"}}' > ~/.config/berth/daemon.json",
+             // A configuration that is there already stays: the shell refuses to write over it.
+             fmt::format("(set -C; echo '{{\"data-root\": \"{}\"}}' > ~/.config/berth/daemon.json)",
                          elsewhere),
              "systemctl --user restart berth"});
     if (data.filesystem.noexec)

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "rootlesskit/distribution.h"
 #include "rootlesskit/host_facts.h"
 
@@ -73,6 +76,26 @@ TEST(Checks, network_file_systems_keep_no_data) {
         facts.data.filesystem.name = type;
         EXPECT_TRUE(has(check_data_directory(facts), State::broken, "/var/tmp/berth-1001")) << type;
     }
+}
+
+TEST(Checks, what_mends_the_data_directory_keeps_a_configuration_that_is_there) {
+    HostFacts facts = good_host();
+    facts.data.filesystem.name = "nfs";
+    char home[] = "/tmp/berth-checks-XXXXXX";
+    ASSERT_NE(::mkdtemp(home), nullptr);
+    const std::string file = std::string(home) + "/.config/berth/daemon.json";
+    const auto mend = check_data_directory(facts).mend;
+    const auto run = [&](const std::string& command) {
+        return std::system(
+            fmt::format("HOME={} sh -c {} 2>/dev/null", home, shell_word(command)).c_str());
+    };
+    EXPECT_EQ(run(mend.at(0)), 0);
+    EXPECT_EQ(run(mend.at(1)), 0);
+    EXPECT_EQ(read_file(file), "{\"data-root\": \"/var/tmp/berth-1001\"}\n");
+    replace_file(file, "{\"debug\": true}", 0600, Durability::process);
+    EXPECT_NE(run(mend.at(1)), 0);
+    EXPECT_EQ(read_file(file), "{\"debug\": true}");
+    std::filesystem::remove_all(home);
 }
 
 TEST(Checks, a_quota_counts_as_the_disk) {
