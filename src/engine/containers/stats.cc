@@ -131,7 +131,8 @@ async::Task<> StatsSampler::sample(std::vector<std::shared_ptr<Watched>> batch) 
         // It ended while it was read: a half-read sample would look like a sudden drop.
         const bool ended = !has_processes(*watched.container);
         watched.latest = ended ? StatsSample{} : std::move(samples[i]);
-        if (targets[i].cgroup.empty()) watched.rising.apply(watched.latest);
+        // With a cgroup too: it may lack a controller (io, mostly), and its own figures only rise.
+        if (!ended) watched.rising.apply(watched.latest);
         watched.due = std::max(watched.due + kInterval, now + kInterval - kTogether);
         ++watched.samples;
         watched.changed.notify_all();
