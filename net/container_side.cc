@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "net/egress_path.h"
 #include "net/firewall.h"
 #include "net/ipam.h"
 #include "net/netlink.h"
@@ -144,6 +145,8 @@ void ContainerSide::ensure_bridge(const NetworkSpec& network) {
     if (network.bridge.empty() || network.bridge.size() > kMaxInterfaceName ||
         network.bridge.find_first_of("/\" \n") != std::string::npos)
         throw Error(ErrorKind::invalid, "invalid bridge name {}", network.bridge);
+    if (network.bridge == "lo" || network.bridge == kTapName || network.bridge == kGateName)
+        throw Error(ErrorKind::denied, "interface {} is not a bridge", network.bridge);
     thread_.run([&] {
         if (link_index(network.bridge) == 0) {
             NetlinkBatch batch;

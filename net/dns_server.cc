@@ -222,12 +222,16 @@ void DnsServer::accept_clients() {
         UniqueFd socket{::accept4(tcp_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         if (!socket) return;
         // The one that waits longest makes room.
-        if (clients_.size() >= kMaxClients) clients_.front()->end();
+        if (clients_.size() >= kMaxClients) {
+            clients_.front()->end();
+            ended_.splice(ended_.end(), clients_, clients_.begin());
+        }
         clients_.push_back(std::make_shared<Client>(*this, std::move(socket)));
     }
 }
 
 void DnsServer::finish_round(SteadyTime now) {
+    ended_.clear();
     for (const auto& client : clients_) client->resume();
     clients_.remove_if([&](const auto& client) {
         if (!client->is_over(now)) return false;

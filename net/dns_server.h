@@ -65,6 +65,7 @@ class DnsServer final {
     std::unique_ptr<Datagrams> datagrams_;
     std::unique_ptr<Listener> listener_;
     std::list<std::shared_ptr<Client>> clients_;
+    std::list<std::shared_ptr<Client>> ended_;  // freed when the round is over
 };
 
 }  // namespace berth::net

@@ -63,11 +63,17 @@ std::string tproxy(AddressFamilies families, const std::string& match, std::uint
     return text;
 }
 
+// Without a gate of its own IPv6 is left alone: libslirp's way needs tracking.
+std::string ungated_family(AddressFamilies families) {
+    return families == AddressFamilies::v4 ? "    meta nfproto ipv6 accept\n" : "";
+}
+
 // What is told apart before the gate, in the chains of both priorities.
-std::string bystanders() {
+std::string bystanders(AddressFamilies families) {
     return "    iifname != @gated accept\n"
            "    ip daddr @inside4 accept\n"
-           "    ip6 daddr @inside6 accept\n";
+           "    ip6 daddr @inside6 accept\n" +
+           ungated_family(families);
 }
 
 // Protocol 6 is TCP: its name needs /etc/protocols, which a small Debian lacks.
@@ -75,8 +81,7 @@ std::string prerouting(AddressFamilies families) {
     std::string text = fmt::format("    meta l4proto != 6 accept\n");
     text += tproxy(families, fmt::format("iifname \"{}\" tcp flags & rst == 0", kGateName),
                    kListenerPort);
-    text += bystanders();
-    if (families == AddressFamilies::v4) text += "    meta nfproto ipv6 accept\n";
+    text += bystanders(families);
     // Before the look-up: an opening SYN always asks the gate.
     text += fmt::format(
         "    tcp flags & (fin | syn | rst | ack) == syn meta mark set {:#x} accept\n", kToGate);
@@ -178,6 +183,7 @@ std::string egress_ruleset(std::span<const NetworkSpec> networks, AddressFamilie
                "    type filter hook output priority raw; policy accept;\n"
                "    ip saddr @inside4 accept\n"
                "    ip6 saddr @inside6 accept\n"
+               "{}"
                "    oifname @gated meta l4proto 6 notrack\n"
                "  }}\n"
                "  chain gate {{\n"
@@ -186,7 +192,7 @@ std::string egress_ruleset(std::span<const NetworkSpec> networks, AddressFamilie
                "  }}\n"
                "}}\n",
                elements(sets.bridges), elements(sets.inside4), elements(sets.inside6), kGateName,
-               bystanders(), prerouting(families));
+               bystanders(families), ungated_family(families), prerouting(families));
 }
 
 std::string no_egress_ruleset() {

@@ -16,6 +16,14 @@ bool is_free(const Subnet& wanted, std::span<const Subnet> taken) {
     return std::ranges::none_of(taken, [&](const Subnet& other) { return other.overlaps(wanted); });
 }
 
+/// The end of the widest of `taken` that overlaps `wanted`, or of `wanted` itself.
+Bits128 end_of_overlap(const Subnet& wanted, std::span<const Subnet> taken) {
+    Bits128 end = wanted.last().value;
+    for (const Subnet& other : taken)
+        if (other.overlaps(wanted)) end = std::max(end, other.last().value);
+    return end;
+}
+
 }  // namespace
 
 std::vector<PoolSource> default_pools() {
@@ -31,12 +39,15 @@ Subnet pick_subnet(std::span<const PoolSource> sources, std::span<const Subnet> 
     for (const PoolSource& source : sources) {
         const int width = bits_of(source.base.address.family);
         if (source.size < source.base.prefix || source.size > width) continue;
-        const Bits128 step = Bits128{1} << std::min(width - source.size, 127);
         const IpAddress end = source.base.last();
-        for (IpAddress at = source.base.first();; at.value += step) {
-            const Subnet candidate{at, source.size};
+        for (IpAddress at = source.base.first();;) {
+            const Subnet candidate = Subnet{at, source.size}.network();
             if (is_free(candidate, used) && is_free(candidate, host_routes)) return candidate;
-            if (candidate.last().value >= end.value) break;
+            // A route may cover more subnets than anybody can count.
+            const Bits128 passed =
+                std::max(end_of_overlap(candidate, used), end_of_overlap(candidate, host_routes));
+            if (passed >= end.value) break;
+            at.value = passed + 1;
         }
     }
     throw Error(ErrorKind::unavailable, "all predefined address pools have been fully subnetted");

@@ -119,7 +119,7 @@ void NetlinkBatch::add_veth(const VethLink& link) {
 }
 
 void NetlinkBatch::remove_link(const std::string& name) {
-    nlmsghdr* message = begin(RTM_DELLINK, 0, {"removing interface " + name});
+    nlmsghdr* message = begin(RTM_DELLINK, 0, {"removing interface " + name, ENODEV});
     extra_header<ifinfomsg>(message);
     mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
 }

@@ -38,6 +38,7 @@ class NetlinkBatch final {
 
     void add_bridge(const BridgeLink& link);
     void add_veth(const VethLink& link);
+    /// An absent one is fine: a network namespace takes its links along at a time of its own.
     void remove_link(const std::string& name);
     void set_up(unsigned index, const std::string& name);
     void set_mtu(unsigned index, const std::string& name, int mtu);

@@ -146,6 +146,8 @@ void stop_listening(BorrowedFd socket) {
 HostSocket gateway_twin(const HostSocket& original) {
     UniqueFd socket = bound_socket(original.transport, original.host);
     if (!socket) throw_errno("binding port {} for containers", original.host.port());
+    // Of UDP clients that use the same port as they ask; sockets in their names are bound to it.
+    set_reuse(socket, 1);
     if (original.transport == Transport::tcp) stop_listening(socket);
     return {original.transport, std::move(socket), original.host, original.container_address,
             original.container_port};

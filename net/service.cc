@@ -170,10 +170,13 @@ void Service::ensure_network(const NetworkSpec& spec) {
 void Service::remove_network(const std::string& id) {
     const auto found = std::ranges::find(networks_, id, &NetworkSpec::id);
     if (found == networks_.end()) return;
+    std::vector<NetworkSpec> left = networks_;
+    std::erase_if(left, [&](const NetworkSpec& known) { return known.id == id; });
+    // First, since it may fail: then the network is as it was.
+    side_.apply_firewall(left);
     side_.remove_bridge(found->bridge);
-    networks_.erase(found);
+    networks_ = std::move(left);
     drop_attachments([&](const Attachment& known) { return known.network_id == id; });
-    side_.apply_firewall(networks_);
     changed_ = true;
     tell_networks();
 }

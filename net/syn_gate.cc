@@ -22,6 +22,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMaxPending = 8192;
 constexpr std::size_t kMaxPendingOfSource = 2048;
 constexpr std::size_t kPacketBytes = 65536;
+// What of a SYN is kept: data in it (TCP Fast Open) counts on a full frame of Ethernet at most. A
+// longer one is dropped, and comes again without its data.
+constexpr std::size_t kMaxHeldBytes = 2048;
 constexpr int kPacketsPerRound = 64;
 // The handshake happens inside this machine; the container gave up if it lasts this long.
 constexpr auto kHandshakeTime = 8s;
@@ -195,6 +198,7 @@ void SynGate::on_other(const TcpSegment& segment, PacketBytes packet) {
 }
 
 void SynGate::on_syn(const TcpSegment& segment, PacketBytes packet) {
+    if (packet.size() > kMaxHeldBytes) return;
     if (const auto found = pending_.find(segment.key); found != pending_.end()) {
         Pending& pending = *found->second;
         if (pending.segment().sequence == segment.sequence)

@@ -2,6 +2,8 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "net/netlink.h"
 #include "net/socket_address.h"
@@ -73,6 +75,13 @@ bool is_cut_off(const Container& box, const std::string& address, std::uint16_t 
 
 bool has_interface(const Container& box, const std::string& name) {
     return box.run([name] { return link_index(name) == 0 ? 1 : 0; }).wait() == 0;
+}
+
+rlim_t first_free_descriptor(pid_t pid) {
+    rlim_t free = 0;
+    struct stat found;
+    while (::lstat(fmt::format("/proc/{}/fd/{}", pid, free).c_str(), &found) == 0) ++free;
+    return free;
 }
 
 class Bridges : public NetworkWorld {};
@@ -236,6 +245,35 @@ TEST_F(Bridges, NetworksComeAndGoWithoutATrace) {
         client().remove_network("net1");
     }
     EXPECT_EQ(links(), before);
+    EXPECT_TRUE(client().state().networks.empty());
+}
+
+TEST_F(Bridges, DevicesThatAreNoBridgesAreRefused) {
+    for (const char* name : {"lo", "tap0", "gate0"}) {
+        NetworkSpec spec = second_network();
+        spec.bridge = name;
+        EXPECT_NE(error_of([&] { ensure(spec); }), "") << name;
+    }
+    EXPECT_TRUE(client().state().networks.empty());
+}
+
+TEST_F(Bridges, AnInterfaceThatWentByItselfIsRemoved) {
+    NetlinkBatch batch;
+    batch.remove_link("gone");
+    EXPECT_EQ(error_of([&] { batch.run(); }), "");
+}
+
+TEST_F(Bridges, ARemovalThatFailsChangesNothing) {
+    ensure(default_network());
+    rlimit before{};
+    ASSERT_EQ(::prlimit(network_.pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+    // No pipe for the program that loads the rules.
+    const rlimit full{first_free_descriptor(network_.pid()), before.rlim_max};
+    ASSERT_EQ(::prlimit(network_.pid(), RLIMIT_NOFILE, &full, nullptr), 0);
+    EXPECT_NE(error_of([&] { client().remove_network("net0"); }), "");
+    ASSERT_EQ(::prlimit(network_.pid(), RLIMIT_NOFILE, &before, nullptr), 0);
+    EXPECT_EQ(client().state().networks.size(), 1U);
+    client().remove_network("net0");
     EXPECT_TRUE(client().state().networks.empty());
 }
 

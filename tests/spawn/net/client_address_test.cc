@@ -95,6 +95,24 @@ TEST_F(ClientAddress, IsKeptForUdp) {
             0);
 }
 
+// As name servers, SIP and key exchange do among themselves.
+TEST_F(ClientAddress, IsKeptForUdpFromThePublishedPort) {
+    const Container box = attached_container("c1", 2);
+    const Child server = ClientAddress::server(box, Transport::udp, "0.0.0.0");
+    const std::uint16_t port = publish(box, binding(Transport::udp))[0].host_port;
+    const Remote remote;
+    const auto ask_from_port = [&] {
+        const UniqueFd client = bind_udp(kRemoteAddress, port);
+        const SocketAddress target{IpAddress::parse(kHostAddress), port};
+        if (::connect(client.get(), target.get(), target.length()) < 0) return 1;
+        send_text(client, "?");
+        const std::string seen = receive(client);
+        ::dprintf(2, "seen as '%s'\n", seen.c_str());
+        return seen == name_of(client) ? 0 : 2;
+    };
+    EXPECT_EQ(remote.run(ask_from_port).wait(), 0);
+}
+
 TEST_F(ClientAddress, IsKeptForTcpOverIpv6) {
     const Container box = dual_stack_container("c1", 2);
     const Child server = ClientAddress::server(box, Transport::tcp, "::");

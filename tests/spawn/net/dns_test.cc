@@ -2,7 +2,12 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
 
 #include "base/file.h"
 #include "net/dns_message.h"
@@ -92,6 +97,15 @@ int answer_all(const std::string& address, Transport transport, const IpAddress&
         const std::string reply = reply_to(message);
         ::sendto(socket.get(), reply.data(), reply.size(), 0, client.get(), length);
     }
+}
+
+int open_descriptors(pid_t pid) {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid))) {
+        (void)entry;
+        ++count;
+    }
+    return count;
 }
 
 class DnsInContainers : public NetworkWorld {
@@ -270,6 +284,29 @@ TEST_F(DnsInContainers, ManyQuestionsOnOneConnection) {
                          return std::to_string(receive_all(client.socket).size() / reply);
                      }),
               "1000");
+}
+
+TEST_F(DnsInContainers, ManyConnectionsAtOnceAreLimited) {
+    make_network(false);
+    const Container web = named("c1", 2, {"web"});
+    const int before = open_descriptors(network_.pid());
+    const std::string more = inside(web, [&] {
+        std::vector<UniqueFd> clients;
+        const SocketAddress server{IpAddress::parse(kDnsAddress), kDnsPort};
+        for (int burst = 0; burst < 4; ++burst) {
+            // So that it finds all of them in one round.
+            ::kill(network_.pid(), SIGSTOP);
+            for (int i = 0; i < 60; ++i) {
+                clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+                ::connect(clients.back().get(), server.get(), server.length());
+            }
+            ::kill(network_.pid(), SIGCONT);
+            if (ask("web") != "0: 172.17.0.2") return "no answer"s;
+        }
+        return std::to_string(open_descriptors(network_.pid()) - before);
+    });
+    EXPECT_LT(std::atoi(more.c_str()), 80) << more;
+    EXPECT_GT(std::atoi(more.c_str()), 0) << more;
 }
 
 TEST_F(DnsInContainers, GarbageIsOutlived) {

@@ -1,10 +1,13 @@
 // Many outgoing connections: in parallel, in a row, from a container that floods, and what of them
 // is left.
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -36,6 +39,36 @@ int open_descriptors(pid_t pid) {
         ++count;
     }
     return count;
+}
+
+long resident_kilobytes(pid_t pid) {
+    const std::string status = read_file(fmt::format("/proc/{}/status", pid));
+    return std::stol(status.substr(status.find("VmRSS:") + 6));
+}
+
+/// SYNs to a port that does not answer, each with as much data as fits.
+bool send_large_syns(int count) {
+    const SocketAddress target{IpAddress::parse(kRemoteAddress), 81};
+    const UniqueFd raw{::socket(AF_INET, SOCK_RAW, IPPROTO_RAW)};
+    std::string packet(60'000, 'x');
+    iphdr ip{};
+    ip.version = 4;
+    ip.ihl = 5;
+    ip.ttl = 64;
+    ip.protocol = IPPROTO_TCP;
+    ip.daddr = reinterpret_cast<const sockaddr_in*>(target.get())->sin_addr.s_addr;
+    for (int i = 0; i < count; ++i) {
+        tcphdr tcp{};
+        tcp.source = htons(static_cast<std::uint16_t>(1000 + i));
+        tcp.dest = htons(81);
+        tcp.doff = 5;
+        tcp.syn = 1;
+        std::memcpy(packet.data(), &ip, sizeof ip);
+        std::memcpy(packet.data() + sizeof ip, &tcp, sizeof tcp);
+        if (::sendto(raw.get(), packet.data(), packet.size(), 0, target.get(), target.length()) < 0)
+            return false;
+    }
+    return true;
 }
 
 void allow_many_descriptors() {
@@ -113,6 +146,20 @@ TEST_F(EgressLoad, FloodOfOneContainerLeavesOthersAlone) {
         other.run([&] { return connect_to(Transport::tcp, kRemoteAddress, port_of(server)).error; })
             .wait(),
         0);
+}
+
+TEST_F(EgressLoad, HeldSynsTakeNoMemoryForTheirData) {
+    set_remote_firewall("tcp dport 81 drop");
+    const Container box = attached_container("c1", 2);
+    const long before = resident_kilobytes(network_.pid());
+    const int flood = box.run([&] {
+                             if (!send_large_syns(500)) return errno;
+                             // Behind them in the same queue.
+                             return connect_to(Transport::tcp, kRemoteAddress, 9).error;
+                         })
+                          .wait();
+    EXPECT_EQ(flood, ECONNREFUSED);
+    EXPECT_LT(resident_kilobytes(network_.pid()), before + 8000);
 }
 
 }  // namespace

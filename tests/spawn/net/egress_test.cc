@@ -211,6 +211,29 @@ TEST_F(Egress, WithoutAPartOfItLibslirpTakesOverAndTheStateSaysWhy) {
     EXPECT_EQ(box.run([&] { return error_of_connect(kHostAddress, port_of(server)); }).wait(), 0);
 }
 
+TEST_F(Egress, WithoutIpv6ListenersLibslirpCarriesIpv6AndTheGateTheRest) {
+    const Container box = dual_stack_container("c1", 2);
+    crash_network();
+    Pipe bound = Pipe::make();
+    const Child squatter = Child::run([&] {
+        if (::setns(holder_->process().fd().get(), CLONE_NEWUSER | CLONE_NEWNET) < 0) return 1;
+        const UniqueFd taken = listen_tcp("::1", 9999);
+        write_all(bound.write, "b");
+        while (true) ::pause();
+        return 0;
+    });
+    bound.write.reset();
+    char byte = 0;
+    ASSERT_EQ(::read(bound.read.get(), &byte, 1), 1);
+    start_network();
+    const std::vector<std::string> warnings = client().state().warnings;
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings.front().find("IPv6"), std::string::npos);
+    const UniqueFd server6 = listen_tcp(kHostAddress6, 0);
+    EXPECT_EQ(box.run([&] { return error_within(5, kHostAddress6, port_of(server6)); }).wait(), 0);
+    EXPECT_EQ(box.run([] { return error_of_connect(kRemoteAddress, 9); }).wait(), ECONNREFUSED);
+}
+
 TEST_F(Egress, OptionTurnsItOffAndLibslirpTakesOver) {
     const Container box = attached_container("c1", 2);
     crash_network();

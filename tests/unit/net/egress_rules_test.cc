@@ -42,6 +42,13 @@ TEST(EgressRules, WithoutIpv6NothingIsRedirectedThere) {
     EXPECT_THAT(text, HasSubstr("meta nfproto ipv6 accept"));
 }
 
+// What libslirp carries instead is masqueraded, which needs tracking.
+TEST(EgressRules, WithoutIpv6ItsConnectionsStayTracked) {
+    const std::string text = egress_ruleset({}, AddressFamilies::v4);
+    const std::size_t untracked = text.find("meta l4proto 6 notrack");
+    EXPECT_LT(text.find("meta nfproto ipv6 accept"), untracked);
+}
+
 TEST(EgressRules, OpeningSynAsksTheGateBeforeAnySocketIsLookedUp) {
     const std::string text = egress_ruleset({}, AddressFamilies::both);
     EXPECT_LT(text.find("== syn meta mark set 0x98"), text.find("tproxy ip to 127.0.0.1:9998"));

@@ -52,6 +52,16 @@ TEST(Pools, SixteenSlash20AfterTheSlash16) {
               "all predefined address pools have been fully subnetted");
 }
 
+TEST(Pools, ARouteOverAHugePoolIsPassedAtOnce) {
+    const std::vector<PoolSource> sources{{Subnet::parse("fd00::/8"), 64},
+                                          {Subnet::parse("fc00:1::/32"), 64}};
+    const std::vector routes{Subnet::parse("fd00::/8"), Subnet::parse("fc00:1::/62"),
+                             Subnet::parse("fc00:1:0:5::7/128")};
+    EXPECT_EQ(pick_subnet(sources, {}, routes).str(), "fc00:1:0:4::/64");
+    EXPECT_EQ(pick_subnet(sources, std::vector{Subnet::parse("fc00:1:0:4::/64")}, routes).str(),
+              "fc00:1:0:6::/64");
+}
+
 TEST(Pools, OverlapHasDockersText) {
     const std::vector used{Subnet::parse("10.1.0.0/16")};
     EXPECT_EQ(message_of([&] { check_no_overlap(Subnet::parse("10.1.2.0/24"), used); }),
