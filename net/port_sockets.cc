@@ -149,8 +149,8 @@ HostSocket gateway_twin(const HostSocket& original) {
     // Of UDP clients that use the same port as they ask; sockets in their names are bound to it.
     set_reuse(socket, 1);
     if (original.transport == Transport::tcp) stop_listening(socket);
-    return {original.transport, std::move(socket), original.host, original.container_address,
-            original.container_port};
+    return {original.transport,         std::move(socket),       original.host,
+            original.container_address, original.container_port, HostSocket::Clients::containers};
 }
 
 std::vector<ReservedPort> reserve_ports(PortTable& table,

@@ -25,6 +25,8 @@ struct HostSocket final {
     SocketAddress host;
     IpAddress container_address;
     std::uint16_t container_port = 0;
+    /// Containers may forge addresses that are not theirs: no server sees a client by them.
+    enum class Clients { anywhere, containers } clients = Clients::anywhere;
 };
 
 /// The ports of one container.

@@ -101,7 +101,9 @@ void UdpRelay::touch(const Key& key) { flows_.splice(flows_.begin(), flows_, by_
 
 UdpFlow* UdpRelay::new_flow(const Key& key, const UdpPeer& peer) {
     const SocketAddress target{socket_.container_address, socket_.container_port};
-    UniqueFd socket = parts_.source.connect(Transport::udp, peer.client, target);
+    const bool forgeable = socket_.clients == HostSocket::Clients::containers;
+    const SocketAddress client = forgeable ? SocketAddress{} : peer.client;
+    UniqueFd socket = parts_.source.connect(Transport::udp, client, target);
     if (!socket) return nullptr;
     flows_.push_front(std::make_unique<UdpFlow>(*this, key, std::move(socket)));
     by_client_.emplace(key, flows_.begin());

@@ -1,7 +1,10 @@
 // Whose address a server behind a published port sees, and that its answers reach the client.
 #include <gmock/gmock.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include "base/file.h"
 #include "net/socket_address.h"
 #include "network_world.h"
 
@@ -111,6 +114,50 @@ TEST_F(ClientAddress, IsKeptForUdpFromThePublishedPort) {
         return seen == name_of(client) ? 0 : 2;
     };
     EXPECT_EQ(remote.run(ask_from_port).wait(), 0);
+}
+
+/// A datagram to `address` that claims to come from the remote machine.
+bool send_forged(const std::string& address, std::uint16_t port) {
+    const SocketAddress claimed{IpAddress::parse(kRemoteAddress), 5555};
+    const SocketAddress target{IpAddress::parse(address), port};
+    const UniqueFd raw{::socket(AF_INET, SOCK_RAW, IPPROTO_RAW)};
+    struct {
+        iphdr ip{};
+        udphdr udp{};
+    } packet;
+    packet.ip.version = 4;
+    packet.ip.ihl = 5;
+    packet.ip.ttl = 64;
+    packet.ip.protocol = IPPROTO_UDP;
+    packet.ip.saddr = reinterpret_cast<const sockaddr_in*>(claimed.get())->sin_addr.s_addr;
+    packet.ip.daddr = reinterpret_cast<const sockaddr_in*>(target.get())->sin_addr.s_addr;
+    packet.udp.source = htons(claimed.port());
+    packet.udp.dest = htons(port);
+    packet.udp.len = htons(sizeof packet.udp);
+    return ::sendto(raw.get(), &packet, sizeof packet, 0, target.get(), target.length()) > 0;
+}
+
+TEST_F(ClientAddress, ForgedByAContainerIsNotBelieved) {
+    const Container box = attached_container("c1", 2);
+    const Container liar = container("c2");
+    client().attach(attachment("c2", 3), liar.network_namespace());
+    Pipe words = Pipe::make();
+    const Child server = box.run([&] {
+        const UniqueFd socket = bind_udp("0.0.0.0", kInside);
+        write_all(words.write, "r");
+        SocketAddress sender;
+        socklen_t length = SocketAddress::capacity();
+        if (::recvfrom(socket.get(), nullptr, 0, 0, sender.get(), &length) < 0) return 1;
+        write_all(words.write, sender.address().str());
+        return 0;
+    });
+    words.write.reset();
+    char text[64];
+    ASSERT_EQ(::read(words.read.get(), text, 1), 1);
+    const std::uint16_t port = publish(box, binding(Transport::udp))[0].host_port;
+    EXPECT_EQ(liar.run([&] { return send_forged("172.17.0.1", port) ? 0 : 1; }).wait(), 0);
+    const ssize_t count = ::read(words.read.get(), text, sizeof text);
+    EXPECT_EQ(std::string(text, count > 0 ? static_cast<std::size_t>(count) : 0), "172.17.0.1");
 }
 
 TEST_F(ClientAddress, IsKeptForTcpOverIpv6) {
