@@ -152,10 +152,6 @@ void add_machine(json& info) {
     info["NGoroutines"] = 1;
     info["SystemTime"] = rfc3339(Timestamp::now());
     info["IPv4Forwarding"] = true;
-    // Clients up to Docker 27 warn where these are not true; nothing of our networks depends on
-    // them.
-    info["BridgeNfIptables"] = true;
-    info["BridgeNfIp6tables"] = true;
 }
 
 void add_fixed(json& info) {
