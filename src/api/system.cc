@@ -27,10 +27,10 @@ async::Task<> version(Call& call) {
 
 async::Task<> info(Call& call) {
     auto facts = call.engine.system().info();
-    // Clients of older versions complain when a commit is not the expected one.
     // Clients of these versions warn where it is not true; nothing of our networks depends on it.
     if (call.version < ApiVersion{1, 50})
         facts["BridgeNfIptables"] = facts["BridgeNfIp6tables"] = true;
+    // Clients of older versions complain when a commit is not the expected one.
     if (call.version < ApiVersion{1, 49})
         for (const char* part : {"ContainerdCommit", "RuncCommit", "InitCommit"})
             if (facts.contains(part)) facts[part]["Expected"] = facts[part]["ID"];
