@@ -190,7 +190,8 @@ struct RequestEncoder final {
         return {{"type", "publish"},
                 {"container", r.ports.container},
                 {"bindings", json_of(r.ports.bindings)},
-                {"output", r.ports.output}};
+                {"output", r.ports.output},
+                {"unless_published", r.unless_published}};
     }
     json operator()(const Unpublish& r) const {
         return {{"type", "unpublish"}, {"container", r.container}};
@@ -214,7 +215,8 @@ Request request_from(const JsonReader& r) {
         return Release{r.string("container"), r.boolean("remove_interfaces", false)};
     if (type == "keep") return Keep{r.strings("networks"), r.strings("containers")};
     if (type == "publish")
-        return Publish{{r.string("container"), bindings_from(r), r.string("output")}};
+        return Publish{{r.string("container"), bindings_from(r), r.string("output")},
+                       r.boolean("unless_published", false)};
     if (type == "unpublish") return Unpublish{r.string("container")};
     if (type == "state") return GetState{};
     throw Error(ErrorKind::unsupported, "unknown request type {}", type);

@@ -141,6 +141,8 @@ struct SetDefaultRoute final {
 /// Descriptor, optional: the container's network namespace.
 struct Publish final {
     PublishedPorts ports;
+    /// What the container has already stays as it is, and is the answer.
+    bool unless_published = false;
 };
 struct Unpublish final {
     std::string container;

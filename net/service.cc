@@ -114,9 +114,13 @@ std::string Service::answer(const NumberedRequest& numbered, const std::vector<U
     if (const auto* r = std::get_if<Release>(&request)) release(*r);
     if (const auto* r = std::get_if<Keep>(&request)) keep(*r);
     if (const auto* r = std::get_if<Unpublish>(&request)) unpublish(r->container);
-    if (const auto* r = std::get_if<Publish>(&request))
+    if (const auto* r = std::get_if<Publish>(&request)) {
+        const auto known = published_.find(r->ports.container);
+        if (r->unless_published && known != published_.end())
+            return encode_bindings_reply(seq, known->second.bindings);
         return encode_bindings_reply(seq,
                                      publish(r->ports, fds.empty() ? BorrowedFd{} : fds.front()));
+    }
     if (std::holds_alternative<GetState>(request)) return encode_state_reply(seq, state());
     return encode_empty_reply(seq);
 }

@@ -35,7 +35,7 @@ constexpr seconds kEngineMargin{10};  // for the engine's own work after the con
 constexpr seconds kRestPatience{5};
 constexpr int kFormerEnginePatienceMs = 5000;
 constexpr int kDyingHolderMs = 500;
-constexpr milliseconds kJobPatience{2000};
+constexpr milliseconds kJobPatience{8000};
 
 SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
 
@@ -205,8 +205,8 @@ PidFd Supervisor::make_holder_anew() {
         if (!holder) holder = try_holder_beside(*member);
     if (holder) {
         log::warn(
-            "the holder was gone: made again; running containers have no network until they are "
-            "restarted");
+            "the holder was gone: made again, and with it the network of running containers: their "
+            "connections are lost");
     } else if (!living_shims(config_.exec_root).empty()) {
         throw Error(ErrorKind::unavailable,
                     "the user namespace of the running containers cannot be entered: stop their "

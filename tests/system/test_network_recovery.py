@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -43,6 +44,27 @@ def test_kill_9_of_the_network_process(own_engine):
     assert reaches(engine, "kept-client", server["kept-b"]) and reaches(engine, "kept-new", server["kept-b"])
     assert addresses(engine, "kept-new")["kept-b"] not in server.values()
     wait_until(lambda: server["kept-b"] in engine.docker("exec", "kept-client", "nslookup", "kept-server", check=False).stdout, "names are served again")
+
+
+def test_kill_9_of_the_holder(own_engine):
+    engine = own_engine
+    server = two_networks(engine)
+    identity = engine.docker("run", "-d", "--init", "-p", "127.0.0.1::80", "busybox", "nc", "-ll", "-p", "80", "-e", "echo", "served").stdout.strip()
+    address = engine.docker("port", identity, "80").stdout.strip()
+    (old,) = engine.pids("berth-network")
+    os.kill(engine.recorded("holder"), signal.SIGKILL)
+    wait_until(lambda: [pid for pid in engine.pids("berth-network") if pid != old], "a new network process")
+    # The interfaces are in the new container network namespace, and the ports are published again.
+    wait_until(lambda: reaches(engine, "kept-client", server["kept-b"]), "containers reach each other again")
+    wait_until(lambda: answer_of(address) == b"served\n", "the port answers again")
+
+
+def answer_of(address):
+    try:
+        with socket.create_connection(address.split(":"), timeout=5) as connection:
+            return connection.recv(100)
+    except OSError:
+        return b""
 
 
 def test_kill_9_of_the_engine_process(own_engine):

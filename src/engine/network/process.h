@@ -17,7 +17,7 @@ namespace berth::engine {
 /// A request that a new connection begins with.
 struct Reminder final {
     net::Request request;
-    UniqueFd network_namespace;  // of an attach
+    UniqueFd network_namespace;  // of an attach or a publish
 };
 
 class NetworkProcess final {

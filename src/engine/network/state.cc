@@ -216,13 +216,23 @@ std::vector<Reminder> NetworkState::reminders() const {
     for (const model::ContainerRecord* record : records) {
         if (record->state.pid == 0) continue;
         const std::string path = fmt::format("/proc/{}/ns/net", record->state.pid);
-        for (net::Attachment& attachment : attachments_of(*record, record->state.pid)) {
+        for (net::Request& request : requests_again(*record)) {
             UniqueFd inside{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
             if (!inside) continue;  // it just ended
-            list.push_back({net::Attach{std::move(attachment)}, std::move(inside)});
+            list.push_back({std::move(request), std::move(inside)});
         }
     }
     return list;
+}
+
+std::vector<net::Request> NetworkState::requests_again(const model::ContainerRecord& record) const {
+    std::vector<net::Request> requests;
+    for (net::Attachment& attachment : attachments_of(record, record.state.pid))
+        requests.emplace_back(net::Attach{std::move(attachment)});
+    net::PublishedPorts ports{record.id, moved_ports(record, gateways_of(record))};
+    ports.output = deps.context.settings.data_root + "/containers/" + record.id;
+    if (!ports.bindings.empty()) requests.emplace_back(net::Publish{std::move(ports), true});
+    return requests;
 }
 
 }  // namespace berth::engine

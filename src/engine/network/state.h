@@ -103,6 +103,9 @@ struct NetworkState final {
     async::Task<void> undo_connect(std::string container, model::Endpoint endpoint);
     async::Task<void> move_routes(model::ContainerRecord& record, Sandbox sandbox);
     async::Task<void> release_remote(std::string container, NamespaceEnd end);
+    /// What the network process hears of a running container again: a new holder has neither its
+    /// interfaces nor its ports.
+    std::vector<net::Request> requests_again(const model::ContainerRecord& record) const;
     net::Attachment attachment_of(const model::ContainerRecord& record, const std::string& network,
                                   const model::Endpoint& endpoint, pid_t pid) const;
     std::vector<net::Attachment> attachments_of(const model::ContainerRecord& record,
