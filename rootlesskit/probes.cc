@@ -8,6 +8,7 @@
 
 #include <array>
 #include <csignal>
+#include <memory>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -113,9 +114,12 @@ ProbeFacts try_host(const Facts& facts, const DirectoryFacts& data) {
         }
     try {
         const linux_os::PidFd holder = start_holder(plan_holder(facts));
+        const auto end = [&holder](const void*) {
+            holder.signal(SIGKILL);
+            (void)holder.reap();
+        };
+        const std::unique_ptr<const void, decltype(end)> ended(&holder, end);
         try_inside(holder, data.nearest, probes);
-        holder.signal(SIGKILL);
-        (void)holder.reap();
     } catch (const HolderFailure& failure) {
         probes.namespaces = explain(failure, facts);
     }

@@ -67,7 +67,6 @@ struct Settings final {
     std::string default_ipc_mode = "private";
     std::string default_cgroupns_mode;  // empty: private
     CgroupDelegation cgroup;
-    std::string cgroup_parent;  // "cgroup-parent" of daemon.json; empty: directly in the delegation
     int default_stop_timeout_s = 10;
     int shutdown_timeout_s = 15;  // -1: waits for ever
     LiveRestore live_restore = LiveRestore::no;

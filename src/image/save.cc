@@ -32,6 +32,7 @@ class Saving final {
     void run(const std::vector<SavedImage>& images);
 
   private:
+    void check(const std::vector<SavedImage>& images);
     void add_image(const SavedImage& saved);
     std::int64_t add_layer(const Digest& chain_id, const Digest& diff_id);
     void add_blob(const Digest& digest, std::string_view bytes);
@@ -124,7 +125,15 @@ void Saving::add_image(const SavedImage& saved) {
                          {"Layers", std::move(layer_names)}});
 }
 
+// What cannot be saved shows before the first byte: the client gets the reason, not half an
+// archive.
+void Saving::check(const std::vector<SavedImage>& images) {
+    for (const SavedImage& saved : images)
+        for (const Digest& chain_id : saved.image.chain_ids) layers_.open(chain_id);
+}
+
 void Saving::run(const std::vector<SavedImage>& images) {
+    check(images);
     for (const SavedImage& saved : images) modified_ = std::max(modified_, saved.image.created);
     add_directory("blobs/");
     add_directory("blobs/sha256/");

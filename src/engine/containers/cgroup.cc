@@ -43,8 +43,7 @@ std::string choose_cgroup(const model::ContainerRecord& record, const Settings& 
     if (settings.cgroup.directory.empty()) return "";
     if (const std::string slice = slice_of(record, settings); !slice.empty())
         return cgroup_in_slice(slice, record.id, settings.cgroup);
-    const std::string& asked = record.host_config.resources.cgroup_parent;
-    const std::string& parent = asked.empty() ? settings.cgroup_parent : asked;
+    const std::string& parent = record.host_config.resources.cgroup_parent;
     if (parent.empty()) return settings.cgroup.directory + "/" + record.id;
     const std::string directory = directory_of_parent(parent, settings);
     // A cgroup with processes of its own cannot pass controllers on.

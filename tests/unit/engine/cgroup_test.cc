@@ -39,13 +39,6 @@ TEST(choose_cgroup, a_parent_that_nobody_delegated_is_a_name_in_the_delegation) 
     EXPECT_EQ(chosen("/"), "/sys/fs/cgroup/none/berth-containers.scope/ID");
 }
 
-TEST(choose_cgroup, the_daemons_parent_is_for_those_that_name_none) {
-    Settings settings = delegated();
-    settings.cgroup_parent = "all";
-    EXPECT_EQ(chosen("", settings), "/sys/fs/cgroup/none/berth-containers.scope/all/ID");
-    EXPECT_EQ(chosen("mine", settings), "/sys/fs/cgroup/none/berth-containers.scope/mine/ID");
-}
-
 TEST(choose_cgroup, a_parent_outside_or_in_use_is_refused) {
     EXPECT_THROW(chosen("../up"), Error);
     EXPECT_THROW(chosen("/a/../../b"), Error);
