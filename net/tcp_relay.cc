@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -19,6 +21,16 @@ namespace {
 
 constexpr int kAcceptsPerRound = 64;
 constexpr std::chrono::milliseconds kShedPause{10};
+constexpr std::chrono::seconds kWarningPause{1};
+constexpr std::size_t kMaxConnections = 65536;
+
+// Clients of one port must not use up the descriptors that all ports live on: two sockets each, and
+// pipes while an end does not read.
+std::size_t max_connections() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return kMaxConnections;
+    return std::clamp<std::size_t>(limit.rlim_cur / 16, 1, kMaxConnections);
+}
 
 // The way to a container is within this machine: its refusal is here when connect(2) returns.
 int early_failure(BorrowedFd socket) {
@@ -31,6 +43,7 @@ int early_failure(BorrowedFd socket) {
 TcpRelay::TcpRelay(HostSocket socket, TcpRelayParts& parts)
     : socket_(std::move(socket)),
       parts_(parts),
+      max_connections_(max_connections()),
       pump_(parts.poller, parts.pipes),
       spare_(open_file("/dev/null", O_RDONLY)) {}
 
@@ -60,12 +73,24 @@ void TcpRelay::on_events(std::uint32_t) {
         if (!client && (errno == EMFILE || errno == ENFILE)) return shed_one();
         if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
         if (!client) return;
+        if (pump_.size() >= max_connections_) {
+            reset_on_close(client);
+            warn("a connection to a published port was turned away: it has too many");
+            continue;
+        }
         try {
             accept_one(std::move(client), from);
         } catch (const Error& error) {
-            log::warn("a connection to a published port was dropped: {}", error.message());
+            warn("a connection to a published port was dropped: " + error.message());
         }
     }
+}
+
+void TcpRelay::warn(const std::string& text) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (now < parts_.next_warning) return;
+    parts_.next_warning = now + kWarningPause;
+    log::warn("{}", text);
 }
 
 void TcpRelay::shed_one() {
@@ -79,7 +104,7 @@ void TcpRelay::shed_one() {
     // Another thread may have been faster; the next one to be shed tries again.
     spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (shed)
-        log::warn("a connection to a published port was turned away: out of descriptors");
+        warn("a connection to a published port was turned away: out of descriptors");
     else  // the listener stays readable: not at full speed
         std::this_thread::sleep_for(kShedPause);
 }

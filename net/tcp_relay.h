@@ -4,7 +4,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
+#include "base/clock.h"
 #include "net/client_source.h"
 #include "net/listen_follower.h"
 #include "net/poller.h"
@@ -20,6 +22,7 @@ struct TcpRelayParts final {
     const ClientSource& source;
     /// Called when a client was accepted and then refused inside.
     std::function<void(const FollowingPort&)> on_refused;
+    SteadyTime next_warning{};  // clients cause warnings: not one for each
 };
 
 class TcpRelay final : public PollTarget, public FollowingPort {
@@ -37,9 +40,11 @@ class TcpRelay final : public PollTarget, public FollowingPort {
   private:
     void accept_one(UniqueFd client, const SocketAddress& from);
     void shed_one();
+    void warn(const std::string& text);
 
     HostSocket socket_;
     TcpRelayParts& parts_;
+    std::size_t max_connections_;
     SplicePump pump_;
     bool listening_ = false;
     UniqueFd spare_;  // given up for a moment when descriptors run out, to turn a client away

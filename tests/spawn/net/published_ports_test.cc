@@ -167,6 +167,30 @@ TEST_F(PublishedPorts, AThousandConnectionsAtATime) {
     EXPECT_EQ(server.wait(), 0);
 }
 
+TEST_F(PublishedPorts, TooManyTcpClientsOfOnePortLeaveDescriptorsToOthers) {
+    const Container box = attached_container("c1", 2);
+    const Child server = serve(box, [](BorrowedFd listener) {
+        for (std::vector<UniqueFd> connections;;) {
+            connections.push_back(accept_one(listener));
+            send_text(connections.back(), "hi");
+        }
+        return 0;
+    });
+    const DescriptorLimit few(network_, *open_descriptors(network_).rbegin() + 100);
+    const auto bound = publish(box, std::vector{to(2), to(2)});
+    const std::uint16_t port = bound.front().host_port, other_port = bound.back().host_port;
+    std::vector<Connection> clients;
+    int served = 0;
+    for (int i = 0; i < 100; ++i) {
+        clients.push_back(connect_to(Transport::tcp, "127.0.0.1", port));
+        if (receive(clients.back().socket) == "hi") ++served;
+    }
+    EXPECT_GT(served, 3);
+    EXPECT_LT(served, 50);
+    const Connection other = connect_to(Transport::tcp, "::1", other_port);
+    EXPECT_EQ(receive(other.socket), "hi");
+}
+
 int echo_datagrams(BorrowedFd socket) {
     for (std::string text(65536, '\0');;) {
         SocketAddress sender;
