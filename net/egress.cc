@@ -23,6 +23,8 @@ namespace {
 constexpr unsigned kMaxWorkers = 4;
 // Descriptors for everything but connections.
 constexpr rlim_t kOtherDescriptors = 256;
+// Two sockets, and pipes while an end does not read; what is left serves published ports.
+constexpr rlim_t kDescriptorsEach = 4;
 // The container's own keep-alives end in its namespace, so the host's connection has its own: often
 // enough for the address translation of routers, and patient as a connection without them.
 constexpr int kKeepAliveSeconds = 60;
@@ -31,7 +33,7 @@ constexpr int kKeepAliveProbes = 120;
 std::size_t connection_limit() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return 1024;
-    return (std::max(limit.rlim_cur, 2 * kOtherDescriptors) - kOtherDescriptors) / 2;
+    return (std::max(limit.rlim_cur, 2 * kOtherDescriptors) - kOtherDescriptors) / kDescriptorsEach;
 }
 
 IpAddress peer_of(BorrowedFd socket) {
@@ -140,12 +142,11 @@ GateSockets Egress::open_path() {
 void Egress::fall_back(const std::string& reason) {
     problem_ = "outgoing TCP connections take the slower way through libslirp: " + reason;
     log::warn("{}", problem_);
-    if (gate_) gate_->stop();
     workers_.clear();
-    gate_.reset();
     try {
         side_.load_rules(no_egress_ruleset());
-    } catch (const Error&) {  // the same reason: there are no rules then
+    } catch (const Error& error) {  // as a rule the same reason: there are no rules then
+        log::warn("the rules of outgoing connections could not be removed: {}", error.message());
     }
 }
 
@@ -172,7 +173,10 @@ void Egress::on_networks(std::span<const NetworkSpec> networks) {
         side_.load_rules(rules);
         rules_ = std::move(rules);
     } catch (const Error& error) {
-        fall_back(error.message());
+        // The rules before these stay; the connections that stand must not end for this.
+        log::warn(
+            "rules for outgoing connections stay as they are until the networks change again: {}",
+            error.message());
     }
 }
 

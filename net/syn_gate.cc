@@ -21,6 +21,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxPending = 8192;
 constexpr std::size_t kMaxPendingOfSource = 2048;
+// One source has this part of all connections at most.
+constexpr std::size_t kShares = 4;
 constexpr std::size_t kPacketBytes = 65536;
 // What of a SYN is kept: data in it (TCP Fast Open) counts on a full frame of Ethernet at most. A
 // longer one is dropped, and comes again without its data.
@@ -60,6 +62,18 @@ std::string packet_for(int error, const TcpSegment& segment, const IpAddress& ro
         default:
             return {};
     }
+}
+
+using Counts = std::map<IpAddress, std::size_t>;
+
+std::size_t count_of(const Counts& counts, const IpAddress& source) {
+    const auto found = counts.find(source);
+    return found == counts.end() ? 0 : found->second;
+}
+
+void count_down(Counts& counts, const IpAddress& source) {
+    if (const auto found = counts.find(source); found != counts.end() && --found->second == 0)
+        counts.erase(found);
 }
 
 PacketBytes bytes_of(const std::string& text) {
@@ -214,10 +228,10 @@ void SynGate::on_syn(const TcpSegment& segment, PacketBytes packet) {
 }
 
 bool SynGate::is_full(const IpAddress& source) const {
-    const auto found = pending_of_.find(source);
-    return pending_.size() >= kMaxPending ||
-           pending_.size() + relayed_.size() >= max_connections_ ||
-           (found != pending_of_.end() && found->second >= kMaxPendingOfSource);
+    const std::size_t pending = count_of(pending_of_, source);
+    return pending_.size() >= kMaxPending || pending >= kMaxPendingOfSource ||
+           pending_.size() + handed_over_ >= max_connections_ ||
+           pending + count_of(handed_over_of_, source) >= max_connections_ / kShares;
 }
 
 void SynGate::begin(const TcpSegment& segment, PacketBytes packet) {
@@ -271,9 +285,7 @@ void SynGate::write(PacketBytes packet) {
 void SynGate::drop(const ConnectionKey& key) {
     const auto found = pending_.find(key);
     if (found == pending_.end()) return;
-    if (const auto count = pending_of_.find(key.source);
-        count != pending_of_.end() && --count->second == 0)
-        pending_of_.erase(count);
+    count_down(pending_of_, key.source);
     if (found->second->host) thread_.poller().remove(found->second->host);
     found->second->host.reset();
     graveyard_.push_back(std::move(found->second));
@@ -312,11 +324,15 @@ void SynGate::accept_one(UniqueFd container) {
     const std::uint64_t id = ++last_id_;
     relayed_[key] = {pending.segment().sequence, id};
     drop(key);
+    ++handed_over_;
+    ++handed_over_of_[key.source];
     relay_(std::move(container), std::move(host),
-           [this, key, id] { thread_.post([this, key, id] { forget_relayed(key, id); }); });
+           [this, key, id] { thread_.post([this, key, id] { on_ended(key, id); }); });
 }
 
-void SynGate::forget_relayed(const ConnectionKey& key, std::uint64_t id) {
+void SynGate::on_ended(const ConnectionKey& key, std::uint64_t id) {
+    --handed_over_;
+    count_down(handed_over_of_, key.source);
     const auto found = relayed_.find(key);
     if (found != relayed_.end() && found->second.id == id) relayed_.erase(found);
 }

@@ -5,8 +5,8 @@
 // the reset or ICMP error that gives connect(2) the errno of a plain host. Nothing is answered
 // while nothing is known, so the container's own retransmission and timeout run.
 //
-// Limits: connections that are not established yet, in all and of one source; past them a SYN is
-// dropped, as by a full backlog. No timer runs while none is pending. One thread.
+// Limits: connections that are not established yet, and those in all, each also of one source; past
+// them a SYN is dropped, as by a full backlog. No timer runs while none is pending. One thread.
 #pragma once
 
 #include <functional>
@@ -75,7 +75,7 @@ class SynGate final {
     void drop(const ConnectionKey& key);
     void accept_all(BorrowedFd listener);
     void accept_one(UniqueFd container);
-    void forget_relayed(const ConnectionKey& key, std::uint64_t id);
+    void on_ended(const ConnectionKey& key, std::uint64_t id);
     int finish_round();
     void expire(SteadyTime now);
 
@@ -86,7 +86,10 @@ class SynGate final {
     std::vector<GatedSubnet> subnets_;
     std::unordered_map<ConnectionKey, std::unique_ptr<Pending>, ConnectionKeyHash> pending_;
     std::unordered_map<ConnectionKey, Relayed, ConnectionKeyHash> relayed_;
+    // What was handed over and has not ended, also where relayed_ knows a newer one of that key.
+    std::size_t handed_over_ = 0;
     std::map<IpAddress, std::size_t> pending_of_;      // by source
+    std::map<IpAddress, std::size_t> handed_over_of_;  // by source
     std::vector<std::unique_ptr<Pending>> graveyard_;  // freed when the round is over
     std::uint64_t last_id_ = 0;
     SteadyTime next_expiry_{};

@@ -21,6 +21,9 @@ namespace {
 constexpr int kClients = 4;
 constexpr int kEach = 500;
 constexpr int kFlood = 3000;
+// So many descriptors of the network process, and the connections of one container they allow.
+constexpr int kFewDescriptors = 256 + 16 * 20;
+constexpr int kShare = 20;
 
 class EgressLoad : public EgressWorld {};
 
@@ -142,6 +145,39 @@ TEST_F(EgressLoad, FloodOfOneContainerLeavesOthersAlone) {
     char byte = 0;
     ASSERT_EQ(::read(begun.read.get(), &byte, 1), 1);
     EXPECT_LT(open_descriptors(network_.pid()), kFlood);
+    EXPECT_EQ(
+        other.run([&] { return connect_to(Transport::tcp, kRemoteAddress, port_of(server)).error; })
+            .wait(),
+        0);
+}
+
+TEST_F(EgressLoad, ConnectionsOfOneContainerLeaveOthersSome) {
+    crash_network();
+    descriptors_ = kFewDescriptors;
+    start_network();
+    const UniqueFd server = listen_remotely(kRemoteAddress);
+    const Container greedy = attached_container("c1", 2);
+    const Container other = container("c2");
+    client().attach(attachment("c2", 3), other.network_namespace());
+    Pipe begun = Pipe::make();
+    const Child holding = greedy.run([&] {
+        const SocketAddress target{IpAddress::parse(kRemoteAddress), port_of(server)};
+        std::vector<UniqueFd> sockets;
+        for (int i = 0; i < kShare + 5; ++i) {
+            sockets.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+            ::connect(sockets.back().get(), target.get(), target.length());
+            pollfd polled{sockets.back().get(), POLLOUT, 0};
+            // Each of the share connects; the SYN of the next is dropped.
+            const char connected =
+                ::poll(&polled, 1, i < kShare ? kDeadlineMs : 0) == 1 ? 'c' : 'w';
+            write_all(begun.write, {&connected, 1});
+        }
+        while (true) ::pause();
+        return 0;
+    });
+    std::string outcome(kShare + 5, '\0');
+    for (char& each : outcome) ASSERT_EQ(::read(begun.read.get(), &each, 1), 1);
+    EXPECT_EQ(outcome, std::string(kShare, 'c') + std::string(5, 'w'));
     EXPECT_EQ(
         other.run([&] { return connect_to(Transport::tcp, kRemoteAddress, port_of(server)).error; })
             .wait(),

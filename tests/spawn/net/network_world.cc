@@ -207,10 +207,15 @@ void NetworkWorld::TearDown() {
 void NetworkWorld::start_network() {
     auto [ours, theirs] = linux_os::message_socket_pair();
     supervisor_ = std::move(ours);
-    const std::string program = linux_os::find_own_program("berth-network");
+    std::string program = linux_os::find_own_program("berth-network");
+    std::vector<std::string> arguments = {"berth-network"};
+    if (descriptors_ != 0) {
+        arguments = {"prlimit", fmt::format("--nofile={}", descriptors_), program};
+        program = "/usr/bin/prlimit";
+    }
     network_ =
         linux_os::spawn({.program = program,
-                         .arguments = {"berth-network"},
+                         .arguments = arguments,
                          .fds = {{theirs, 3}, {holder_->process().fd(), 4}, {BorrowedFd{2}, 2}}});
     theirs.reset();
     config_.socket = directory_ + "/network.sock";

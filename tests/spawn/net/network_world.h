@@ -87,6 +87,7 @@ class NetworkWorld : public testing::Test {
 
     std::string directory_;
     ProcessConfig config_;  // for start_network(); the socket is set there
+    int descriptors_ = 0;   // the hard limit of the next start_network(); 0: as this process's
     std::optional<Child> holder_;
     linux_os::PidFd network_;
     UniqueFd supervisor_;
