@@ -48,6 +48,16 @@ def test_kill_9_of_the_engine_process(own_engine):
     check_survivor(own_engine, pid)
 
 
+def test_an_exec_that_outlives_the_engine_gives_its_exit_code(own_engine):
+    own_engine.docker("run", "-d", "--stop-timeout", "1", "--name", "host", "busybox", "sleep", "1000")
+    command = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo over; exit 7"
+    running = own_engine.popen("exec", "host", "sh", "-c", command, stdout=subprocess.PIPE, text=True)
+    assert running.stdout.readline() == "begun\n"
+    kill_and_wait_for_another(own_engine, "berth-engine")
+    own_engine.docker("exec", "host", "touch", "/tmp/go")
+    assert running.communicate(timeout=20)[0] == "over\n" and running.returncode == 7
+
+
 def test_kill_9_of_the_supervisor_and_start_again(own_engine):
     pid = counting_container(own_engine)
     own_engine.process.kill()

@@ -79,6 +79,8 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
         now.status = is_frozen(container->record) ? model::Status::paused : model::Status::running;
         now.pid = reply.pid;
         if (reply.oom && !now.oom_killed) record_oom(state, *container);
+        if (state.on_exec_found)
+            for (const shim::ExecState& exec : reply.execs) state.on_exec_found(container, exec);
         container->takes_clients = true;
         container->process = UniqueFd(duplicate(linux_os::PidFd::open(reply.pid).fd()));
         state.deps.networks.adopt(container->record);

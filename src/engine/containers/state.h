@@ -97,6 +97,8 @@ struct ContainerState final {
     // Set by the exec service.
     std::function<void(const shim::ExecExitEvent&)> on_exec_exit;
     std::function<void(const std::string& exec_id)> on_exec_detached;
+    /// An exec of a former engine, which the shim still knows.
+    std::function<void(ContainerPtr, const shim::ExecState&)> on_exec_found;
     std::function<void(Container&)> on_container_exit;
     /// Runs a command in a container to its end, or to the deadline. Throws Error when it cannot
     /// be started.

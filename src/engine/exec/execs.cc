@@ -183,11 +183,35 @@ struct ExecState final {
         sweeping = false;
     }
 
+    void sweep_later() {
+        if (sweeping) return;
+        sweeping = true;
+        containers.deps.context.tasks.spawn("exec sweep", sweep_until_empty());
+    }
+
     ExecPtr add(ContainerPtr container, ExecConfig config);
+    void adopt(ContainerPtr container, const shim::ExecState& found);
     async::Task<void> launch(ExecPtr exec, BorrowedFd client, std::string early);
     async::Task<ExecOutcome> run(ContainerPtr container, std::vector<std::string> command,
                                  SteadyTime deadline, std::size_t output_limit);
 };
+
+// Its client still reads the output and asks for the exit code at its end.
+void ExecState::adopt(ContainerPtr container, const shim::ExecState& found) {
+    auto exec = std::make_shared<Exec>();
+    exec->id = found.exec_id;
+    exec->container = std::move(container);
+    exec->started = true;
+    exec->running = found.running;
+    exec->pid = found.pid;
+    if (found.running) {
+        exec->container->exec_ids.insert(exec->id);
+    } else {
+        exec->exit_code = found.exit_code;
+        exec->ended = steady_clock::now();
+    }
+    if (execs.emplace(exec->id, exec).second) sweep_later();
+}
 
 ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
     auto exec = std::make_shared<Exec>();
@@ -292,6 +316,9 @@ Execs::Execs(ContainerState& containers) : state_(std::make_unique<ExecState>(co
         const auto found = state->execs.find(id);
         if (found != state->execs.end()) state->publish(*found->second, "exec_detach");
     };
+    containers.on_exec_found = [state](ContainerPtr container, const shim::ExecState& found) {
+        state->adopt(std::move(container), found);
+    };
     containers.on_container_exit = [state](Container& c) { state->container_ended(c); };
     containers.run_exec = [state](ContainerPtr container, std::vector<std::string> command,
                                   SteadyTime deadline, std::size_t output_limit) {
@@ -302,6 +329,7 @@ Execs::Execs(ContainerState& containers) : state_(std::make_unique<ExecState>(co
 Execs::~Execs() {
     state_->containers.on_exec_exit = nullptr;
     state_->containers.on_exec_detached = nullptr;
+    state_->containers.on_exec_found = nullptr;
     state_->containers.on_container_exit = nullptr;
     state_->containers.run_exec = nullptr;
 }
@@ -313,10 +341,7 @@ async::Task<std::string> Execs::create(std::string ref, ExecConfig config) {
     check_running(*container);
     detach_key_bytes(config.detach_keys);
     const ExecPtr exec = state_->add(container, std::move(config));
-    if (!state_->sweeping) {
-        state_->sweeping = true;
-        state_->containers.deps.context.tasks.spawn("exec sweep", state_->sweep_until_empty());
-    }
+    state_->sweep_later();
     co_return exec->id;
 }
 
@@ -380,9 +405,12 @@ async::Task<void> Execs::resize(std::string id, std::uint32_t height, std::uint3
 json Execs::inspect(const std::string& id) const {
     const ExecPtr exec = state_->find(id);
     const ExecConfig& config = exec->config;
-    const std::vector<std::string> arguments(config.cmd.begin() + 1, config.cmd.end());
+    // Of an adopted one the command is not known.
+    std::vector<std::string> arguments = config.cmd;
+    const std::string entrypoint = arguments.empty() ? "" : arguments.front();
+    if (!arguments.empty()) arguments.erase(arguments.begin());
     json process = {{"tty", config.tty},
-                    {"entrypoint", config.cmd.front()},
+                    {"entrypoint", entrypoint},
                     {"arguments", arguments},
                     {"privileged", config.privileged}};
     if (!config.user.empty()) process["user"] = config.user;
