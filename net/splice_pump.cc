@@ -72,6 +72,11 @@ void PipePool::give_back(PooledPipe pipe) {
     if (free_.size() < kKeptPipes) free_.push_back(std::move(pipe));
 }
 
+std::span<char> PipePool::scratch() {
+    if (!scratch_) scratch_ = std::make_unique_for_overwrite<char[]>(kCopyBytes);
+    return {scratch_.get(), kCopyBytes};
+}
+
 /// A client's connection and the one to the server.
 class SplicePump::Connection final {
   public:
@@ -130,8 +135,8 @@ class SplicePump::Connection final {
     };
     struct Flow final {
         std::optional<PipePool::PooledPipe> pipe;
-        std::vector<char> copy;  // instead of a pipe
-        std::size_t held = 0;    // bytes in the pipe or the copy
+        char behind_urgent = 0;  // held when there is no pipe, see pass_urgent_byte
+        std::size_t held = 0;    // bytes in the pipe, or that one
         bool end_of_file = false;
         bool finished = false;  // the end of file was passed on
     };
@@ -157,7 +162,7 @@ class SplicePump::Connection final {
         Side& to = &from == &client_ ? server_ : client_;
         from.readable = true;
         while (from.readable && flow.held == 0 && !flow.end_of_file)
-            if (!fill(flow, from) || !drain(flow, to)) return;
+            if (!fill(flow, from, to) || !drain(flow, to) || is_stalled(flow, from, to)) return;
     }
 
     // False when the connection broke.
@@ -167,8 +172,8 @@ class SplicePump::Connection final {
                 wait_for_turn();
                 return true;
             }
-            if (!fill(flow, from) || !drain(flow, to)) return false;
-            if (flow.held > 0) return true;
+            if (!fill(flow, from, to) || !drain(flow, to)) return false;
+            if (flow.held > 0 || is_stalled(flow, from, to)) return true;
             if (flow.end_of_file) {
                 ::shutdown(to.socket.get(), SHUT_WR);
                 flow.finished = true;
@@ -180,12 +185,18 @@ class SplicePump::Connection final {
         return true;
     }
 
-    bool fill(Flow& flow, Side& from) {
+    // Without a pipe what the other side does not take is left where it is.
+    static bool is_stalled(const Flow& flow, const Side& from, const Side& to) {
+        return !flow.pipe && !flow.end_of_file && from.readable && !to.writable;
+    }
+
+    bool fill(Flow& flow, Side& from, Side& to) {
         // Only when empty: then "would block" can only mean the socket.
         if (flow.held > 0 || flow.end_of_file || !from.readable) return true;
         if (!flow.pipe) flow.pipe = pump_.pipes_.take();
         if (!flow.pipe && is_at_urgent_mark(from.socket)) return stop_at_mark(from);
-        const ssize_t count = flow.pipe ? splice_in(*flow.pipe, from) : copy_in(flow, from);
+        const ssize_t count = flow.pipe ? splice_in(*flow.pipe, from) : peek(from, to);
+        if (count > 0 && !flow.pipe) return pass_peeked(static_cast<std::size_t>(count), from, to);
         if (count > 0) flow.held = static_cast<std::size_t>(count);
         // With a FIN behind it, an urgent byte makes splice say "end of file".
         if (count == 0 && is_at_urgent_mark(from.socket)) return stop_at_mark(from);
@@ -211,11 +222,22 @@ class SplicePump::Connection final {
         return count;
     }
 
-    static ssize_t copy_in(Flow& flow, const Side& from) {
-        flow.copy.resize(kCopyBytes);
-        const ssize_t count = ::recv(from.socket.get(), flow.copy.data(), kCopyBytes, 0);
-        flow.copy.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-        return count;
+    // One byte tells an end of file as well.
+    ssize_t peek(const Side& from, const Side& to) {
+        const std::span<char> scratch = pump_.pipes_.scratch();
+        return ::recv(from.socket.get(), scratch.data(), to.writable ? scratch.size() : 1,
+                      MSG_PEEK);
+    }
+
+    bool pass_peeked(std::size_t length, Side& from, Side& to) {
+        if (!to.writable) return true;
+        const char* peeked = pump_.pipes_.scratch().data();
+        const ssize_t sent = ::send(to.socket.get(), peeked, length, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) to.writable = false;
+        if (sent <= 0) return sent < 0 && would_block();
+        // Takes it off the queue without copying it once more.
+        return ::recv(from.socket.get(), nullptr, static_cast<std::size_t>(sent), MSG_TRUNC) ==
+               sent;
     }
 
     bool drain(Flow& flow, Side& to) {
@@ -223,8 +245,7 @@ class SplicePump::Connection final {
             const ssize_t count =
                 flow.pipe ? ::splice(flow.pipe->ends.read.get(), nullptr, to.socket.get(), nullptr,
                                      flow.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
-                          : ::send(to.socket.get(), flow.copy.data() + flow.copy.size() - flow.held,
-                                   flow.held, MSG_NOSIGNAL);
+                          : ::send(to.socket.get(), &flow.behind_urgent, 1, MSG_NOSIGNAL);
             if (count > 0) flow.held -= static_cast<std::size_t>(count);
             if (count < 0 && errno == EAGAIN) to.writable = false;
             if (count == 0 || (count < 0 && !would_block())) return false;
@@ -243,7 +264,7 @@ class SplicePump::Connection final {
         from.readable = true;
         if (::recv(from.socket.get(), &byte, 1, 0) == 1) {
             give_back_pipe(flow);
-            flow.copy.assign(1, byte);
+            flow.behind_urgent = byte;
             flow.held = 1;
         }
         return true;
@@ -256,7 +277,6 @@ class SplicePump::Connection final {
     void give_back_pipe(Flow& flow) {
         if (flow.pipe && flow.held == 0) pump_.pipes_.give_back(std::move(*flow.pipe));
         flow.pipe.reset();
-        flow.copy = {};
     }
 
     void end() {

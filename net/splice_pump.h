@@ -1,7 +1,8 @@
 // Carries TCP connections between pairs of sockets with splice(2). An end of file on one side
 // becomes a shutdown of the other (half-close), an error a reset of the other, an urgent byte an
 // urgent byte. A direction holds a pipe only while it has bytes that the other side does not take,
-// so idle connections cost their sockets only, and a slow reader holds back the writer. A crash of
+// so idle connections cost their sockets only, and a slow reader holds back the writer. Without a
+// pipe only what the other side takes is taken, and no memory is held. A crash of
 // the process shows as a reset at both ends, never as an end of file. One thread, its poller's.
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -28,9 +30,12 @@ class PipePool final {
     std::optional<PooledPipe> take();
     /// Only empty pipes come back.
     void give_back(PooledPipe pipe);
+    /// For copying without a pipe: one for all connections, so nothing stays in it.
+    std::span<char> scratch();
 
   private:
     std::vector<PooledPipe> free_;
+    std::unique_ptr<char[]> scratch_;
 };
 
 class SplicePump final {
