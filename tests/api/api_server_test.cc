@@ -101,7 +101,7 @@ TEST_F(ApiServer, ping_carries_the_negotiation_headers) {
 }
 
 TEST_F(ApiServer, json_is_not_escaped_and_ends_with_a_line_break) {
-    auto response = call("GET", "/v1.40/info");
+    auto response = call("GET", "/v1.50/info");
     EXPECT_EQ(response.headers().get("Content-Type"), "application/json");
     EXPECT_EQ(response.headers().get("Server"), "Docker/28.5.2 (linux)");
     EXPECT_EQ(response.read_all(), "{\"Name\":\"<fake>\"}\n");
