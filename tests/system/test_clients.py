@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from engine import DOCKER
+
 NEWER = pathlib.Path(os.environ.get("BERTH_NEWER_CLIENTS") or "/nonexistent")
 
 PROJECT = """
@@ -30,7 +32,9 @@ volumes: {data: {}}
 
 
 def run(engine, *command, check=True, **options):
-    done = subprocess.run(command, env=dict(engine.environment, DOCKER_HOST="unix://" + engine.socket), text=True, timeout=120,
+    # compose's exec and run call the docker CLI, which need not be a part of the machine.
+    path = os.path.dirname(DOCKER) + ":" + engine.environment["PATH"]
+    done = subprocess.run(command, env=dict(engine.environment, PATH=path, DOCKER_HOST="unix://" + engine.socket), text=True, timeout=120,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
