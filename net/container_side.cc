@@ -1,20 +1,17 @@
 #include "net/container_side.h"
 
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-#include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "net/egress_path.h"
 #include "net/firewall.h"
 #include "net/ipam.h"
 #include "net/netlink.h"
 #include "net/sysctl.h"
+#include "net/tun_device.h"
 
 namespace berth::net {
 namespace {
@@ -41,15 +38,6 @@ void write_sysctls() {
     // run through the rules for routed ones.
     for (const char* table : {"iptables", "ip6tables", "arptables"})
         write_sysctl(std::string("bridge/bridge-nf-call-") + table, "0", IfAbsent::ignore);
-}
-
-UniqueFd open_tap() {
-    UniqueFd fd = open_file("/dev/net/tun", O_RDWR | O_NONBLOCK);
-    ifreq request{};
-    request.ifr_flags = IFF_TAP | IFF_NO_PI;
-    std::strncpy(request.ifr_name, kTapName, IFNAMSIZ - 1);
-    if (::ioctl(fd.get(), TUNSETIFF, &request) < 0) throw_errno("making {}", kTapName);
-    return fd;
 }
 
 void configure_tap(const ProcessConfig& config) {
@@ -125,9 +113,7 @@ void check_attachment(const Attachment& attachment) {
 }  // namespace
 
 std::string port_name(const std::string& container, const std::string& network_id) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-    for (const char c : container + "/" + network_id)
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    const std::uint64_t hash = fnv1a(container + "/" + network_id);
     return fmt::format("veth{:011x}", hash & 0xfff'ffff'ffff);
 }
 
@@ -135,7 +121,7 @@ UniqueFd ContainerSide::prepare(const ProcessConfig& config) {
     UniqueFd tap;
     thread_.run([&] {
         write_sysctls();
-        tap = open_tap();
+        tap = open_tun_device(kTapName, TunKind::frames);
         configure_tap(config);
     });
     return tap;

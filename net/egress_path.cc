@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "net/netlink.h"
 #include "net/sysctl.h"
+#include "net/tun_device.h"
 
 namespace berth::net {
 namespace {
@@ -91,11 +92,7 @@ std::string prerouting(AddressFamilies families) {
 }
 
 UniqueFd open_device() {
-    UniqueFd fd = open_file("/dev/net/tun", O_RDWR | O_NONBLOCK);
-    ifreq request{};
-    request.ifr_flags = IFF_TUN | IFF_NO_PI;
-    std::strncpy(request.ifr_name, kGateName, IFNAMSIZ - 1);
-    if (::ioctl(fd.get(), TUNSETIFF, &request) < 0) throw_errno("making {}", kGateName);
+    UniqueFd fd = open_tun_device(kGateName, TunKind::packets);
     // Routes by it stay when the process dies: SYNs are lost then and come again, instead of
     // taking another way.
     if (::ioctl(fd.get(), TUNSETPERSIST, 1) < 0) throw_errno("keeping {}", kGateName);

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace berth::net {
 namespace {
@@ -59,8 +60,7 @@ void check_no_overlap(const Subnet& wanted, std::span<const Subnet> used) {
 }
 
 PoolSource unique_local_pool(std::string_view seed) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-    for (const char c : seed) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    const std::uint64_t hash = fnv1a(seed);
     // fd, then 40 bits that differ from machine to machine (RFC 4193).
     const Bits128 global = (Bits128{0xfd} << 40) | (hash & 0xff'ffff'ffff);
     return {{{Family::v6, global << 80}, 48}, 64};

@@ -1,6 +1,5 @@
 #include "rootlesskit/host_facts.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "linux/inet_address.h"
 #include "rootlesskit/runtime_directory.h"
 
 namespace berth::rootlesskit {
@@ -114,38 +114,15 @@ ResolverFacts read_resolver(const HostFiles& files) {
     return facts;
 }
 
-struct ServerAddress final {
-    sockaddr_storage storage{};
-    socklen_t length = 0;
-};
-
-ServerAddress parse_server(const std::string& text) {
-    constexpr std::uint16_t kPort = 53;
-    ServerAddress address;
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
-    if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(kPort);
-        address.length = sizeof *v4;
-    } else if (::inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(kPort);
-        address.length = sizeof *v6;
-    }
-    return address;
-}
-
 // One question (the name servers of the root); any answer will do.
 bool answers(const std::string& server) {
-    const ServerAddress address = parse_server(server);
-    if (address.length == 0) return false;
-    const UniqueFd fd{::socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    constexpr std::uint16_t kPort = 53;
+    const auto address = linux_os::parse_inet_address(server, kPort);
+    if (!address) return false;
+    const UniqueFd fd{::socket(address->family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     constexpr std::string_view kQuestion(
         "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01", 17);
-    if (!fd ||
-        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) <
-            0 ||
+    if (!fd || ::connect(fd.get(), address->get(), address->length) < 0 ||
         ::send(fd.get(), kQuestion.data(), kQuestion.size(), MSG_NOSIGNAL) < 0)
         return false;
     pollfd watched{fd.get(), POLLIN, 0};

@@ -22,17 +22,6 @@
 namespace berth::rootlesskit {
 namespace {
 
-// The reason why `attempt` fails; empty when it works.
-template <typename Attempt>
-std::string failure_of(Attempt attempt) {
-    try {
-        attempt();
-        return "";
-    } catch (const Error& error) {
-        return error.message();
-    }
-}
-
 // What images need of an overlay: a whiteout, a file copied up, an extended attribute.
 void use_overlay(const std::string& scratch) {
     for (const char* name : {"/low", "/upper", "/work"}) make_directories(scratch + name, 0700);
@@ -51,8 +40,8 @@ void use_overlay(const std::string& scratch) {
 void try_overlay(const std::string& data) {
     const std::string scratch = data + "/.berth-doctor-" + random_hex_id();
     make_directories(scratch, 0700);
-    const std::string failure = failure_of([&] { use_overlay(scratch); });
-    (void)failure_of([&] { remove_tree(scratch); });
+    const std::string failure = failure_text([&] { use_overlay(scratch); });
+    (void)failure_text([&] { remove_tree(scratch); });
     if (!failure.empty()) throw Error::with_text(ErrorKind::unsupported, failure);
 }
 
@@ -63,8 +52,8 @@ void try_proc() {
         linux_os::clone_process({.flags = CLONE_NEWPID | CLONE_NEWNS, .cgroup = {}});
     if (child.pid == 0) {
         const std::string failure =
-            failure_of([] { (void)linux_os::make_filesystem("proc", "proc", {}, 0); });
-        (void)failure_of([&] { write_all(pipe.write, failure); });
+            failure_text([] { (void)linux_os::make_filesystem("proc", "proc", {}, 0); });
+        (void)failure_text([&] { write_all(pipe.write, failure); });
         ::_exit(0);
     }
     pipe.write.reset();
@@ -76,17 +65,17 @@ void try_proc() {
 // Runs in a child of ours; two lines, so that one failure does not hide the other.
 std::string report_inside(BorrowedFd holder, const std::string& data) {
     const std::string entry =
-        failure_of([&] { linux_os::enter_user_and_mount_namespaces(holder); });
+        failure_text([&] { linux_os::enter_user_and_mount_namespaces(holder); });
     if (!entry.empty()) return entry + "\n" + entry;
-    const std::string overlay = failure_of([&] { try_overlay(data); });
-    return overlay + "\n" + failure_of(try_proc);
+    const std::string overlay = failure_text([&] { try_overlay(data); });
+    return overlay + "\n" + failure_text(try_proc);
 }
 
 void try_inside(const linux_os::PidFd& holder, const std::string& data, ProbeFacts& facts) {
     Pipe pipe = Pipe::make();
     const linux_os::Cloned child = linux_os::clone_process({});
     if (child.pid == 0) {
-        (void)failure_of([&] { write_all(pipe.write, report_inside(holder.fd(), data)); });
+        (void)failure_text([&] { write_all(pipe.write, report_inside(holder.fd(), data)); });
         ::_exit(0);
     }
     pipe.write.reset();

@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "linux/cgroup.h"
 #include "linux/message_socket.h"
 #include "systemd/bus.h"
@@ -25,8 +25,8 @@ std::vector<std::string> controllers_of(const std::string& control_group) {
     if (!hierarchy) return {};
     const auto text =
         read_file_if_exists(*hierarchy + control_group + "/cgroup.controllers").value_or("");
-    std::istringstream words(text);
-    return {std::istream_iterator<std::string>(words), {}};
+    const auto words = words_of(text);
+    return {words.begin(), words.end()};
 }
 
 systemd::ManagerFacts manager_facts() {

@@ -1,32 +1,17 @@
 #include "api/download.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "api/background_work.h"
 #include "async/fd_wait.h"
-#include "async/sync.h"
 #include "base/error.h"
+#include "linux/socket_pair.h"
 
 namespace berth::api {
 
 namespace {
-struct Download final {
-    async::Event ended;
-    std::exception_ptr failure;
-    std::stop_source stop;
-};
-
-async::Task<> run_work(std::shared_ptr<Download> download, async::Task<> work) {
-    try {
-        co_await std::move(work);
-    } catch (...) {
-        download->failure = std::current_exception();
-    }
-    download->ended.set();
-}
-
-async::Task<> send_bytes(Call& call, http::Headers headers, std::shared_ptr<Download> download,
-                         BorrowedFd from) {
+async::Task<> send_bytes(Call& call, http::Headers headers,
+                         std::shared_ptr<BackgroundWork> download, BorrowedFd from) {
     constexpr std::size_t kPiece = 256U << 10;
     std::string piece;
     for (;;) {
@@ -40,7 +25,7 @@ async::Task<> send_bytes(Call& call, http::Headers headers, std::shared_ptr<Down
         co_await call.exchange.write(
             std::string_view(piece).substr(0, static_cast<std::size_t>(size)));
     }
-    co_await download->ended.wait();
+    co_await until_done(download);
     if (download->failure) std::rethrow_exception(download->failure);
     if (!call.exchange.replied()) co_await call.exchange.stream(200, headers);
     co_await call.exchange.finish();
@@ -48,12 +33,8 @@ async::Task<> send_bytes(Call& call, http::Headers headers, std::shared_ptr<Down
 }  // namespace
 
 async::Task<> reply_with_download(Call& call, http::Headers headers, DownloadWork work) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        throw_errno("making a socket pair for the reply's body");
-    UniqueFd writer(ends[0]);
-    UniqueFd reader(ends[1]);
-    const auto download = std::make_shared<Download>();
+    auto [writer, reader] = linux_os::stream_socket_pair();
+    const auto download = std::make_shared<BackgroundWork>();
     async::TaskGroup group(co_await boost::asio::this_coro::executor);
     group.spawn("download",
                 run_work(download, work(std::move(writer), download->stop.get_token())));
@@ -67,7 +48,7 @@ async::Task<> reply_with_download(Call& call, http::Headers headers, DownloadWor
     // A worker that still writes gets an error now.
     reader.reset();
     download->stop.request_stop();
-    co_await download->ended.wait();
+    co_await until_done(download);
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -6,10 +6,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <nlohmann/json.hpp>
 
+#include "api/background_work.h"
 #include "api/errors.h"
 #include "async/fd_wait.h"
-#include "async/sync.h"
 #include "base/json.h"
+#include "linux/socket_pair.h"
 
 namespace berth::api {
 
@@ -17,24 +18,10 @@ namespace {
 /// Docker ends each object of a progress stream so.
 constexpr const char* kLineEnd = "\r\n";
 
-/// What the work has said and the client has not got yet.
-struct Progress final {
+/// `lines` is what the work has said and the client has not got yet.
+struct Progress final : BackgroundWork {
     std::string lines;
-    async::Event changed;
-    bool done = false;
-    std::exception_ptr failure;
-    std::stop_source stop;
 };
-
-async::Task<> run_work(std::shared_ptr<Progress> progress, async::Task<> work) {
-    try {
-        co_await std::move(work);
-    } catch (...) {
-        progress->failure = std::current_exception();
-    }
-    progress->done = true;
-    progress->changed.set();
-}
 
 std::string failure_line(const std::exception_ptr& failure) {
     const Error error = async::to_error(failure);
@@ -101,10 +88,7 @@ async::Task<> finish(Call& call, std::shared_ptr<Progress> progress) {
         failure = std::current_exception();
     }
     progress->stop.request_stop();
-    while (!progress->done) {
-        co_await progress->changed.wait();
-        progress->changed.clear();
-    }
+    co_await until_done(progress);
     if (failure) std::rethrow_exception(failure);
 }
 }  // namespace
@@ -118,11 +102,7 @@ async::Task<> reply_with_progress(Call& call, ProgressWork work) {
 }
 
 async::Task<> reply_with_progress_of_body(Call& call, BodyWork work) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        throw_errno("making a socket pair for the request's body");
-    UniqueFd writer(ends[0]);
-    UniqueFd reader(ends[1]);
+    auto [writer, reader] = linux_os::stream_socket_pair();
     const auto progress = std::make_shared<Progress>();
     async::TaskGroup group(co_await boost::asio::this_coro::executor);
     group.spawn("transfer", run_work(progress, work(std::move(reader), sink_of(progress),
@@ -139,10 +119,7 @@ async::Task<> reply_with_progress_of_body(Call& call, BodyWork work) {
         co_await finish(call, progress);
         co_return;
     }
-    while (!progress->done) {
-        co_await progress->changed.wait();
-        progress->changed.clear();
-    }
+    co_await until_done(progress);
     std::rethrow_exception(failure);
 }
 

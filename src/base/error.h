@@ -70,4 +70,15 @@ template <typename... Args>
 /// The text of an errno value, thread-safe.
 std::string errno_text(int errno_value);
 
+/// The message of the Error that `attempt` throws; empty when it works.
+template <typename Attempt>
+std::string failure_text(Attempt attempt) {
+    try {
+        attempt();
+        return "";
+    } catch (const Error& error) {
+        return error.message();
+    }
+}
+
 }  // namespace berth

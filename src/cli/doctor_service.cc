@@ -6,11 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <iterator>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "linux/filesystem.h"
 #include "rootlesskit/distribution.h"
 #include "rootlesskit/host_files.h"
@@ -33,11 +32,6 @@ constexpr std::array<Controller, 5> kControllers{{{"cpu", "--cpus, --cpu-shares"
                                                   {"io", "--blkio-weight, --device-read-bps"},
                                                   {"memory", "--memory"},
                                                   {"pids", "--pids-limit"}}};
-
-std::vector<std::string> words_of(const std::string& text) {
-    std::istringstream stream(text);
-    return {std::istream_iterator<std::string>(stream), {}};
-}
 
 CgroupHierarchy find_hierarchy() {
     try {
@@ -189,8 +183,10 @@ ServiceFacts gather_service_facts(const std::string& user, const std::string& os
     facts.in_container =
         exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container");
     facts.hierarchy = find_hierarchy();
-    facts.kernel_controllers =
-        words_of(rootlesskit::HostFiles().text("/sys/fs/cgroup/cgroup.controllers"));
+    const std::string controllers =
+        rootlesskit::HostFiles().text("/sys/fs/cgroup/cgroup.controllers");
+    const auto names = words_of(controllers);
+    facts.kernel_controllers = {names.begin(), names.end()};
     const char* variable = ::secure_getenv("XDG_RUNTIME_DIR");
     const std::string runtime =
         variable && *variable ? variable : rootlesskit::default_runtime_path(facts.uid);

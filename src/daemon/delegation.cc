@@ -5,12 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "linux/cgroup.h"
 #include "systemd/cgroup_paths.h"
 #include "systemd/delegation_advice.h"
@@ -52,9 +51,10 @@ CgroupPlace look_around() {
     return place;
 }
 
-std::vector<std::string> words_of(const std::string& path) {
-    std::istringstream words(read_file_if_exists(path).value_or(""));
-    return {std::istream_iterator<std::string>(words), {}};
+std::vector<std::string> words_in(const std::string& path) {
+    const std::string text = read_file_if_exists(path).value_or("");
+    const auto words = words_of(text);
+    return {words.begin(), words.end()};
 }
 
 bool has(const std::vector<std::string>& names, const std::string& name) {
@@ -186,7 +186,7 @@ void Delegation::lay_out(const std::string& directory) {
     if (!cgroup) throw_errno("opening the cgroup {}", support);
     for (const pid_t process : members_) move_into(*cgroup, process);
     // A cgroup that passes controllers on may have no processes of its own.
-    for (const std::string& process : words_of(directory + "/cgroup.procs"))
+    for (const std::string& process : words_in(directory + "/cgroup.procs"))
         if (process != "0") move_into(*cgroup, static_cast<pid_t>(std::stol(process)));
     result_.directory = directory;
     result_.support = support;
@@ -198,16 +198,16 @@ void Delegation::enable_controllers() {
     const auto cgroup = Cgroup::open(result_.directory);
     if (!cgroup) throw_errno("opening the cgroup {}", result_.directory);
     std::string refused;
-    for (const std::string& name : words_of(result_.directory + "/cgroup.controllers")) {
+    for (const std::string& name : words_in(result_.directory + "/cgroup.controllers")) {
         try {
             cgroup->write("cgroup.subtree_control", "+" + name);
         } catch (const Error& error) {
             if (has(systemd::wanted_controllers(), name)) refused = error.message();
         }
     }
-    const auto enabled = words_of(result_.directory + "/cgroup.subtree_control");
+    const auto enabled = words_in(result_.directory + "/cgroup.subtree_control");
     result_.controllers = {enabled.begin(), enabled.end()};
-    const auto known = words_of(place_.hierarchy + "/cgroup.controllers");
+    const auto known = words_in(place_.hierarchy + "/cgroup.controllers");
     std::vector<std::string> absent, undelegated;
     for (const std::string& name : systemd::wanted_controllers())
         if (!has(enabled, name)) (has(known, name) ? undelegated : absent).push_back(name);

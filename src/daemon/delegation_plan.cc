@@ -1,15 +1,16 @@
 #include "daemon/delegation_plan.h"
 
 #include "base/error.h"
+#include "base/text.h"
+#include "linux/rooted_path.h"
 #include "systemd/cgroup_paths.h"
 
 namespace berth::daemon {
 namespace {
 
-// FNV-1a: a stable short name for a directory; nobody gains from a collision.
+// A stable short name for a directory.
 std::string short_hash(std::string_view text) {
-    std::uint64_t hash = 14695981039346656037U;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+    const std::uint64_t hash = fnv1a(text);
     return fmt::format("{:08x}", static_cast<std::uint32_t>(hash ^ (hash >> 32)));
 }
 
@@ -35,7 +36,7 @@ std::string wanted_cgroup_driver(const Config& config) {
 
 bool is_cgroup_parent(const std::string& text) {
     if (text.empty() || systemd::is_slice_name(text)) return true;
-    return text.starts_with('/') && text != "/" && (text + "/").find("/../") == std::string::npos;
+    return text.starts_with('/') && text != "/" && !linux_os::climbs_out(text);
 }
 
 DelegationPlan plan_delegation(const Config& config, const CgroupPlace& place) {

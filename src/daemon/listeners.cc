@@ -1,6 +1,5 @@
 #include "daemon/listeners.h"
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "linux/inet_address.h"
 
 namespace berth::daemon {
 namespace {
@@ -82,13 +82,8 @@ Listener listen_unix(const std::string& host, const Config& config) {
     return {host, std::move(fd), path};
 }
 
-struct TcpAddress {
-    sockaddr_storage storage{};
-    socklen_t length = 0;
-};
-
 // Numeric addresses only: a static program has no resolver.
-TcpAddress parse_tcp(const std::string& host) {
+linux_os::InetAddress parse_tcp(const std::string& host) {
     std::string name = host.substr(std::string_view("tcp://").size());
     std::uint16_t port = 2375;
     const auto colon = name.rfind(':');
@@ -103,30 +98,17 @@ TcpAddress parse_tcp(const std::string& host) {
     if (name.empty()) name = "0.0.0.0";
     if (name == "localhost") name = "127.0.0.1";
     if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
-    TcpAddress address;
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
-    if (::inet_pton(AF_INET, name.c_str(), &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        address.length = sizeof *v4;
-    } else if (::inet_pton(AF_INET6, name.c_str(), &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        address.length = sizeof *v6;
-    } else {
-        throw Error(ErrorKind::invalid, "{}: '{}' is not an IP address", host, name);
-    }
-    return address;
+    const auto address = linux_os::parse_inet_address(name, port);
+    if (!address) throw Error(ErrorKind::invalid, "{}: '{}' is not an IP address", host, name);
+    return *address;
 }
 
 Listener listen_tcp(const std::string& host) {
-    const TcpAddress address = parse_tcp(host);
-    UniqueFd fd = make_socket(address.storage.ss_family);
+    const linux_os::InetAddress address = parse_tcp(host);
+    UniqueFd fd = make_socket(address.family());
     const int yes = 1;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) < 0)
-        throw_errno("binding {}", host);
+    if (::bind(fd.get(), address.get(), address.length) < 0) throw_errno("binding {}", host);
     if (::listen(fd.get(), SOMAXCONN) < 0) throw_errno("listening on {}", host);
     return {host, std::move(fd), ""};
 }

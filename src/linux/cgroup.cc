@@ -91,7 +91,7 @@ std::optional<std::string> Cgroup::hierarchy() {
 }
 
 std::optional<Cgroup> Cgroup::make(const std::string& path) {
-    if (("/" + path + "/").find("/../") != std::string::npos)
+    if (climbs_out(path))
         throw Error(ErrorKind::invalid, "linux.cgroupsPath: \"{}\" climbs out", path);
     const auto root = hierarchy();
     if (!root) return std::nullopt;

@@ -89,4 +89,12 @@ std::string clean_path(std::string_view path) {
     return clean.empty() ? "/" : clean;
 }
 
+bool climbs_out(std::string_view path) {
+    return fmt::format("/{}/", path).find("/../") != std::string::npos;
+}
+
+bool is_below(std::string_view path, std::string_view directory) {
+    return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+}
+
 }  // namespace berth::linux_os

@@ -30,5 +30,9 @@ UniqueFd try_open_in_root(BorrowedFd root, const std::string& path, int flags, R
 UniqueFd make_directories_in_root(BorrowedFd root, const std::string& path, mode_t mode);
 /// Lexically clean absolute form: "a//b/../c" -> "/a/c". Never climbs above "/".
 std::string clean_path(std::string_view path);
+/// True for a path with a component "..".
+bool climbs_out(std::string_view path);
+/// True for `directory` itself and what is in it, by name; both are clean.
+bool is_below(std::string_view path, std::string_view directory);
 
 }  // namespace berth::linux_os

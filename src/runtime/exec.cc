@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/namespaces.h"
+#include "linux/rooted_path.h"
 #include "runtime/child.h"
 #include "runtime/console_socket.h"
 #include "runtime/create.h"
@@ -82,7 +83,7 @@ std::uint64_t flags_to_join(const oci::Spec& spec) {
 std::optional<linux_os::Cgroup> cgroup_of(const ContainerState& state, const Options& options) {
     if (state.cgroup.empty()) return std::nullopt;
     const std::string below = options.value("cgroup");
-    if (below.starts_with('/') || ("/" + below + "/").find("/../") != std::string::npos)
+    if (below.starts_with('/') || linux_os::climbs_out(below))
         throw Error(ErrorKind::invalid, "--cgroup: \"{}\" leads out of the container's cgroup",
                     below);
     auto cgroup = linux_os::Cgroup::open(below.empty() ? state.cgroup : state.cgroup + "/" + below);

@@ -115,17 +115,13 @@ void take_option(MountStep& step, const std::string& option) {
         step.options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
 }
 
-bool is_below(std::string_view path, std::string_view directory) {
-    return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
-}
-
 /// CVE-2019-16884: something mounted on /proc would let labels and sysctls go to a fake file.
 /// Only the files that lxcfs emulates may be covered.
 void check_proc_target(const MountStep& step) {
     static constexpr std::array<std::string_view, 8> kAllowed = {
         "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
         "/proc/swaps",   "/proc/uptime",    "/proc/loadavg", "/proc/slabinfo"};
-    if (!is_below(step.target, "/proc")) return;
+    if (!linux_os::is_below(step.target, "/proc")) return;
     if (step.target == "/proc") {
         const bool is_proc = step.type == "proc" && step.kind == MountKind::filesystem;
         const bool is_host_proc = step.kind == MountKind::bind && step.source == "/proc";

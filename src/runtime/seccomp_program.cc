@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "base/unique_fd.h"
 
 namespace berth::runtime {
@@ -183,15 +184,6 @@ unsigned filter_flags(const oci::Seccomp& policy) {
     return flags;
 }
 
-std::uint64_t hash_of(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a; only a file name, the text decides
-    for (const char letter : text) {
-        hash ^= static_cast<unsigned char>(letter);
-        hash *= 0x100000001b3ULL;
-    }
-    return hash;
-}
-
 /// The cached program behind the policy's text; empty when the file is not that policy's.
 std::vector<sock_filter> cached_program(const std::string& path, const std::string& text) {
     const auto content = read_file_if_exists(path);
@@ -226,7 +218,7 @@ SeccompProgram compile_seccomp(const oci::Seccomp& policy) {
 SeccompProgram obtain_seccomp(const oci::Seccomp& policy, const std::string& directory) {
     const std::string text = fmt::format("{} {:x}\n{}\n", kCacheVersion, kAuditArchitecture,
                                          dump_json(oci::to_json(policy)));
-    const std::string path = fmt::format("{}/{:016x}.bpf", directory, hash_of(text));
+    const std::string path = fmt::format("{}/{:016x}.bpf", directory, fnv1a(text));
     if (auto cached = cached_program(path, text); !cached.empty())
         return {std::move(cached), filter_flags(policy)};
     SeccompProgram program = compile_seccomp(policy);

@@ -125,17 +125,6 @@ std::string try_fuse_overlayfs(const std::string& data) {
     return program;
 }
 
-// The reason why something does not work; empty when it does.
-template <typename Try>
-std::string failure_of(Try attempt) {
-    try {
-        attempt();
-        return "";
-    } catch (const Error& error) {
-        return error.message();
-    }
-}
-
 }  // namespace
 
 DriverChoice probe(const ProbeRequest& request) {
@@ -152,7 +141,7 @@ DriverChoice probe(const ProbeRequest& request) {
     };
     std::string reasons;
     if (wanted(DriverKind::overlay)) {
-        const std::string failure = failure_of([&] { try_overlay(request.data_directory); });
+        const std::string failure = failure_text([&] { try_overlay(request.data_directory); });
         if (failure.empty())
             return take(DriverKind::overlay,
                         fmt::format("native overlay works on {}", choice.backing_filesystem));
@@ -160,7 +149,7 @@ DriverChoice probe(const ProbeRequest& request) {
     }
     if (wanted(DriverKind::fuse_overlayfs)) {
         const std::string failure =
-            failure_of([&] { choice.fuse_program = try_fuse_overlayfs(request.data_directory); });
+            failure_text([&] { choice.fuse_program = try_fuse_overlayfs(request.data_directory); });
         if (failure.empty())
             return take(DriverKind::fuse_overlayfs, reasons.empty() ? "as requested" : reasons);
         reasons += (reasons.empty() ? "" : "; ") + ("fuse-overlayfs: " + failure);

@@ -67,6 +67,23 @@ def container(engine):
         engine.docker("rm", "-f", *made, check=False)
 
 
+@pytest.fixture
+def network(engine):
+    """Makes networks and removes them, with the containers on them, after the test; returns a function that gives the name."""
+    made = []
+
+    def create(name, *options):
+        engine.docker("network", "create", *options, name)
+        made.append(name)
+        return name
+
+    yield create
+    for name in made:
+        for identity in engine.docker("ps", "-aq", "--filter", f"network={name}").stdout.split():
+            engine.docker("rm", "-f", identity, check=False)
+        engine.docker("network", "rm", name, check=False)
+
+
 @pytest.fixture(scope="module")
 def client(engine):
     """Docker's Python SDK on the shared engine."""

@@ -100,7 +100,7 @@ class Engine:
             if not entry.name.isdigit():
                 continue
             try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                line = command_of(entry.name)
                 variables = (entry / "environ").read_bytes() if os.access(entry / "environ", os.R_OK) else b""
             except OSError:
                 continue
@@ -110,6 +110,12 @@ class Engine:
 
     def pids(self, program):
         return [pid for pid, line in self.processes().items() if os.path.basename(line.split(" ")[0]) == program]
+
+    def kill_9(self, program):
+        """Kills a process of the engine and waits for the one that berthd starts in its place."""
+        (old,) = self.pids(program)
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: [pid for pid in self.pids(program) if pid != old], f"a new {program}")
 
     def recorded(self, name):
         """The pid that berthd keeps of its holder, network or engine process; None: no such record."""

@@ -3,26 +3,7 @@ import socket
 import subprocess
 import threading
 
-import pytest
-
 from engine import BUILD
-
-
-@pytest.fixture
-def network(engine):
-    """Makes networks and removes them after the test; returns a function."""
-    made = []
-
-    def create(name, *options):
-        engine.docker("network", "create", *options, name)
-        made.append(name)
-        return name
-
-    yield create
-    for name in made:
-        for identity in engine.docker("ps", "-aq", "--filter", f"network={name}").stdout.split():
-            engine.docker("rm", "-f", identity, check=False)
-        engine.docker("network", "rm", name, check=False)
 
 
 def lookup(engine, container, name, *options):

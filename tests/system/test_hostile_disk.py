@@ -1,7 +1,6 @@
 """A full disk: each request ends with a clear message, nothing half-made is left, and the engine goes on."""
 import json
 import os
-import signal
 import subprocess
 
 import pytest
@@ -19,9 +18,7 @@ class SmallDisk:
         self.engine = engine
         self.data = engine.root / "data/berth"
         self.inside("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=700", "none", str(self.data))
-        (old,) = engine.pids("berth-engine")
-        os.kill(old, signal.SIGKILL)
-        wait_until(lambda: [pid for pid in engine.pids("berth-engine") if pid != old], "a new engine")
+        engine.kill_9("berth-engine")
         wait_until(engine.answers, "the engine answers again")
         engine.docker("import", "-", "busybox", input=busybox_rootfs_tar())
 
@@ -139,9 +136,7 @@ def test_the_image_index_survives(disk):
     for number in range(20):
         engine.docker("tag", "busybox", f"name{number}:1", check=False)
     disk.clear()
-    (old,) = engine.pids("berth-engine")
-    os.kill(old, signal.SIGKILL)
-    wait_until(lambda: [pid for pid in engine.pids("berth-engine") if pid != old], "a new engine")
+    engine.kill_9("berth-engine")
     wait_until(engine.answers, "the engine answers again")
     works(engine)
     engine.docker("tag", "busybox", "after:1")

@@ -7,23 +7,6 @@ import pytest
 from engine import needs_cli, wait_until
 
 
-@pytest.fixture
-def network(engine):
-    """Makes a network and removes it after the test; returns a function that gives its name."""
-    made = []
-
-    def make(name, *arguments):
-        engine.docker("network", "create", *arguments, name)
-        made.append(name)
-        return name
-
-    yield make
-    for name in made:
-        for identity in endpoints(engine, name):
-            engine.docker("rm", "-f", identity, check=False)
-        engine.docker("network", "rm", name, check=False)
-
-
 def show(engine, name):
     return json.loads(engine.docker("network", "inspect", name).stdout)[0]
 

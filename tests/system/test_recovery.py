@@ -8,9 +8,7 @@ from engine import wait_until
 
 
 def kill_and_wait_for_another(engine, program):
-    (old,) = engine.pids(program)
-    os.kill(old, signal.SIGKILL)
-    wait_until(lambda: [pid for pid in engine.pids(program) if pid != old], f"a new {program}")
+    engine.kill_9(program)
     wait_until(engine.answers, "the engine answers again")
 
 
@@ -111,9 +109,7 @@ def test_an_exec_session_survives_kill_9_of_the_engine(own_engine):
 
 def test_the_network_process_is_replaced(own_engine):
     own_engine.docker("run", "-d", "--name", "on-bridge", "busybox", "sleep", "1000")
-    (old,) = own_engine.pids("berth-network")
-    os.kill(old, signal.SIGKILL)
-    wait_until(lambda: [pid for pid in own_engine.pids("berth-network") if pid != old], "a new network process")
+    own_engine.kill_9("berth-network")
     assert own_engine.inspect("on-bridge")["State"]["Running"]
     wait_until(lambda: own_engine.docker("run", "--rm", "busybox", "true", check=False).returncode == 0, "a new container on the bridge")
 

@@ -11,10 +11,6 @@ namespace berth::engine {
 
 namespace {
 
-bool is_below(std::string_view path, std::string_view directory) {
-    return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
-}
-
 /// True for a directory whose cgroups this user may make: one that was delegated by chown.
 bool is_delegated(const std::string& directory) {
     return ::access((directory + "/cgroup.procs").c_str(), W_OK) == 0;
@@ -23,14 +19,15 @@ bool is_delegated(const std::string& directory) {
 /// The directory that a --cgroup-parent names: one that somebody delegated to this user, else one
 /// of that name in the engine's own delegation.
 std::string directory_of_parent(const std::string& parent, const Settings& settings) {
-    if (("/" + parent + "/").find("/../") != std::string::npos)
+    if (linux_os::climbs_out(parent))
         throw Error(ErrorKind::invalid, "invalid cgroup-parent \"{}\": it climbs out", parent);
     const std::string& own = settings.cgroup.directory;
     const std::string clean = linux_os::clean_path(parent);
     if (const auto root = linux_os::Cgroup::hierarchy(); root && parent.starts_with('/'))
         for (const std::string& place : {clean, *root + clean}) {
-            if (is_below(place, own)) return place;
-            if (clean != "/" && is_below(place, *root) && is_delegated(place)) return place;
+            if (linux_os::is_below(place, own)) return place;
+            if (clean != "/" && linux_os::is_below(place, *root) && is_delegated(place))
+                return place;
         }
     return clean == "/" ? own : own + clean;
 }
@@ -47,7 +44,7 @@ std::string choose_cgroup(const model::ContainerRecord& record, const Settings& 
     if (parent.empty()) return settings.cgroup.directory + "/" + record.id;
     const std::string directory = directory_of_parent(parent, settings);
     // A cgroup with processes of its own cannot pass controllers on.
-    if (!settings.cgroup.support.empty() && is_below(directory, settings.cgroup.support))
+    if (!settings.cgroup.support.empty() && linux_os::is_below(directory, settings.cgroup.support))
         throw Error(ErrorKind::invalid,
                     "invalid cgroup-parent \"{}\": the engine's own processes "
                     "are there",
@@ -57,13 +54,13 @@ std::string choose_cgroup(const model::ContainerRecord& record, const Settings& 
 
 std::string path_in_hierarchy(const std::string& directory) {
     const std::string root = linux_os::Cgroup::hierarchy().value_or("");
-    return is_below(directory, root) ? directory.substr(root.size()) : directory;
+    return linux_os::is_below(directory, root) ? directory.substr(root.size()) : directory;
 }
 
 void remove_cgroup(const std::string& directory, const CgroupDelegation& delegation) {
     if (directory.empty()) return;
     if (const auto cgroup = linux_os::Cgroup::open(directory)) cgroup->remove();
-    if (!is_below(directory, delegation.directory)) return;
+    if (!linux_os::is_below(directory, delegation.directory)) return;
     std::string parent = directory.substr(0, directory.rfind('/'));
     // Until one is in use.
     while (parent.size() > delegation.directory.size() && ::rmdir(parent.c_str()) == 0)

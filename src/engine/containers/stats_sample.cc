@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "linux/process_tree.h"
 
 namespace berth::engine {
@@ -18,17 +19,6 @@ namespace berth::engine {
 namespace {
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
-std::vector<std::string_view> split(std::string_view text, std::string_view separators) {
-    std::vector<std::string_view> words;
-    std::size_t from = 0;
-    while ((from = text.find_first_not_of(separators, from)) != std::string_view::npos) {
-        const std::size_t to = std::min(text.find_first_of(separators, from), text.size());
-        words.push_back(text.substr(from, to - from));
-        from = to;
-    }
-    return words;
-}
 
 std::uint64_t number(std::string_view text) {
     std::uint64_t value = 0;
@@ -73,8 +63,8 @@ struct ProcessSums final {
 void add_memory(pid_t process, ProcessSums& sums) {
     const auto status = read(fmt::format("/proc/{}/status", process));
     if (!status) return;
-    for (const std::string_view line : split(*status, "\n")) {
-        const auto words = split(line, ": \t");
+    for (const std::string_view line : words_of(*status, "\n")) {
+        const auto words = words_of(line, ": \t");
         if (words.size() < 2) continue;
         const std::uint64_t bytes = number(words[1]) << 10;
         if (words[0] == "RssAnon") sums.anonymous += bytes;
@@ -176,8 +166,8 @@ class Reader final {
 
 Counters parse_counters(std::string_view text) {
     Counters counters;
-    for (const std::string_view line : split(text, "\n")) {
-        const auto words = split(line, " ");
+    for (const std::string_view line : words_of(text, "\n")) {
+        const auto words = words_of(line, " ");
         if (words.size() == 2) counters.emplace(words[0], number(words[1]));
     }
     return counters;
@@ -185,8 +175,8 @@ Counters parse_counters(std::string_view text) {
 
 std::vector<BlockUse> parse_io_stat(std::string_view text) {
     std::vector<BlockUse> devices;
-    for (const std::string_view line : split(text, "\n")) {
-        const auto words = split(line, " ");
+    for (const std::string_view line : words_of(text, "\n")) {
+        const auto words = words_of(line, " ");
         const auto colon = words.front().find(':');
         // A device without figures is listed by some kernels.
         if (words.size() < 2 || colon == std::string_view::npos) continue;
@@ -209,11 +199,11 @@ std::vector<BlockUse> parse_io_stat(std::string_view text) {
 
 std::map<std::string, InterfaceUse> parse_net_dev(std::string_view text) {
     std::map<std::string, InterfaceUse> interfaces;
-    for (const std::string_view line : split(text, "\n")) {
+    for (const std::string_view line : words_of(text, "\n")) {
         const auto colon = line.find(':');
         if (colon == std::string_view::npos) continue;  // the two lines of headings
-        const auto names = split(line.substr(0, colon), " ");
-        const auto values = split(line.substr(colon + 1), " ");
+        const auto names = words_of(line.substr(0, colon), " ");
+        const auto values = words_of(line.substr(colon + 1), " ");
         if (names.size() != 1 || values.size() < 12 || names.front() == "lo") continue;
         InterfaceUse& use = interfaces[std::string(names.front())];
         use.rx_bytes = number(values[0]);
@@ -230,8 +220,8 @@ std::map<std::string, InterfaceUse> parse_net_dev(std::string_view text) {
 
 HostCpu parse_host_cpu(std::string_view text, std::uint64_t tick_ns) {
     HostCpu host;
-    for (const std::string_view line : split(text, "\n")) {
-        const auto words = split(line, " ");
+    for (const std::string_view line : words_of(text, "\n")) {
+        const auto words = words_of(line, " ");
         if (!words.front().starts_with("cpu")) break;
         if (words.front() != "cpu") {
             ++host.cpus;
@@ -260,7 +250,7 @@ std::vector<pid_t> processes_of(const StatsTarget& target) {
     std::vector<pid_t> processes;
     for (const std::string& directory : directories) {
         const std::string list = read(directory + "/cgroup.procs").value_or("");
-        for (const std::string_view line : split(list, "\n"))
+        for (const std::string_view line : words_of(list, "\n"))
             processes.push_back(static_cast<pid_t>(number(line)));
     }
     return processes;

@@ -11,6 +11,7 @@
 #include <regex>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "engine/containers/stats.h"
 #include "linux/process_tree.h"
 #include "linux/spawn.h"
@@ -21,17 +22,9 @@ namespace {
 
 constexpr std::size_t kMaxOutput = 16U << 20;
 constexpr std::size_t kMaxArguments = 4096;
-constexpr std::string_view kBlank = " \t\v\f\r\n";
 
-std::vector<std::string> words_of(std::string_view text) {
-    std::vector<std::string> words;
-    std::size_t from = 0;
-    while ((from = text.find_first_not_of(kBlank, from)) != std::string_view::npos) {
-        const std::size_t to = std::min(text.find_first_of(kBlank, from), text.size());
-        words.emplace_back(text.substr(from, to - from));
-        from = to;
-    }
-    return words;
+std::vector<std::string> copied(const std::vector<std::string_view>& words) {
+    return {words.begin(), words.end()};
 }
 
 /// The command's words, which the last column has all of.
@@ -172,7 +165,7 @@ void check_ps_arguments(const std::string& arguments) {
 ProcessTable parse_ps_output(std::string_view text, const std::vector<pid_t>& processes) {
     ProcessTable table;
     const std::size_t first_end = std::min(text.find('\n'), text.size());
-    table.titles = words_of(text.substr(0, first_end));
+    table.titles = copied(words_of(text.substr(0, first_end)));
     const auto title = std::ranges::find(table.titles, "PID");
     // Clients show this text.
     if (title == table.titles.end())
@@ -181,7 +174,7 @@ ProcessTable parse_ps_output(std::string_view text, const std::vector<pid_t>& pr
     bool last_was_ours = false;
     for (std::size_t from = first_end + 1; from < text.size();) {
         const std::size_t to = std::min(text.find('\n', from), text.size());
-        std::vector<std::string> words = words_of(text.substr(from, to - from));
+        std::vector<std::string> words = copied(words_of(text.substr(from, to - from)));
         from = to + 1;
         if (words.size() < table.titles.size()) continue;
         const std::string& shown = words[column];
@@ -224,7 +217,7 @@ async::Task<nlohmann::json> list_processes(ContainerState& state, ContainerPtr c
                                            std::string ps_arguments) {
     check_ps_arguments(ps_arguments);
     check_running(*container);
-    auto job = [target = stats_target(state, *container), words = words_of(ps_arguments)] {
+    auto job = [target = stats_target(state, *container), words = copied(words_of(ps_arguments))] {
         const std::vector<pid_t> processes = processes_of(target);
         const std::string program = find_ps();
         if (program.empty()) return table_from_proc(processes);

@@ -14,6 +14,7 @@
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
 #include "linux/process_tree.h"
+#include "linux/socket_pair.h"
 
 namespace berth::engine {
 
@@ -91,13 +92,6 @@ shim::ExecRequest exec_request(const Exec& exec, std::string process, std::strin
         request.streams.detach_keys = detach_key_bytes(exec.config.detach_keys);
     request.streams.prefix = std::move(early);
     return request;
-}
-
-std::pair<UniqueFd, UniqueFd> stream_pair() {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
-        throw_errno("making a pair of sockets");
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 /// What a command wrote, up to a limit; the rest is read all the same.
@@ -267,7 +261,7 @@ async::Task<ExecOutcome> ExecState::run(ContainerPtr container, std::vector<std:
     exec->framing = shim::Framing::raw;
     // Nobody asks for it later: it is forgotten at once.
     const std::shared_ptr<void> forget(nullptr, [this, id = exec->id](void*) { execs.erase(id); });
-    auto [ours, theirs] = stream_pair();
+    auto [ours, theirs] = linux_os::stream_socket_pair(linux_os::Blocking::no);
     co_await launch(exec, theirs, "");
     theirs.reset();
     const auto output = std::make_shared<CollectedOutput>(std::move(ours), output_limit);

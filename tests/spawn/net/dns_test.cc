@@ -99,15 +99,6 @@ int answer_all(const std::string& address, Transport transport, const IpAddress&
     }
 }
 
-int open_descriptors(pid_t pid) {
-    int count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid))) {
-        (void)entry;
-        ++count;
-    }
-    return count;
-}
-
 class DnsInContainers : public NetworkWorld {
   protected:
     void make_network(bool internal) {

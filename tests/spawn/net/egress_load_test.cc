@@ -35,15 +35,6 @@ class EgressLoad : public EgressWorld {};
     }
 }
 
-int open_descriptors(pid_t pid) {
-    int count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid))) {
-        (void)entry;
-        ++count;
-    }
-    return count;
-}
-
 long resident_kilobytes(pid_t pid) {
     const std::string status = read_file(fmt::format("/proc/{}/status", pid));
     return std::stol(status.substr(status.find("VmRSS:") + 6));

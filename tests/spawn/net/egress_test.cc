@@ -191,18 +191,8 @@ TEST_F(Egress, NetworkThatTheHostJoinsLaterIsReached) {
 TEST_F(Egress, WithoutAPartOfItLibslirpTakesOverAndTheStateSaysWhy) {
     const Container box = attached_container("c1", 2);
     crash_network();
-    Pipe bound = Pipe::make();
     // The gate cannot listen; that stands for any part that the kernel refuses.
-    const Child squatter = Child::run([&] {
-        if (::setns(holder_->process().fd().get(), CLONE_NEWUSER | CLONE_NEWNET) < 0) return 1;
-        const UniqueFd taken = listen_tcp("127.0.0.1", 9999);
-        write_all(bound.write, "b");
-        while (true) ::pause();
-        return 0;
-    });
-    bound.write.reset();
-    char byte = 0;
-    ASSERT_EQ(::read(bound.read.get(), &byte, 1), 1);
+    const Child squatter = occupy("127.0.0.1", 9999);
     start_network();
     const std::vector<std::string> warnings = client().state().warnings;
     ASSERT_EQ(warnings.size(), 1U);
@@ -214,17 +204,7 @@ TEST_F(Egress, WithoutAPartOfItLibslirpTakesOverAndTheStateSaysWhy) {
 TEST_F(Egress, WithoutIpv6ListenersLibslirpCarriesIpv6AndTheGateTheRest) {
     const Container box = dual_stack_container("c1", 2);
     crash_network();
-    Pipe bound = Pipe::make();
-    const Child squatter = Child::run([&] {
-        if (::setns(holder_->process().fd().get(), CLONE_NEWUSER | CLONE_NEWNET) < 0) return 1;
-        const UniqueFd taken = listen_tcp("::1", 9999);
-        write_all(bound.write, "b");
-        while (true) ::pause();
-        return 0;
-    });
-    bound.write.reset();
-    char byte = 0;
-    ASSERT_EQ(::read(bound.read.get(), &byte, 1), 1);
+    const Child squatter = occupy("::1", 9999);
     start_network();
     const std::vector<std::string> warnings = client().state().warnings;
     ASSERT_EQ(warnings.size(), 1U);

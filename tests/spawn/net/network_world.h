@@ -16,6 +16,7 @@
 #include "linux/pid_fd.h"
 #include "net/client.h"
 #include "net/protocol.h"
+#include "test_sockets.h"
 
 namespace berth::net {
 
@@ -23,7 +24,6 @@ constexpr const char* kHostAddress = "192.0.2.1";
 constexpr const char* kHostAddress6 = "2001:db8::1";
 constexpr const char* kRemoteAddress = "192.0.2.7";
 constexpr const char* kRemoteAddress6 = "2001:db8::7";
-constexpr int kDeadlineMs = 10'000;
 
 /// A forked process that runs one function; its result is the exit code. Killed when dropped.
 class Child final {
@@ -82,6 +82,8 @@ class NetworkWorld : public testing::Test {
     void ensure(const NetworkSpec& spec) { client().ensure_network(spec); }
     /// The same on a network of both families, as fd88::`last` too.
     Container dual_stack_container(const std::string& id, int last);
+    /// A process in the container network namespace that listens there.
+    Child occupy(const std::string& address, std::uint16_t port);
     std::vector<PortBinding> publish(const Container& target, PortBinding binding);
     std::vector<PortBinding> publish(const Container& target, std::vector<PortBinding> bindings);
 
@@ -95,30 +97,9 @@ class NetworkWorld : public testing::Test {
 };
 
 NetworkSpec default_network();
+int open_descriptors(pid_t pid);
 Attachment attachment(const std::string& id, int last);
 /// The message of the Error that `call` throws; "" when it throws none.
 std::string error_of(const std::function<void()>& call);
-
-// Blocking sockets with a deadline, for both ends.
-UniqueFd listen_tcp(const std::string& address, std::uint16_t port);
-UniqueFd bind_udp(const std::string& address, std::uint16_t port);
-/// The errno of connect in `error` when the descriptor is empty.
-struct Connection final {
-    UniqueFd socket;
-    int error = 0;
-};
-Connection connect_to(Transport transport, const std::string& address, std::uint16_t port);
-/// Tries again while it is refused, until the deadline.
-Connection connect_when_listening(const std::string& address, std::uint16_t port);
-UniqueFd accept_one(BorrowedFd listener);
-/// "ADDRESS PORT" of the other end, and of the own one.
-std::string peer_of(BorrowedFd socket);
-std::string name_of(BorrowedFd socket);
-std::uint16_t port_of(BorrowedFd socket);
-/// One read; empty at the end of file or on an error.
-std::string receive(BorrowedFd socket);
-bool send_text(BorrowedFd socket, const std::string& text);
-/// Everything until end of file.
-std::string receive_all(BorrowedFd socket);
 
 }  // namespace berth::net

@@ -1,0 +1,27 @@
+#include "base/text.h"
+
+#include <gtest/gtest.h>
+
+namespace berth {
+namespace {
+
+using Words = std::vector<std::string_view>;
+
+TEST(Text, words_have_no_white_space_around_them) {
+    EXPECT_EQ(words_of(" cpu\tio\n\nmemory \r\n"), (Words{"cpu", "io", "memory"}));
+    EXPECT_TRUE(words_of(" \n").empty());
+    EXPECT_TRUE(words_of("").empty());
+}
+
+TEST(Text, words_are_separated_by_what_was_asked_for) {
+    EXPECT_EQ(words_of("rbytes=1:wbytes 2", ":="), (Words{"rbytes", "1", "wbytes 2"}));
+}
+
+// Names on disk and of interfaces come from it: another hash would orphan them.
+TEST(Text, fnv1a_is_the_published_one) {
+    EXPECT_EQ(fnv1a(""), 0xcbf29ce484222325U);
+    EXPECT_EQ(fnv1a("foobar"), 0x85944171f73967e8U);
+}
+
+}  // namespace
+}  // namespace berth
