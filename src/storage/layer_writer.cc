@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "linux/rooted_path.h"
 #include "storage/copy_file.h"
+#include "storage/entry_file.h"
 
 namespace berth::storage {
 namespace {
@@ -24,71 +25,10 @@ constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 constexpr std::size_t kMaxParents = 128;
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-std::string join(const std::string& directory, const std::string& name) {
-    return directory.empty() ? name : directory + "/" + name;
-}
-
-struct SplitPath final {
-    std::string directory;
-    std::string name;
-};
-
-SplitPath split(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return {"", path};
-    return {path.substr(0, slash), path.substr(slash + 1)};
-}
-
-// "./a//b/../c" -> "a/c"; the layer's root is "". A name that climbs above it is refused.
-std::string clean(const std::string& path) {
-    std::vector<std::string> kept;
-    for (std::string& part : components_of(path)) {
-        if (part != "..") {
-            kept.push_back(std::move(part));
-            continue;
-        }
-        if (kept.empty()) throw Error(ErrorKind::invalid, "the path leads outside of the layer");
-        kept.pop_back();
-    }
-    std::string text;
-    for (const std::string& part : kept) text = join(text, part);
-    return text;
-}
-
 std::vector<BorrowedFd> stack(BorrowedFd top, const std::vector<UniqueFd>& lower) {
     std::vector<BorrowedFd> layers{top};
     for (const UniqueFd& layer : lower) layers.push_back(layer);
     return layers;
-}
-
-timespec to_timespec(Timestamp at) {
-    constexpr std::int64_t kSecond = 1'000'000'000;
-    std::int64_t seconds = at.ns / kSecond;
-    std::int64_t rest = at.ns % kSecond;
-    if (rest < 0) {
-        rest += kSecond;
-        --seconds;
-    }
-    return {.tv_sec = seconds, .tv_nsec = rest};
-}
-
-bool is_zeros(std::string_view bytes) {
-    return std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == '\0'; });
-}
-
-void write_content(BorrowedFd file, bool sparse, archive::TarReader& content) {
-    off_t position = 0;
-    for (;;) {
-        const std::string_view piece = content.read_view();
-        if (piece.empty()) break;
-        position += static_cast<off_t>(piece.size());
-        if (sparse && is_zeros(piece)) {
-            if (::lseek(file.get(), position, SEEK_SET) < 0) throw_errno("seeking");
-        } else {
-            write_all(file, piece);
-        }
-    }
-    if (sparse && ::ftruncate(file.get(), position) < 0) throw_errno("setting the size");
 }
 
 }  // namespace
@@ -98,11 +38,11 @@ LayerWriter::LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower, Ta
 
 void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
     try {
-        const std::string path = clean(entry.path);
+        const std::string path = clean_entry_path(entry.path);
         if (!path.empty()) return add_below(entry, path, content);
         if (entry.type != EntryType::directory)
             throw Error(ErrorKind::invalid, "the root of a layer must be a directory");
-        const Attributes attributes = checked_attributes(entry);
+        const Attributes attributes = attributes_of(entry, ids_);
         set_attributes(root_, attributes, "/");
         directory_times_[""] = attributes.modified;
     } catch (Error& error) {
@@ -112,7 +52,7 @@ void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
 
 void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
                             archive::TarReader& content) {
-    const SplitPath parts = split(path);
+    const SplitPath parts = split_path(path);
     // aufs's own directories (".wh..wh.plnk"), which Docker leaves out as well.
     if (!parts.directory.empty() && path.starts_with(kAufsPrefix)) return;
     if (parts.name.starts_with(kWhiteoutPrefix)) return add_whiteout(parts.directory, parts.name);
@@ -123,9 +63,9 @@ void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
         if (skipped_.size() < kMaxRecorded) skipped_.push_back(path);
         return;
     }
-    const Attributes attributes = checked_attributes(entry);
+    const Attributes attributes = attributes_of(entry, ids_);
     const auto parent = parent_of(parts.directory);
-    const Place place{parent->fd, parts.name, join(parent->path, parts.name)};
+    const Place place{parent->fd, parts.name, join_path(parent->path, parts.name)};
     switch (entry.type) {
         case EntryType::directory:
             return add_directory(place, attributes);
@@ -138,24 +78,6 @@ void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
         default:
             return add_special(place, entry, attributes);
     }
-}
-
-Attributes LayerWriter::checked_attributes(const TarEntry& entry) const {
-    const auto check = [](const linux_os::MappedIds& ids, std::int64_t id, const char* what,
-                          const char* file) {
-        if (ids.contains(id)) return;
-        throw Error(ErrorKind::invalid,
-                    "{} {} is not in the range {} of the user namespace (a larger range in {} "
-                    "mends it)",
-                    what, id, ids.text(), file);
-    };
-    check(users_, entry.uid, "user id", "/etc/subuid");
-    check(groups_, entry.gid, "group id", "/etc/subgid");
-    return {.mode = entry.mode,
-            .uid = static_cast<uid_t>(entry.uid),
-            .gid = static_cast<gid_t>(entry.gid),
-            .modified = to_timespec(entry.modified),
-            .xattrs = entry.xattrs};
 }
 
 void LayerWriter::add_whiteout(const std::string& parent_path, const std::string& name) {
@@ -171,7 +93,7 @@ void LayerWriter::add_whiteout(const std::string& parent_path, const std::string
         throw Error(ErrorKind::invalid, "the whiteout names nothing");
     if (lowest_) return;
     const auto parent = parent_of(parent_path);
-    const Place place{parent->fd, hidden, join(parent->path, hidden)};
+    const Place place{parent->fd, hidden, join_path(parent->path, hidden)};
     const struct stat status = status_of(place);
     // A whiteout hides lower layers only; what this layer brought stays.
     if (S_ISDIR(status.st_mode)) {
@@ -237,16 +159,16 @@ void LayerWriter::add_file(const Place& place, const TarEntry& entry, const Attr
         fd.reset(::openat(place.parent.get(), place.name.c_str(), kCreate, 0600));
     }
     if (!fd) throw_errno("making the file");
-    write_content(fd, entry.sparse, content);
+    write_content(fd, entry, content);
     recorder_.stored(place.path, content.stored_chunks());
     set_attributes(fd, attributes, place.path);
     size_ += entry.size;
 }
 
 void LayerWriter::add_hard_link(const Place& place, const TarEntry& entry) {
-    const SplitPath target = split(clean(entry.link_target));
+    const SplitPath target = split_path(clean_entry_path(entry.link_target));
     const auto there = parent_of(target.directory);
-    const std::string target_path = join(there->path, target.name);
+    const std::string target_path = join_path(there->path, target.name);
     if (target_path == place.path) return;
     const struct stat status = status_of({there->fd, target.name, target_path});
     if (status.st_mode == 0) copy_up(target_path);
@@ -269,7 +191,7 @@ void LayerWriter::copy_up(const std::string& path) {
     const auto found = view_.find(path);
     if (!found || S_ISDIR(found->status.st_mode))
         throw Error(ErrorKind::invalid, "the hard link's target {} does not exist", path);
-    const SplitPath parts = split(path);
+    const SplitPath parts = split_path(path);
     const UniqueFd parent = open_or_make(parts.directory);
     copy_leaf({found->parent, found->name, path}, {parent, parts.name, path}, found->status);
     if (S_ISREG(found->status.st_mode)) size_ += found->status.st_size;
@@ -325,7 +247,7 @@ UniqueFd LayerWriter::open_or_make(const std::string& directory) {
     UniqueFd current = duplicate(root_);
     std::string path;
     for (const std::string& part : components_of(directory)) {
-        path = join(path, part);
+        path = join_path(path, part);
         UniqueFd next{::openat(current.get(), part.c_str(), kDirectory)};
         if (!next) {
             make_implied({current, part, path});

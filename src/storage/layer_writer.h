@@ -15,7 +15,7 @@
 
 #include "archive/tar_reader.h"
 #include "base/unique_fd.h"
-#include "linux/mapped_ids.h"
+#include "storage/entry_file.h"
 #include "storage/inode.h"
 #include "storage/layer_view.h"
 #include "storage/tar_record.h"
@@ -54,7 +54,6 @@ class LayerWriter final {
     void add_special(const Place& place, const archive::TarEntry& entry,
                      const Attributes& attributes);
 
-    Attributes checked_attributes(const archive::TarEntry& entry) const;
     std::shared_ptr<const Parent> parent_of(const std::string& directory);
     UniqueFd open_or_make(const std::string& directory);
     void make_implied(const Place& place);
@@ -67,8 +66,7 @@ class LayerWriter final {
     TarRecorder& recorder_;
     bool lowest_;
     LayerView view_;  // this layer and those below
-    linux_os::MappedIds users_ = linux_os::MappedIds::users();
-    linux_os::MappedIds groups_ = linux_os::MappedIds::groups();
+    KnownIds ids_;
     // By the name that the tar uses. Shared, since an entry may empty this while it uses its
     // parent.
     std::unordered_map<std::string, std::shared_ptr<const Parent>> parents_;
