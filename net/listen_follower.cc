@@ -64,7 +64,7 @@ class ListenFollower::Container final {
     SteadyTime next_look() const { return next_look_; }
 
     void add(FollowingPort& port) {
-        ports_.push_back({&port});
+        ports_.push_back({&port, port.is_listening()});
         absent_since_ = next_look_ = std::chrono::steady_clock::now();
     }
 
@@ -203,6 +203,11 @@ void ListenFollower::forget(const std::string& owner) {
 void ListenFollower::was_refused(const FollowingPort& port) {
     for (const auto& container : containers_)
         if (container->has(port)) container->look(std::chrono::steady_clock::now());
+}
+
+void ListenFollower::look_at(const std::string& owner) {
+    for (const auto& container : containers_)
+        if (container->owner() == owner) container->look(std::chrono::steady_clock::now());
 }
 
 std::size_t ListenFollower::waiting() const {

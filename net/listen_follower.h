@@ -23,6 +23,7 @@ class FollowingPort {
     virtual ~FollowingPort() = default;
     virtual const IpAddress& target_address() const = 0;
     virtual std::uint16_t target_port() const = 0;
+    virtual bool is_listening() const = 0;
     virtual void start_listening() = 0;
     virtual void stop_listening() = 0;
 };
@@ -47,6 +48,8 @@ class ListenFollower final : public PollTarget {
     void follow(FollowedContainer followed, std::optional<ListenProbe> probe,
                 const std::vector<FollowingPort*>& ports);
     void forget(const std::string& owner);
+    /// The targets of that container's ports have changed.
+    void look_at(const std::string& owner);
     /// A client of `port` was refused inside: the news of the server's end is still on its way.
     void was_refused(const FollowingPort& port);
     /// Milliseconds until look() has something to do; negative: nothing to look for.

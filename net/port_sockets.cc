@@ -62,12 +62,6 @@ UniqueFd bind_socket(const IpAddress& address, std::uint16_t port, const PortBin
     return fd;
 }
 
-IpAddress target_of(const PortBinding& binding, Family client) {
-    const std::string& v6 = binding.container_ip_v6;
-    const bool to_v6 = binding.container_ip.empty() || (client == Family::v6 && !v6.empty());
-    return IpAddress::parse(to_v6 ? v6 : binding.container_ip);
-}
-
 bool is_family_missing(const Error& error) {
     return error.errno_value() == EAFNOSUPPORT || error.errno_value() == EADDRNOTAVAIL;
 }
@@ -129,6 +123,12 @@ std::vector<ReservedPort> reserve_one(PortTable& table, const PortBinding& bindi
 }
 
 }  // namespace
+
+IpAddress target_of(const PortBinding& binding, Family client) {
+    const std::string& v6 = binding.container_ip_v6;
+    const bool to_v6 = binding.container_ip.empty() || (client == Family::v6 && !v6.empty());
+    return IpAddress::parse(to_v6 ? v6 : binding.container_ip);
+}
 
 void start_listening(BorrowedFd socket) {
     set_reuse(socket, 1);

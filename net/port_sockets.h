@@ -16,6 +16,9 @@ struct ReservedPort final {
     HostSocket socket;
 };
 
+/// Where clients of that family go.
+IpAddress target_of(const PortBinding& binding, Family client);
+
 /// A bound TCP socket keeps its port, and no other program can take it, also while it refuses
 /// clients. Throws Error.
 void start_listening(BorrowedFd socket);

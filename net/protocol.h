@@ -71,6 +71,8 @@ struct Attachment final {
     bool default_route = true;
     /// The container's process 1, whose end ends what is served inside its namespace; 0: unknown.
     std::int64_t pid = 0;
+    /// Which network namespace that is; noted by the network process for the next one.
+    std::uint64_t namespace_inode = 0;
     /// What others on this network call the container (name, aliases, short id). Not empty exactly
     /// on user-defined networks, whose containers are served DNS at 127.0.0.11.
     std::vector<std::string> names;

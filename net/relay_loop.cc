@@ -98,6 +98,26 @@ class RelayLoop::Thread final {
         std::erase_if(udp_, [&](const auto& relay) { return relay.owner == owner; });
     }
 
+    void retarget(const std::string& owner, const std::vector<PortTarget>& targets) {
+        const auto tell = [&](auto& relays) {
+            for (auto& entry : relays)
+                for (const PortTarget& target : targets)
+                    if (entry.owner == owner && entry.relay->host() == target.host)
+                        entry.relay->set_target(target.container_address);
+        };
+        tell(tcp_);
+        tell(udp_);
+        follower_.look_at(owner);
+    }
+
+    void follow(const FollowedContainer& followed, ListenProbe probe) {
+        std::vector<FollowingPort*> ports;
+        for (auto& entry : tcp_)
+            if (entry.owner == followed.owner) ports.push_back(entry.relay.get());
+        follower_.forget(followed.owner);
+        follower_.follow(followed, std::move(probe), ports);
+    }
+
     void set_networks(std::span<const NetworkSpec> networks) { source_.set_networks(networks); }
 
   private:
@@ -161,6 +181,18 @@ bool RelayLoop::add(ContainerPorts ports, std::optional<ListenProbe::Target> ins
     std::ranges::move(twins, std::back_inserter(ports.sockets));
     thread_->call([&] { thread_->add(std::move(ports), std::move(probe)); });
     return follows;
+}
+
+void RelayLoop::retarget(const std::string& owner, const std::vector<PortTarget>& targets) {
+    thread_->call([&] { thread_->retarget(owner, targets); });
+}
+
+bool RelayLoop::follow(const std::string& owner, const std::string& output,
+                       ListenProbe::Target inside) {
+    std::optional<ListenProbe> probe = ListenProbe::open(executor_, std::move(inside));
+    if (!probe) return false;
+    thread_->call([&] { thread_->follow({owner, output}, std::move(*probe)); });
+    return true;
 }
 
 void RelayLoop::remove(const std::string& owner) {

@@ -12,6 +12,7 @@
 #include "net/address.h"
 #include "net/listen_probe.h"
 #include "net/namespace_thread.h"
+#include "net/ports.h"
 #include "net/protocol.h"
 #include "net/socket_address.h"
 #include "net/watcher.h"
@@ -27,6 +28,12 @@ struct HostSocket final {
     std::uint16_t container_port = 0;
     /// Containers may forge addresses that are not theirs: no server sees a client by them.
     enum class Clients { anywhere, containers } clients = Clients::anywhere;
+};
+
+/// Where the traffic of a port goes from now on.
+struct PortTarget final {
+    HostPort host;
+    IpAddress container_address;
 };
 
 /// The ports of one container.
@@ -48,6 +55,10 @@ class RelayLoop final : public NetworkWatcher {
     /// Serves the ports of a container, which runs as `inside`, from now on. False when they listen
     /// all the time, since what listens inside cannot be seen.
     bool add(ContainerPorts ports, std::optional<ListenProbe::Target> inside);
+    /// The same ports lead to other addresses of the container: sockets and TCP connections stay.
+    void retarget(const std::string& owner, const std::vector<PortTarget>& targets);
+    /// Ports that listen all the time follow `inside` from now on. False: as add().
+    bool follow(const std::string& owner, const std::string& output, ListenProbe::Target inside);
     /// Closes the sockets and connections of `owner`; when it returns their ports are free.
     void remove(const std::string& owner);
 

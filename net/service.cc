@@ -1,5 +1,8 @@
 #include "net/service.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -23,6 +26,26 @@ BorrowedFd only_descriptor(const std::vector<UniqueFd>& fds) {
 bool is_same_interface(const Attachment& a, const Attachment& b) {
     return a.interface == b.interface && a.address == b.address && a.address_v6 == b.address_v6 &&
            a.mac == b.mac;
+}
+
+std::uint64_t inode_of(BorrowedFd file) {
+    struct stat status {};
+    if (::fstat(file.get(), &status) < 0) throw_errno("looking at a network namespace");
+    return status.st_ino;
+}
+
+bool is_in_namespace(std::int64_t pid, std::uint64_t inode) {
+    if (pid <= 0) return false;
+    try {
+        return inode_of(open_file(fmt::format("/proc/{}/ns/net", pid), O_RDONLY)) == inode;
+    } catch (const Error&) {  // it has ended
+        return false;
+    }
+}
+
+bool has_same_host_side(const PortBinding& a, const PortBinding& b) {
+    return a.transport == b.transport && a.host_ip == b.host_ip && a.host_port == b.host_port &&
+           a.container_port == b.container_port;
 }
 
 std::string short_id(const std::string& id) { return id.substr(0, 12); }
@@ -54,8 +77,10 @@ void Service::restore() {
     side_.apply_firewall(networks_);
     tell_networks();
     if (networks_.empty()) return;
-    for (const Attachment& attachment : old.attachments) {
+    for (Attachment attachment : old.attachments) {
         if (!is_known(attachment.network_id) || !side_.is_attached(attachment)) continue;
+        // Its number may be another process's by now: then the engine says who it is.
+        if (!is_in_namespace(attachment.pid, attachment.namespace_inode)) attachment.pid = 0;
         attachments_.push_back(attachment);
         for (NetworkWatcher* watcher : watchers_)
             watcher->on_restored(network(attachment.network_id), attachment);
@@ -199,6 +224,7 @@ void Service::attach(const Attachment& attachment, BorrowedFd network_namespace)
         return other.container == attachment.container && other.network_id == attachment.network_id;
     });
     attachments_.push_back(attachment);
+    attachments_.back().namespace_inode = inode_of(network_namespace);
     changed_ = true;
     for (NetworkWatcher* watcher : watchers_)
         watcher->on_attached(target, attachment, network_namespace);
@@ -209,13 +235,10 @@ void Service::attach(const Attachment& attachment, BorrowedFd network_namespace)
 void Service::follow_restored(const std::string& container, BorrowedFd network_namespace) {
     const auto found = published_.find(container);
     if (found == published_.end() || found->second.followed) return;
-    const PublishedPorts again{container, found->second.bindings, found->second.output};
-    try {
-        publish(again, network_namespace);
-    } catch (const Error& error) {
-        log::error("container={} its published ports are lost: {}", short_id(container),
-                   error.message());
-    }
+    auto inside = inside_of(container, network_namespace);
+    if (!inside) return;
+    found->second.pid = inside->process.pid();
+    found->second.followed = relays_.follow(container, found->second.output, std::move(*inside));
 }
 
 void Service::detach(const Detach& request) {
@@ -251,27 +274,52 @@ void Service::keep(const Keep& wanted) {
     changed_ = true;
 }
 
-std::optional<ListenProbe::Target> Service::inside_of(const std::string& container,
-                                                      BorrowedFd network_namespace) const {
+std::int64_t Service::process_of(const std::string& container) const {
     const auto known = std::ranges::find_if(attachments_, [&](const Attachment& attachment) {
         return attachment.container == container && attachment.pid > 0;
     });
-    if (known == attachments_.end()) return std::nullopt;
+    return known == attachments_.end() ? 0 : known->pid;
+}
+
+std::optional<ListenProbe::Target> Service::inside_of(const std::string& container,
+                                                      BorrowedFd network_namespace) const {
+    const std::int64_t pid = process_of(container);
+    if (pid == 0) return std::nullopt;
     try {
-        return ListenProbe::Target{linux_os::PidFd::open(static_cast<pid_t>(known->pid)),
+        return ListenProbe::Target{linux_os::PidFd::open(static_cast<pid_t>(pid)),
                                    network_namespace};
     } catch (const Error&) {  // it has ended already
         return std::nullopt;
     }
 }
 
+// Clients of a container whose way out moves notice nothing, and nobody can take a port meanwhile.
+bool Service::retarget(const PublishedPorts& ports) {
+    const auto found = published_.find(ports.container);
+    if (found == published_.end() || found->second.pid != process_of(ports.container)) return false;
+    if (!std::ranges::is_permutation(found->second.bindings, ports.bindings, has_same_host_side))
+        return false;
+    std::vector<PortTarget> targets;
+    for (const PortBinding& binding : ports.bindings) {
+        const IpAddress host = IpAddress::parse(binding.host_ip);
+        targets.push_back(
+            {{binding.transport, host, binding.host_port}, target_of(binding, host.family)});
+    }
+    relays_.retarget(ports.container, targets);
+    found->second.bindings = ports.bindings;
+    changed_ = true;
+    return true;
+}
+
 std::vector<PortBinding> Service::publish(const PublishedPorts& ports,
                                           BorrowedFd network_namespace) {
+    if (retarget(ports)) return published_.at(ports.container).bindings;
     unpublish(ports.container);
     if (ports.bindings.empty()) return {};
     std::vector<ReservedPort> reserved = reserve_ports(ports_, ports.bindings);
     Published& entry = published_[ports.container];
     entry.output = ports.output;
+    entry.pid = process_of(ports.container);
     std::vector<HostSocket> sockets;
     for (ReservedPort& port : reserved) {
         entry.bindings.push_back(port.binding);

@@ -46,6 +46,10 @@ class Service final {
     void keep(const Keep& wanted);
     /// Without a descriptor the namespace is looked up from the container's process.
     std::vector<PortBinding> publish(const PublishedPorts& ports, BorrowedFd network_namespace);
+    /// The bindings that were asked for, when they are those that stand but for the container's
+    /// addresses.
+    bool retarget(const PublishedPorts& ports);
+    std::int64_t process_of(const std::string& container) const;
     std::optional<ListenProbe::Target> inside_of(const std::string& container,
                                                  BorrowedFd network_namespace) const;
     void unpublish(const std::string& container);
@@ -59,6 +63,7 @@ class Service final {
         std::vector<PortBinding> bindings;
         std::vector<HostPort> ports;
         std::string output;
+        std::int64_t pid = 0;   // of the container's process 1 when they were published
         bool followed = false;  // they listen exactly while the container does
     };
 

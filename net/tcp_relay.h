@@ -32,8 +32,14 @@ class TcpRelay final : public PollTarget, public FollowingPort {
     void on_events(std::uint32_t events) override;
     const IpAddress& target_address() const override { return socket_.container_address; }
     std::uint16_t target_port() const override { return socket_.container_port; }
+    bool is_listening() const override { return listening_; }
     void start_listening() override;
     void stop_listening() override;
+    HostPort host() const {
+        return {socket_.transport, socket_.host.address(), socket_.host.port()};
+    }
+    /// For the clients that come from now on.
+    void set_target(const IpAddress& address) { socket_.container_address = address; }
     /// Call after each round; true while connections wait for their turn.
     bool finish_round() { return pump_.finish_round(); }
 

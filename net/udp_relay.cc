@@ -110,6 +110,13 @@ UdpFlow* UdpRelay::new_flow(const Key& key, const UdpPeer& peer) {
     return flows_.front().get();
 }
 
+void UdpRelay::set_target(const IpAddress& address) {
+    if (address == socket_.container_address) return;
+    socket_.container_address = address;
+    by_client_.clear();
+    flows_.clear();
+}
+
 void UdpRelay::expire(SteadyTime now) {
     while (!flows_.empty() && (flows_.size() > max_flows_ || flows_.back()->is_idle(now))) {
         by_client_.erase(flows_.back()->key());

@@ -35,6 +35,11 @@ class UdpRelay final : public PollTarget {
     UdpRelay(HostSocket socket, UdpRelayParts& parts);
     ~UdpRelay() override;
     void on_events(std::uint32_t events) override;
+    HostPort host() const {
+        return {socket_.transport, socket_.host.address(), socket_.host.port()};
+    }
+    /// Clients are relayed there from now on; call between rounds.
+    void set_target(const IpAddress& address);
     /// Closes what was idle too long or is too much; call between rounds.
     void expire(SteadyTime now);
     bool in_use() const { return !flows_.empty(); }

@@ -26,6 +26,7 @@ TEST_F(Lifetime, StateTellsEverything) {
     ASSERT_EQ(state.attachments.size(), 1U);
     Attachment expected = attachment("c1", 2);
     expected.pid = box.pid();
+    expected.namespace_inode = state.attachments[0].namespace_inode;
     EXPECT_EQ(state.attachments[0], expected);
     ASSERT_EQ(state.bindings.size(), 1U);
     EXPECT_EQ(state.bindings[0].bindings, bound);
