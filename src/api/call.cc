@@ -55,12 +55,7 @@ async::Task<nlohmann::json> read_json(Call& call, BodyRule rule) {
             throw Error(ErrorKind::invalid, "invalid JSON: got EOF while reading request body");
         co_return nlohmann::json::object();
     }
-    nlohmann::json value;
-    try {
-        value = parse_json(text);
-    } catch (Error& error) {
-        throw error.while_("invalid JSON");
-    }
+    nlohmann::json value = parse_json(text);
     if (value.is_null() && rule == BodyRule::optional) value = nlohmann::json::object();
     if (!value.is_object())
         throw Error(ErrorKind::invalid, "invalid JSON: the request's body must be an object");

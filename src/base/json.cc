@@ -43,7 +43,10 @@ json parse_json(std::string_view text, const JsonLimits& limits) {
     try {
         return json::parse(text.begin(), text.end(), limit_depth);
     } catch (const json::exception& error) {
-        throw Error(ErrorKind::invalid, "invalid JSON: {}", error.what());
+        // The library's name for the error says nothing to a user.
+        std::string_view message = error.what();
+        message.remove_prefix(message.starts_with('[') ? message.find("] ") + 2 : 0);
+        throw Error(ErrorKind::invalid, "invalid JSON: {}", message);
     }
 }
 

@@ -93,10 +93,12 @@ std::optional<bool> Filters::boolean(std::string_view key) const {
 
 bool matches_pattern(const std::string& pattern, const std::string& text) {
     if (text.find(pattern) != std::string::npos) return true;
-    // std::regex recurses a frame a character: short patterns and names only.
+    // std::regex recurses a frame a character: short patterns and names only. Its default matcher
+    // takes exponential time for "(a+)+b", libstdc++'s polynomial one not (as Go's, it has no \1).
     if (pattern.size() > 256 || text.size() > 256) return false;
+    constexpr auto kSyntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
     try {
-        return std::regex_search(text, std::regex(pattern));
+        return std::regex_search(text, std::regex(pattern, kSyntax));
     } catch (const std::regex_error&) {
         return false;
     }

@@ -53,6 +53,12 @@ TEST(JsonReader, ReadsAPairOfNumbers) {
     EXPECT_NE(message_of([&] { reader.number_pair("three"); }).find("three"), std::string::npos);
 }
 
+TEST(ParseJson, SaysWhatIsWrongInWordsOfItsOwn) {
+    const std::string message = message_of([] { parse_json("{"); });
+    EXPECT_TRUE(message.starts_with("invalid JSON: parse error at line 1")) << message;
+    EXPECT_EQ(message.find("exception"), std::string::npos) << message;
+}
+
 TEST(CheckNoZeroBytes, NamesThePlace) {
     const std::string bad("a\0b", 3);
     EXPECT_EQ(message_of([&] {

@@ -73,6 +73,13 @@ TEST(events, filters_match_type_action_names_and_labels) {
     EXPECT_FALSE(matches(Filters::parse(R"({"network":["web"]})"), event));
 }
 
+TEST(filters, no_pattern_takes_exponential_time) {
+    const std::string name(256, 'a');
+    EXPECT_FALSE(matches_pattern("((a+)*)*b", name));
+    EXPECT_FALSE(matches_pattern("(a|aa)+$b", name));
+    EXPECT_TRUE(matches_pattern("^a{3}(a+)+$", name));
+}
+
 TEST(events, unknown_filters_are_refused) {
     boost::asio::io_context io;
     Events events(io);
