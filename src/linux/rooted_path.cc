@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <deque>
 #include <vector>
 
 #include "base/error.h"
@@ -13,18 +15,25 @@
 namespace berth::linux_os {
 namespace {
 
-std::vector<std::string> components_of(std::string_view path) {
-    std::vector<std::string> parts;
+/// ".." stays.
+std::deque<std::string> split(std::string_view path) {
+    std::deque<std::string> parts;
     while (!path.empty()) {
         const auto slash = path.find('/');
         const std::string_view part = path.substr(0, slash);
         path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
-        if (part.empty() || part == ".") continue;
-        if (part == "..") {
-            if (!parts.empty()) parts.pop_back();
-            continue;
-        }
-        parts.emplace_back(part);
+        if (!part.empty() && part != ".") parts.emplace_back(part);
+    }
+    return parts;
+}
+
+std::vector<std::string> components_of(std::string_view path) {
+    std::vector<std::string> parts;
+    for (std::string& part : split(path)) {
+        if (part != "..")
+            parts.push_back(std::move(part));
+        else if (!parts.empty())
+            parts.pop_back();
     }
     return parts;
 }
@@ -81,6 +90,53 @@ UniqueFd make_directories_in_root(BorrowedFd root, const std::string& path, mode
         current = std::move(next);
     }
     return current;
+}
+
+UniqueFd make_file_in_root(BorrowedFd root, const std::string& path) {
+    if (UniqueFd found = try_open_in_root(root, path, O_PATH, Resolve::in_root)) return found;
+    const auto slash = path.rfind('/');
+    const UniqueFd parent = make_directories_in_root(root, path.substr(0, slash), 0755);
+    // CVE-2024-45310: a link that appears meanwhile must not lead to a file elsewhere.
+    UniqueFd file{::openat(parent.get(), path.substr(slash + 1).c_str(),
+                           O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644)};
+    if (!file) throw_errno("making the mount point {}", path);
+    return file;
+}
+
+std::string link_target(BorrowedFd link) {
+    std::string text(4096, '\0');
+    const ssize_t size = ::readlinkat(link.get(), "", text.data(), text.size());
+    if (size < 0) throw_errno("reading a symbolic link");
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+std::string resolve_in_root(BorrowedFd root, const std::string& path) {
+    constexpr int kMaxLinks = 40;
+    std::deque<std::string> left = split(path);
+    std::string done;
+    for (int links = 0; !left.empty();) {
+        const std::string part = std::move(left.front());
+        left.pop_front();
+        if (part == "..") {
+            done.erase(std::min(done.size(), done.rfind('/')));
+            continue;
+        }
+        const std::string next = done + "/" + part;
+        const UniqueFd fd = try_open_in_root(root, next, O_PATH | O_NOFOLLOW, Resolve::no_symlinks);
+        struct stat status {};
+        if (!fd || ::fstat(fd.get(), &status) < 0 || !S_ISLNK(status.st_mode)) {
+            done = next;
+            continue;
+        }
+        if (++links > kMaxLinks)
+            throw Error(ErrorKind::invalid, "{}: too many symbolic links on the way", path);
+        const std::string target = link_target(fd);
+        if (target.starts_with('/')) done.clear();
+        const std::deque<std::string> more = split(target);
+        left.insert(left.begin(), more.begin(), more.end());
+    }
+    return done.empty() ? "/" : done;
 }
 
 std::string clean_path(std::string_view path) {

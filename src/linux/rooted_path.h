@@ -28,6 +28,13 @@ UniqueFd try_open_in_root(BorrowedFd root, const std::string& path, int flags, R
 /// Opens the directory `path`, making absent components one at a time below the root (O_NOFOLLOW
 /// for each that is made, so that a racing symbolic link cannot lead outside).
 UniqueFd make_directories_in_root(BorrowedFd root, const std::string& path, mode_t mode);
+/// Opens the file `path`, O_PATH; an absent one is made, empty, with its directories.
+UniqueFd make_file_in_root(BorrowedFd root, const std::string& path);
+/// `path` with every symbolic link on the way and at its end followed below the root, as text:
+/// clean and absolute. What is not there stays as named. Throws Error for too many links.
+std::string resolve_in_root(BorrowedFd root, const std::string& path);
+/// The text of the symbolic link that `link` is open on (O_PATH | O_NOFOLLOW).
+std::string link_target(BorrowedFd link);
 /// Lexically clean absolute form: "a//b/../c" -> "/a/c". Never climbs above "/".
 std::string clean_path(std::string_view path);
 /// True for a path with a component "..".

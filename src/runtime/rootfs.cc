@@ -39,19 +39,6 @@ std::string parent_of(const std::string& path) {
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-/// An empty file as a mount point; an existing one is taken as it is.
-UniqueFd make_file_in_root(BorrowedFd root, const std::string& path) {
-    if (UniqueFd found = linux_os::try_open_in_root(root, path, kPath, Resolve::in_root))
-        return found;
-    const UniqueFd parent = linux_os::make_directories_in_root(root, parent_of(path), 0755);
-    const std::string name = name_of(path);
-    // CVE-2024-45310: a link that appears meanwhile must not lead to a file elsewhere.
-    UniqueFd file{::openat(parent.get(), name.c_str(),
-                           O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644)};
-    if (!file) throw_errno("making the mount point {}", path);
-    return file;
-}
-
 /// The kernel's file systems must lie where they seem to lie (CVE-2019-19921, CVE-2023-27561).
 bool must_not_be_link(const std::string& target) {
     return target == "/proc" || target == "/sys" || target == "/dev";
@@ -165,7 +152,7 @@ Rootfs Rootfs::enter(const std::string& path, const Plan& plan) {
 
 UniqueFd Rootfs::open_target(const MountStep& step, BorrowedFd source) const {
     const bool is_directory = !source || S_ISDIR(status_of(source).st_mode);
-    if (!is_directory) return make_file_in_root(root_, step.target);
+    if (!is_directory) return linux_os::make_file_in_root(root_, step.target);
     if (!must_not_be_link(step.target))
         return linux_os::make_directories_in_root(root_, step.target, 0755);
     const std::string name = step.target.substr(1);
@@ -242,7 +229,7 @@ void Rootfs::make_device(const oci::Device& device) {
         throw Error(ErrorKind::invalid, "device {} of the host is not {} {}:{}", device.path,
                     device.type, device.major, device.minor);
     const UniqueFd mount = linux_os::clone_mount(host, Depth::single);
-    linux_os::attach_mount(mount, make_file_in_root(root_, device.path));
+    linux_os::attach_mount(mount, linux_os::make_file_in_root(root_, device.path));
 }
 
 void Rootfs::make_devices(const Plan& plan) {
@@ -264,7 +251,7 @@ void Rootfs::make_devices(const Plan& plan) {
 linux_os::Terminal Rootfs::make_console() {
     linux_os::Terminal terminal = linux_os::open_terminal(
         linux_os::open_in_root(root_, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, Resolve::no_symlinks));
-    const UniqueFd target = make_file_in_root(root_, "/dev/console");
+    const UniqueFd target = linux_os::make_file_in_root(root_, "/dev/console");
     linux_os::attach_mount(linux_os::clone_mount(terminal.slave, Depth::single), target);
     return terminal;
 }
