@@ -5,7 +5,9 @@ build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev l
   libsdbus-c++-dev libsystemd-dev"
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
-  curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose"
+  curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server"
+# For the clients of tests/clients that are npm packages.
+node_packages="nodejs npm"
 # The virtual machine of tests/vm: to make and run it, and what is inside.
 vm_packages="qemu-system-x86 mmdebstrap e2fsprogs uidmap"
 vm_image_packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd uidmap fuse-overlayfs busybox-static iproute2 procps kmod sudo

@@ -22,9 +22,9 @@ def add_link(archive, name, target, kind=tarfile.SYMTYPE):
     archive.addfile(entry)
 
 
-def add_directory(archive, name, mode=0o755):
+def add_directory(archive, name, mode=0o755, owner=0):
     entry = tarfile.TarInfo(name)
-    entry.type, entry.mode = tarfile.DIRTYPE, mode
+    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, owner, owner
     archive.addfile(entry)
 
 
