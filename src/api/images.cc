@@ -9,10 +9,17 @@
 namespace berth::api {
 
 namespace {
-// Until 1.43 every image carried its size twice.
+// Until 1.43 every image carried its size twice, and until 1.42 lists showed a missing name.
 void add_virtual_size(const Call& call, nlohmann::json& image) {
     if (call.version < ApiVersion{1, 44} && image.contains("Size"))
         image["VirtualSize"] = image["Size"];
+}
+
+void add_missing_names(const Call& call, nlohmann::json& image) {
+    if (call.version >= ApiVersion{1, 43} || !image["RepoTags"].empty()) return;
+    image["RepoTags"] = nlohmann::json::array({"<none>:<none>"});
+    if (image["RepoDigests"].empty())
+        image["RepoDigests"] = nlohmann::json::array({"<none>@<none>"});
 }
 
 async::Task<> list(Call& call) {
@@ -21,7 +28,10 @@ async::Task<> list(Call& call) {
     request.shared_size = boolean(call.query(), "shared-size");
     request.filters = engine::Filters::parse(call.query().get("filters"));
     auto images = call.engine.images().list(request);
-    for (auto& image : images) add_virtual_size(call, image);
+    for (auto& image : images) {
+        add_virtual_size(call, image);
+        add_missing_names(call, image);
+    }
     co_await reply_json(call, 200, images);
 }
 

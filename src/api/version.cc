@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
 
 #include "base/error.h"
 
@@ -12,9 +13,14 @@ std::string ApiVersion::str() const { return fmt::format("{}.{}", major, minor);
 ApiVersion ApiVersion::parse(std::string_view text) {
     ApiVersion version;
     const auto dot = std::min(text.find('.'), text.size());
-    std::from_chars(text.data(), text.data() + dot, version.major);
-    if (dot < text.size())
-        std::from_chars(text.data() + dot + 1, text.data() + text.size(), version.minor);
+    // What does not fit is newer than anything.
+    const auto number = [](const char* begin, const char* end) {
+        int value = 0;
+        const auto read = std::from_chars(begin, end, value);
+        return read.ec == std::errc::result_out_of_range ? INT_MAX : value;
+    };
+    version.major = number(text.data(), text.data() + dot);
+    if (dot < text.size()) version.minor = number(text.data() + dot + 1, text.data() + text.size());
     return version;
 }
 

@@ -113,6 +113,31 @@ TEST_F(LayerHostile, RefusesALoopOfLinks) {
               "");
 }
 
+// Each level was looked up from the root: minutes for one entry of a few bytes.
+TEST_F(LayerHostile, UnpacksADeepPathLevelByLevel) {
+    std::string deep;
+    for (int level = 0; level < 1500; ++level) deep += "d/";
+    const Layer low = apply([](TarWriter& tar) { tar.add({.path = "low/f"}, "1"); });
+    const Layer layer = apply(
+        [&](TarWriter& tar) {
+            for (int file = 0; file < 10; ++file)
+                tar.add({.path = fmt::format("{}{}/f", deep, file)}, "1");
+        },
+        low.chain_id);
+    EXPECT_EQ(layer.size, 10);
+}
+
+TEST_F(LayerHostile, FindsDirectoriesOfThisLayerBehindALink) {
+    const Layer layer = apply([](TarWriter& tar) {
+        tar.add({.path = "usr/bin", .type = EntryType::directory});
+        tar.add({.path = "link", .type = EntryType::symlink, .link_target = "usr"});
+        tar.add({.path = "link/bin/x"}, "1");
+        tar.add({.path = "link/new/y"}, "2");
+    });
+    EXPECT_EQ(read_file(file(layer, "usr/bin/x")), "1");
+    EXPECT_EQ(read_file(file(layer, "usr/new/y")), "2");
+}
+
 TEST_F(LayerHostile, RefusesAFileAsAParent) {
     EXPECT_NE(error_of([](TarWriter& tar) {
                   tar.add({.path = "f"}, "1");
