@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "net/congestion.h"
 #include "net/loop_thread.h"
 #include "net/splice_pump.h"
 
@@ -127,6 +128,8 @@ void Egress::start(HostServices services) {
             set_socket_option(host, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
             set_socket_option(host, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveSeconds);
             set_socket_option(host, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+            stop_pacing_within_host(host);
+            stop_pacing(container);
             least_loaded().add(std::move(container), std::move(host), std::move(ended));
         });
 }

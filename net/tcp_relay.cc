@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "net/congestion.h"
 #include "net/port_sockets.h"
 #include "net/socket_address.h"
 
@@ -113,7 +114,11 @@ void TcpRelay::accept_one(UniqueFd client, const SocketAddress& from) {
     const SocketAddress target{socket_.container_address, socket_.container_port};
     UniqueFd container = parts_.source.connect(Transport::tcp, from, target);
     const int failure = container ? early_failure(container) : errno;
-    if (failure == 0) return pump_.add(std::move(client), std::move(container));
+    if (failure == 0) {
+        stop_pacing_within_host(client);
+        stop_pacing(container);
+        return pump_.add(std::move(client), std::move(container));
+    }
     reset_on_close(client);
     client.reset();
     if (failure == ECONNREFUSED) parts_.on_refused(*this);

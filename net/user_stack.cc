@@ -11,10 +11,12 @@
 #include <array>
 #include <list>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "net/congestion.h"
 
 namespace berth::net {
 namespace {
@@ -159,6 +161,11 @@ class UserStack::Loop final {
         }
     }
 
+    // A socket is announced before it connects; a connection within the host stands at once.
+    void tune_fresh_sockets() {
+        for (const int fd : std::exchange(fresh_, {})) stop_pacing_within_host(BorrowedFd{fd});
+    }
+
     void run() {
         while (true) {
             polled_.assign({{tap_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}});
@@ -171,6 +178,7 @@ class UserStack::Loop final {
             if (polled_[1].revents != 0) return;
             slirp_pollfds_poll(slirp_.get(), ready < 0, get_revents, this);
             if (ready > 0 && polled_[0].revents != 0) read_tap();
+            tune_fresh_sockets();
             fire_timers();
         }
     }
@@ -181,6 +189,7 @@ class UserStack::Loop final {
         std::make_unique_for_overwrite<std::uint8_t[]>(kFrameBytes);
     std::list<Timer> timers_;  // libslirp keeps pointers into it
     std::vector<pollfd> polled_;
+    std::vector<int> fresh_;  // sockets that were made in this round
     std::unique_ptr<Slirp, SlirpDeleter> slirp_;
     std::thread thread_;
 };
@@ -197,7 +206,7 @@ const SlirpCb& UserStack::Loop::callbacks() {
             static_cast<Timer*>(timer)->expires_ms = at_ms;
         };
         // The poll set is built anew in each round, and only libslirp's own thread calls it.
-        made.register_poll_fd = [](int, void*) {};
+        made.register_poll_fd = [](int fd, void* opaque) { self(opaque)->fresh_.push_back(fd); };
         made.unregister_poll_fd = [](int, void*) {};
         made.notify = [](void*) {};
         return made;
