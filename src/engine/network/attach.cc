@@ -124,8 +124,8 @@ std::vector<net::Attachment> NetworkState::attachments_of(const model::Container
     return attachments;
 }
 
-std::vector<net::PortBinding> NetworkState::ports_of(const model::ContainerRecord& record) const {
-    const Gateways gateways = gateways_of(record);
+std::vector<net::PortBinding> NetworkState::ports_of(const model::ContainerRecord& record,
+                                                     const Gateways& gateways) const {
     const model::Endpoint* out = gateways.v4 != nullptr ? gateways.v4 : gateways.v6;
     if (out == nullptr) return {};
     const Network* network = try_find(out->network_id);
@@ -142,7 +142,8 @@ async::Task<void> NetworkState::publish_ports(model::ContainerRecord& record,
     std::vector<BorrowedFd> fds;
     fds.push_back(sandbox.network_namespace);
     const net::Reply reply = co_await process.call(std::move(request), std::move(fds));
-    record.bound_ports = bound_ports(reply.bindings);
+    // Those of a container that ended meanwhile went with it.
+    if (is_plugged(record)) record.bound_ports = bound_ports(reply.bindings);
 }
 
 async::Task<void> NetworkState::attach(model::ContainerRecord& record, Sandbox sandbox) {
@@ -159,13 +160,13 @@ async::Task<void> NetworkState::attach(model::ContainerRecord& record, Sandbox s
         net::Request attach = net::Attach{std::move(attachment)};
         co_await process.call(std::move(attach), fds);
     }
-    std::vector<net::PortBinding> ports = ports_of(record);
+    std::vector<net::PortBinding> ports = ports_of(record, gateways_of(record));
     if (!ports.empty()) co_await publish_ports(record, std::move(ports), sandbox);
 }
 
-// After a network came or went: routes and ports follow the endpoint that leads outside now.
-async::Task<void> NetworkState::move_routes(model::ContainerRecord& record, Sandbox sandbox) {
-    const Gateways gateways = gateways_of(record);
+// After a network came or before it goes: routes and ports follow the endpoint that leads outside.
+async::Task<void> NetworkState::move_routes(model::ContainerRecord& record, Gateways gateways,
+                                            Sandbox sandbox) {
     net::SetDefaultRoute route;
     route.container = record.id;
     if (gateways.v4 != nullptr) {
@@ -180,22 +181,35 @@ async::Task<void> NetworkState::move_routes(model::ContainerRecord& record, Sand
     fds.push_back(sandbox.network_namespace);
     net::Request request = std::move(route);
     co_await process.call(std::move(request), std::move(fds));
+    if (!is_plugged(record)) co_return;  // it ended meanwhile
     std::vector<net::PortBinding> ports =
-        record.bound_ports.empty() ? ports_of(record) : moved_ports(record, gateways);
+        record.bound_ports.empty() ? ports_of(record, gateways) : moved_ports(record, gateways);
     if (!ports.empty() || !record.bound_ports.empty())
         co_await publish_ports(record, std::move(ports), sandbox);
 }
 
-namespace {
-
-/// What the default routes of a container are, to compare.
-std::pair<std::string, std::string> way_out(const model::ContainerRecord& record) {
-    const Gateways gateways = gateways_of(record);
-    return {gateways.v4 == nullptr ? "" : gateways.v4->endpoint_id,
-            gateways.v6 == nullptr ? "" : gateways.v6->endpoint_id};
+// After `failure` routes and ports are as they were. Gives the error to throw, which says so if
+// they are not.
+async::Task<std::exception_ptr> NetworkState::move_back(model::ContainerRecord& record,
+                                                        Gateways former, Sandbox sandbox,
+                                                        std::exception_ptr failure) {
+    std::optional<Error> stuck;
+    try {
+        if (is_plugged(record)) co_await move_routes(record, former, sandbox);
+    } catch (const Error& error) {
+        stuck = error;
+    }
+    if (!stuck) co_return failure;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const Error& error) {
+        co_return std::make_exception_ptr(
+            Error(error.kind(), "{}; the former default route of container {} is not back: {}",
+                  error.message(), record.id.substr(0, 12), stuck->message()));
+    } catch (...) {
+        co_return std::current_exception();
+    }
 }
-
-}  // namespace
 
 // Takes away what a connect that failed may have made.
 async::Task<void> NetworkState::undo_connect(std::string container, model::Endpoint endpoint) {
@@ -214,39 +228,55 @@ async::Task<void> NetworkState::connect(model::ContainerRecord& record, std::str
     Network* network = by_name(name);
     if (network == nullptr) throw Error(ErrorKind::not_found, "network {} not found", name);
     model::Endpoint& endpoint = record.endpoints.at(name);
-    const auto before = way_out(record);
+    const Gateways before = gateways_of(record);
+    model::Endpoint made;
     std::exception_ptr failure;
     try {
         allocate_endpoint(*network, record, endpoint);
         name_interface(*network, record, endpoint);
+        made = endpoint;
         net::Request attach = net::Attach{attachment_of(record, name, endpoint, sandbox.pid)};
         std::vector<BorrowedFd> fds;
         fds.push_back(sandbox.network_namespace);
         co_await process.call(std::move(attach), std::move(fds));
-        const bool moved = way_out(record) != before;
-        if (moved) co_await move_routes(record, sandbox);
+        const Gateways now = gateways_of(record);
+        if (is_plugged(record) && now != before) co_await move_routes(record, now, sandbox);
     } catch (...) {
         failure = std::current_exception();
     }
-    if (!failure) co_return;
-    co_await undo_connect(record.id, endpoint);
-    network = by_name(name);
-    if (network != nullptr) release_endpoint(*network, endpoint);
-    std::rethrow_exception(failure);
+    // A container that ended meanwhile has the network from its next start on.
+    const bool ended = !made.interface.empty() && endpoint.endpoint_id != made.endpoint_id;
+    if (!failure && !ended) co_return;
+    const bool moved = gateways_of(record) != before;
+    if (network = by_name(name); network != nullptr) release_endpoint(*network, endpoint);
+    if (failure && moved && !ended) failure = co_await move_back(record, before, sandbox, failure);
+    co_await undo_connect(record.id, made);
+    if (failure && !ended) std::rethrow_exception(failure);
 }
 
 async::Task<void> NetworkState::disconnect(model::ContainerRecord& record, std::string name,
                                            Sandbox sandbox) {
-    const auto before = way_out(record);
-    net::Detach detach{record.id, record.endpoints.at(name).network_id, true};
-    net::Request request = std::move(detach);
-    co_await process.call(std::move(request));
+    const model::Endpoint& leaving = record.endpoints.at(name);
+    const Gateways before = gateways_of(record);
+    const Gateways after = gateways_of(record, &leaving);
+    std::exception_ptr failure;
+    try {
+        if (after != before) co_await move_routes(record, after, sandbox);
+        net::Detach detach{record.id, leaving.network_id, true};
+        net::Request request = std::move(detach);
+        co_await process.call(std::move(request));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        if (after != before) failure = co_await move_back(record, before, sandbox, failure);
+        std::rethrow_exception(failure);
+    }
     // As it is now: a container that ended meanwhile has given its addresses back, and they may be
     // another's.
     model::Endpoint& endpoint = record.endpoints.at(name);
     if (Network* network = by_name(name)) release_endpoint(*network, endpoint);
     record.endpoints.erase(name);
-    if (way_out(record) != before) co_await move_routes(record, sandbox);
 }
 
 async::Task<void> NetworkState::rename(const model::ContainerRecord& record, Sandbox sandbox) {

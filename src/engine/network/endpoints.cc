@@ -64,11 +64,12 @@ auto claim(const std::string& name, const model::Endpoint& e) {
 }
 
 const model::Endpoint* leading(const model::ContainerRecord& record,
-                               std::string model::Endpoint::*gateway) {
+                               std::string model::Endpoint::*gateway,
+                               const model::Endpoint* leaving) {
     const model::Endpoint* best = nullptr;
     const std::string* best_name = nullptr;
     for (const auto& [name, endpoint] : record.endpoints) {
-        if ((endpoint.*gateway).empty()) continue;
+        if ((endpoint.*gateway).empty() || &endpoint == leaving) continue;
         if (best != nullptr && claim(*best_name, *best) < claim(name, endpoint)) continue;
         best = &endpoint;
         best_name = &name;
@@ -127,9 +128,14 @@ std::vector<NamedEndpoint> ranked(const model::ContainerRecord& record) {
     return list;
 }
 
-Gateways gateways_of(const model::ContainerRecord& record) {
-    return {leading(record, &model::Endpoint::gateway),
-            leading(record, &model::Endpoint::gateway_v6)};
+Gateways gateways_of(const model::ContainerRecord& record, const model::Endpoint* leaving) {
+    return {leading(record, &model::Endpoint::gateway, leaving),
+            leading(record, &model::Endpoint::gateway_v6, leaving)};
+}
+
+bool is_plugged(const model::ContainerRecord& record) {
+    return std::ranges::any_of(record.endpoints,
+                               [](const auto& entry) { return !entry.second.interface.empty(); });
 }
 
 void allocate_endpoint(Network& network, const model::ContainerRecord& record,

@@ -29,7 +29,11 @@ struct Gateways final {
     const model::Endpoint* v6 = nullptr;
     bool operator==(const Gateways&) const = default;
 };
-Gateways gateways_of(const model::ContainerRecord& record);
+/// As they are without the endpoint `leaving`, unless that is null.
+Gateways gateways_of(const model::ContainerRecord& record,
+                     const model::Endpoint* leaving = nullptr);
+/// Has it addresses? Not any more once it ended.
+bool is_plugged(const model::ContainerRecord& record);
 
 /// Takes addresses and a MAC from the network. On a failure the endpoint has those that it got.
 void allocate_endpoint(Network& network, const model::ContainerRecord& record,

@@ -115,6 +115,8 @@ void check_unused(const NetworkState& state, const Network& network) {
 
 std::vector<std::string> prunable(const NetworkState& state, const Filters& filters) {
     std::optional<Timestamp> until;
+    if (filters.values("until").size() > 1)
+        throw Error(ErrorKind::invalid, "more than one until filter specified");
     if (!filters.values("until").empty())
         until = model::time_from_query(filters.values("until").front(), Timestamp::now());
     std::vector<std::string> names;

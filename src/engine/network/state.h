@@ -101,7 +101,10 @@ struct NetworkState final {
     async::Task<void> publish_ports(model::ContainerRecord& record,
                                     std::vector<net::PortBinding> ports, Sandbox sandbox);
     async::Task<void> undo_connect(std::string container, model::Endpoint endpoint);
-    async::Task<void> move_routes(model::ContainerRecord& record, Sandbox sandbox);
+    async::Task<void> move_routes(model::ContainerRecord& record, Gateways gateways,
+                                  Sandbox sandbox);
+    async::Task<std::exception_ptr> move_back(model::ContainerRecord& record, Gateways former,
+                                              Sandbox sandbox, std::exception_ptr failure);
     async::Task<void> release_remote(std::string container, NamespaceEnd end);
     /// What the network process hears of a running container again: a new holder has neither its
     /// interfaces nor its ports.
@@ -110,7 +113,8 @@ struct NetworkState final {
                                   const model::Endpoint& endpoint, pid_t pid) const;
     std::vector<net::Attachment> attachments_of(const model::ContainerRecord& record,
                                                 pid_t pid) const;
-    std::vector<net::PortBinding> ports_of(const model::ContainerRecord& record) const;
+    std::vector<net::PortBinding> ports_of(const model::ContainerRecord& record,
+                                           const Gateways& gateways) const;
     std::vector<Reminder> reminders() const;
     AddressPlan address_plan(std::vector<net::Subnet> host) const;
 
