@@ -102,7 +102,9 @@ class Dns::Thread final {
                                       ? kMaxDnsMessage
                                       : std::min(request.query.udp_limit, kMaxUdpReply);
         std::optional<DnsAnswer> own = names_.answer(served.container, request.query);
-        if (!own && *served.forwarded >= kMaxForwardedOfContainer)
+        // Nobody gets more than is left: so something is left for one who asks first, however many
+        // ask without end.
+        if (!own && *served.forwarded >= std::min(kMaxForwardedOfContainer, forwarder_.room()))
             own = DnsAnswer{.code = DnsCode::refused};
         if (own) return request.reply(dns_reply(request.query, *own, limit));
         forward(served, std::move(request));

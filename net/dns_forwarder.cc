@@ -189,6 +189,10 @@ DnsForwarder::DnsForwarder(Poller& poller) : poller_(poller) {}
 
 DnsForwarder::~DnsForwarder() = default;
 
+std::size_t DnsForwarder::room() const {
+    return kMaxQuestions - std::min(kMaxQuestions, questions_.size());
+}
+
 void DnsForwarder::forward(DnsForward request) {
     const bool full = questions_.size() >= kMaxQuestions;
     questions_.push_back(std::make_unique<Question>(*this, std::move(request)));

@@ -39,6 +39,8 @@ class DnsForwarder final {
     DnsForwarder& operator=(const DnsForwarder&) = delete;
 
     void forward(DnsForward request);
+    /// How many more questions may be under way.
+    std::size_t room() const;
     /// Call after each round: answers, gives up on what took too long. Milliseconds until the next
     /// call is due; negative: nothing is under way.
     int finish_round(SteadyTime now);

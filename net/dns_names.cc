@@ -150,8 +150,11 @@ std::vector<IpAddress> DnsNames::servers(const std::string& container) const {
     std::vector<IpAddress> servers;
     const auto known = containers_.find(container);
     if (known == containers_.end()) return servers;
-    for (const std::string& text : known->second.front().attachment.dns.servers)
-        if (IpAddress::is_valid(text)) servers.push_back(IpAddress::parse(text));
+    for (const std::string& text : known->second.front().attachment.dns.servers) {
+        // 127.0.0.11 is who asks here: the question would go round for ever.
+        if (IpAddress::is_valid(text) && text != kDnsAddress)
+            servers.push_back(IpAddress::parse(text));
+    }
     return servers;
 }
 

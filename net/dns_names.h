@@ -14,6 +14,9 @@
 
 namespace berth::net {
 
+/// Where the name servers of the network process are, in each container that has one.
+constexpr const char* kDnsAddress = "127.0.0.11";
+
 class DnsNames final {
   public:
     void set_networks(std::span<const NetworkSpec> networks);

@@ -14,13 +14,12 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "net/dns_message.h"
+#include "net/dns_names.h"
 #include "net/namespace_thread.h"
 #include "net/poller.h"
 #include "net/protocol.h"
 
 namespace berth::net {
-
-constexpr const char* kDnsAddress = "127.0.0.11";
 
 struct DnsSockets final {
     UniqueFd udp;

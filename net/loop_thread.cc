@@ -9,6 +9,12 @@
 
 namespace berth::net {
 
+namespace {
+
+constexpr int kPauseMs = 10;  // without memory: not at full speed
+
+}  // namespace
+
 LoopThread::LoopThread() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_) throw_errno("making an event descriptor");
     poller_.add(wake_, *this, EPOLLIN);
@@ -54,7 +60,12 @@ void LoopThread::run() {
             const std::lock_guard lock(mutex_);
             if (stopping_) return;
         }
-        timeout = finish_round_();
+        try {
+            timeout = finish_round_();
+        } catch (const std::exception& error) {
+            log::warn("a round of relayed traffic was cut short: {}", error.what());
+            timeout = kPauseMs;
+        }
     }
 }
 
@@ -67,8 +78,8 @@ void LoopThread::run_jobs() {
     for (auto& job : jobs) {
         try {
             job();
-        } catch (const Error& error) {
-            log::warn("relayed traffic was dropped: {}", error.message());
+        } catch (const std::exception& error) {
+            log::warn("relayed traffic was dropped: {}", error.what());
         }
     }
 }

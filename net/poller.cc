@@ -29,8 +29,8 @@ void Poller::run_once(int timeout_ms) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
         try {
             static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
-        } catch (const Error& error) {
-            log::warn("relayed traffic was dropped: {}", error.message());
+        } catch (const std::exception& error) {
+            log::warn("relayed traffic was dropped: {}", error.what());
         }
     }
 }

@@ -31,8 +31,8 @@ bool Server::serve(BorrowedFd connection) {
         // What was promised survives a crash right after the promise.
         service_.save();
         return linux_os::send_message(connection, reply) == linux_os::SendResult::sent;
-    } catch (const Error& error) {
-        log::warn("a connection of the engine is dropped: {}", error.message());
+    } catch (const std::exception& error) {
+        log::warn("a connection of the engine is dropped: {}", error.what());
         return false;
     }
 }

@@ -13,10 +13,12 @@
 #include "http/parser.h"
 #include "image/reference.h"
 #include "net/dns_message.h"
+#include "net/dns_names.h"
 #include "net/tcp_packet.h"
 #include "oci/image_spec.h"
 #include "oci/runtime_spec.h"
 #include "shim/protocol.h"
+#include "shim/websocket.h"
 
 namespace berth::fuzz {
 namespace {
@@ -51,10 +53,31 @@ void answer_packet(std::string_view bytes) {
     net::unreachable_packet(net::Unreachable::host, segment->key.destination, packet);
 }
 
+/// What a container's name server knows: itself and a neighbour with two names and a link.
+net::DnsNames& served_names() {
+    static net::DnsNames names = [] {
+        net::DnsNames made;
+        made.set_networks(std::vector<net::NetworkSpec>{{.id = "n", .name = "test"}});
+        made.add({.container = "asking",
+                  .network_id = "n",
+                  .address = "172.18.0.3/16",
+                  .names = {"asking"},
+                  .links = {{"db", "web"}}});
+        made.add({.container = "web",
+                  .network_id = "n",
+                  .address = "172.18.0.2/16",
+                  .names = {"web", "alias"}});
+        return made;
+    }();
+    return names;
+}
+
 void read_dns(std::string_view bytes) {
     const auto query = net::parse_dns_query(bytes);
     if (!query) return;
     net::reverse_address(query->name);
+    if (const auto own = served_names().answer("asking", *query))
+        net::dns_reply(*query, *own, net::kPlainUdpLimit);
     net::dns_reply_code(bytes, *query, query->id);
     const net::DnsAnswer answer{.addresses = {net::IpAddress::parse("172.18.0.2")},
                                 .pointer = query->name};
@@ -104,7 +127,13 @@ void read_http(std::string_view bytes) {
         }
 }
 
-void read_log(std::string_view bytes) { engine::parse_log_record(bytes); }
+void read_log(std::string_view bytes) {
+    engine::parse_log_record(bytes);
+    engine::first_record(engine::LogFormat::local, bytes);
+    engine::parse_local_record(bytes);
+}
+
+void read_websocket(std::string_view bytes) { shim::WebsocketInput().feed(bytes); }
 
 void read_shim_messages(std::string_view bytes) {
     for (int kind = 0; kind < 4; ++kind) try {
@@ -218,6 +247,7 @@ const std::vector<Target>& targets() {
         {"log",
          read_log,
          {R"({"log":"a\n","stream":"stdout","attrs":{"a":"b"},"time":"2024-01-01T00:00:00.123456789Z"})"}},
+        {"websocket", read_websocket, {"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"}},
         {"shim", read_shim_messages, {kRequest}}};
     return kTargets;
 }

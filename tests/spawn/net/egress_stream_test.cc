@@ -1,6 +1,7 @@
 // What passes through a spliced outgoing connection once it stands: both directions, half-close,
 // resets, urgent bytes, many at a time, the end of the network process.
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -220,6 +221,53 @@ TEST_F(EgressStream, UrgentByteStaysUrgentAndStopsNothing) { pass_urgent_byte();
 TEST_F(EgressStream, UrgentByteStaysUrgentWithoutPipes) {
     const std::vector<Pipe> taken = take_all_pipes();
     pass_urgent_byte();
+}
+
+TEST_F(EgressStream, AnUrgentByteMayBeTheLast) {
+    Child inside = connected([](BorrowedFd socket) {
+        ::send(socket.get(), "!", 1, MSG_OOB);
+        ::shutdown(socket.get(), SHUT_WR);
+        return receive_all(socket) == "heard" ? 0 : 1;
+    });
+    UniqueFd connection = accept_one(server());
+    pollfd polled{connection.get(), POLLPRI, 0};
+    EXPECT_EQ(::poll(&polled, 1, kDeadlineMs), 1);
+    char urgent = 0;
+    EXPECT_EQ(::recv(connection.get(), &urgent, 1, MSG_OOB), 1);
+    EXPECT_EQ(receive_all(connection), "");
+    send_text(connection, "heard");
+    connection.reset();
+    EXPECT_EQ(inside.wait(), 0);
+}
+
+/// The kind of timer that the host's connection to `port` waits for, as /proc/net/tcp shows it.
+std::string timer_of_connection_to(std::uint16_t port) {
+    const std::string remote = fmt::format("070200C0:{:04X} 01 ", port);  // 192.0.2.7, established
+    const std::string table = read_file("/proc/self/net/tcp");
+    const std::size_t found = table.find(remote);
+    if (found == std::string::npos) return "no connection";
+    const std::size_t queues = found + remote.size();
+    return table.substr(queues + 18, 2);
+}
+
+TEST_F(EgressStream, AnIdleConnectionAnswersTheContainersKeepAlivesAndSendsItsOwn) {
+    Child inside = connected([](BorrowedFd socket) {
+        // Given up after two seconds without an answer to a probe.
+        const int on = 1;
+        for (const int option : {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT})
+            ::setsockopt(socket.get(), IPPROTO_TCP, option, &on, sizeof on);
+        ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        pollfd polled{socket.get(), POLLIN, 0};
+        if (::poll(&polled, 1, 2500) != 0) return 1;
+        send_text(socket, "still here");
+        return receive(socket) == "so am I" ? 0 : 2;
+    });
+    const UniqueFd connection = accept_one(server());
+    constexpr const char* kKeepAlive = "02";
+    EXPECT_EQ(timer_of_connection_to(port_of(server())), kKeepAlive);
+    EXPECT_EQ(receive(connection), "still here");
+    send_text(connection, "so am I");
+    EXPECT_EQ(inside.wait(), 0);
 }
 
 TEST_F(EgressStream, ThousandConnectionsAtATime) {

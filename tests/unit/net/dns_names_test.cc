@@ -110,6 +110,15 @@ TEST_F(Names, ASingleLabelStaysWhenNdotsIsSet) {
     EXPECT_EQ(names.servers("c6"), std::vector{IpAddress::parse("192.0.2.53")});
 }
 
+TEST_F(Names, AreNotAskedOfTheServerThatAsks) {
+    names.add({.container = "c7",
+               .network_id = "n1",
+               .address = "172.18.0.7/16",
+               .names = {"seven"},
+               .dns = {.servers = {"127.0.0.11"}}});
+    EXPECT_TRUE(names.servers("c7").empty());
+}
+
 TEST_F(Names, AContainerOfInternalNetworksStaysInside) {
     EXPECT_TRUE(names.may_leave("c1"));
     EXPECT_FALSE(names.may_leave("c3"));
