@@ -3,6 +3,7 @@
 
 #include "api/call.h"
 #include "api/routes.h"
+#include "base/error.h"
 #include "engine/engine.h"
 
 namespace berth::api {
@@ -14,6 +15,10 @@ async::Task<> list(Call& call) {
 }
 
 async::Task<> inspect(Call& call) {
+    // All of ours are local: one of the swarm by that name would be another.
+    const std::string scope = call.query().get("scope");
+    if (!scope.empty() && scope != "local")
+        throw Error(ErrorKind::not_found, "network {} not found", call.name);
     co_await reply_json(call, 200, call.engine.networks().inspect(call.name));
 }
 

@@ -240,6 +240,7 @@ def test_filters_of_the_list(engine, network):
     assert "net-listed" in names("dangling=true") and "net-listed" not in names("dangling=false")
     assert names("id=" + show(engine, "net-listed")["Id"][:12]) == {"net-listed"}
     assert "invalid filter" in refusal(engine, "network", "ls", "--filter", "type=odd")
+    assert engine.api("GET", "/networks/net-listed?scope=swarm")[0] == 404 != engine.api("GET", "/networks/net-listed?scope=local")[0]
 
 
 def test_prune_takes_what_nobody_runs_on(engine, network, container):
@@ -247,6 +248,7 @@ def test_prune_takes_what_nobody_runs_on(engine, network, container):
     network("net-busy", "--label", "prune=me")
     container("--network", "net-busy", "busybox", "sleep", "1000")
     assert engine.docker("network", "prune", "-f", "--filter", "until=1h", "--filter", "label=prune=me").stdout == ""
+    assert "more than one until" in refusal(engine, "network", "prune", "-f", "--filter", "until=1h", "--filter", "until=2h")
     assert engine.docker("network", "prune", "-f", "--filter", "label=prune=me").stdout.split() == ["Deleted", "Networks:", "net-idle"]
     assert "net-busy" in engine.docker("network", "ls").stdout
 
@@ -277,6 +279,22 @@ def test_a_link_on_the_default_bridge(engine, container):
     assert "Cannot link to a non running container: /linked-db" in refusal(engine, "run", "--rm", "--link", "linked-db", "busybox", "true")
     engine.docker("rm", "-f", "linked-db")
     assert "No such container" in refusal(engine, "run", "--rm", "--link", "linked-absent", "busybox", "true")
+
+
+def test_a_link_of_the_default_bridge_to_another_network_is_refused_at_the_start(engine, network, container):
+    network("net-linked")
+    target = container("--name", "linked-elsewhere", "--network", "net-linked", "busybox", "sleep", "1000")
+    words = refusal(engine, "run", "--name", "linking", "--link", "linked-elsewhere:it", "busybox", "true")
+    assert f"container {target} not attached to default bridge network" in words
+    assert engine.inspect("linking")["State"]["Status"] == "created"
+    engine.docker("rm", "linking")
+
+
+def test_the_engines_own_name_server_is_none_to_ask(engine, network):
+    network("net-own-dns")
+    done = engine.docker("run", "--rm", "--network", "net-own-dns", "--dns", "127.0.0.11", "busybox", "nslookup", "localhost.invalid.", check=False)
+    assert "DNS server 127.0.0.11 is not asked" in done.stderr
+    assert "NXDOMAIN" in done.stdout or "SERVFAIL" in done.stdout
 
 
 def test_several_networks_on_one_command_line(engine, network):

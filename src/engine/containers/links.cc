@@ -31,7 +31,8 @@ std::vector<model::Link> present_links(const ContainerState& state,
     for (const std::string& text : record.host_config.links) {
         const auto [name, alias] = model::split_link(text);
         const ContainerPtr target = state.try_find(name);
-        if (target && target->record.state.is_running())
+        if (target && target->record.state.is_running() &&
+            target->record.endpoints.contains("bridge"))
             links.push_back(model::link_to(target->record, alias));
     }
     return links;
@@ -48,6 +49,9 @@ std::vector<model::Link> running_links(const ContainerState& state,
             throw Error(ErrorKind::conflict,
                         "Cannot link to a non running container: /{} AS /{}/{}",
                         target->record.name, record.name, alias);
+        if (!target->record.endpoints.contains("bridge"))
+            throw Error(ErrorKind::internal, "container {} not attached to default bridge network",
+                        target->record.id);
         links.push_back(model::link_to(target->record, alias));
     }
     return links;
