@@ -1,14 +1,11 @@
 #include "api/progress.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <nlohmann/json.hpp>
 
 #include "api/background_work.h"
 #include "api/errors.h"
-#include "async/fd_wait.h"
+#include "api/upload.h"
 #include "base/json.h"
 #include "linux/socket_pair.h"
 
@@ -48,27 +45,6 @@ async::Task<> send_progress(Call& call, std::shared_ptr<Progress> progress) {
     if (!call.exchange.replied()) co_await call.exchange.stream(200, json_headers());
     if (progress->failure) co_await call.exchange.write(failure_line(progress->failure));
     co_await call.exchange.finish();
-}
-
-/// The body's way into a socket that a worker reads; send() knows MSG_NOSIGNAL, pipes do not.
-async::Task<> pump_body(Call& call, UniqueFd into) {
-    std::string piece(64U << 10, '\0');
-    for (;;) {
-        const std::size_t size = co_await call.exchange.read_body(piece);
-        if (size == 0) co_return;
-        std::string_view left = std::string_view(piece).substr(0, size);
-        while (!left.empty()) {
-            const ssize_t sent =
-                ::send(into.get(), left.data(), left.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (sent > 0) {
-                left.remove_prefix(static_cast<std::size_t>(sent));
-            } else if (errno == EAGAIN) {
-                co_await async::wait_writable(into);
-            } else if (errno != EINTR) {
-                co_return;  // the worker wants no more
-            }
-        }
-    }
 }
 
 engine::ProgressSink sink_of(const std::shared_ptr<Progress>& progress) {

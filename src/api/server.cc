@@ -16,6 +16,7 @@ struct Server::Parts final {
           streams(executor),
           http(executor, [this](http::Exchange& exchange) { return answer(exchange); }) {
         add_system_routes(router);
+        add_archive_routes(router);
         add_container_routes(router);
         add_container_stream_routes(router);
         add_container_usage_routes(router);
@@ -23,6 +24,7 @@ struct Server::Parts final {
         add_housekeeping_routes(router);
         add_image_routes(router);
         add_image_transfer_routes(router);
+        add_registry_routes(router);
         add_volume_routes(router);
         add_network_routes(router);
         add_unserved_routes(router);
@@ -40,6 +42,8 @@ struct Server::Parts final {
 
 async::Task<> Server::Parts::dispatch(http::Exchange& exchange) {
     const auto& request = exchange.request();
+    if (request.version >= 11 && request.headers.find("Host") == nullptr)
+        throw Error(ErrorKind::invalid, "missing required Host header");
     const VersionedPath versioned = split_version(request.path);
     auto match = router.find(request.method, versioned.path);
     if (!match) throw Error(ErrorKind::not_found, "page not found");

@@ -53,26 +53,10 @@ constexpr std::array kSwarm{Path{"GET", "/swarm"},
                             Path{"GET", "/tasks/{name}"},
                             Path{"GET", "/tasks/{name}/logs"}};
 
-constexpr std::array kNotYet{Path{"POST", "/auth"},
-                             Path{"POST", "/build"},
-                             Path{"POST", "/build/prune"},
-                             Path{"POST", "/build/cancel"},
-                             Path{"POST", "/commit"},
-                             Path{"POST", "/session"},
-                             Path{"POST", "/grpc"},
-                             Path{"GET", "/containers/{name}/attach/ws"},
-                             Path{"GET", "/containers/{name}/archive"},
-                             Path{"HEAD", "/containers/{name}/archive"},
-                             Path{"PUT", "/containers/{name}/archive"},
-                             Path{"GET", "/containers/{name}/changes"},
-                             Path{"GET", "/containers/{name}/export"},
-                             Path{"GET", "/images/search"},
-                             Path{"POST", "/images/{name...}/push"},
-                             Path{"GET", "/distribution/{name...}/json"},
-                             Path{"PUT", "/volumes/{name}"},
-                             Path{"GET", "/plugins/privileges"},
-                             Path{"POST", "/plugins/pull"},
-                             Path{"POST", "/plugins/create"}};
+constexpr std::array kNotYet{Path{"POST", "/build"},        Path{"POST", "/build/prune"},
+                             Path{"POST", "/build/cancel"}, Path{"POST", "/session"},
+                             Path{"POST", "/grpc"},         Path{"GET", "/plugins/privileges"},
+                             Path{"POST", "/plugins/pull"}, Path{"POST", "/plugins/create"}};
 
 constexpr std::array kPlugin{
     Path{"GET", "/plugins/{name...}/json"},    Path{"DELETE", "/plugins/{name...}"},

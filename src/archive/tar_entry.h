@@ -34,4 +34,10 @@ struct TarEntry final {
     bool sparse = false;  // the content has holes, which read as zeros
 };
 
+/// A piece of a file's content that the archive stores; the rest are holes.
+struct TarChunk final {
+    std::int64_t offset = 0;
+    std::int64_t size = 0;
+};
+
 }  // namespace berth::archive

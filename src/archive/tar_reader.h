@@ -23,12 +23,6 @@ struct TarLimits final {
     std::size_t max_sparse_chunks = 1U << 20;
 };
 
-/// A piece of a file's content that the archive stores; the rest are holes.
-struct TarChunk final {
-    std::int64_t offset = 0;
-    std::int64_t size = 0;
-};
-
 /// Sees every byte of the archive pass, in order: what a reader gave as content, and the others
 /// (headers, padding, content that nobody read).
 class TarTrace {

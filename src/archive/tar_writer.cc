@@ -118,10 +118,10 @@ std::string padded(std::string bytes) {
 
 }  // namespace
 
-void TarWriter::write_header(const TarEntry& entry) {
+void TarWriter::write_header(const TarEntry& entry, const std::string& more_records) {
     current_ = entry.path;
     const SplitName name = split_name(entry.path);
-    const std::string records = pax_records(entry, name, times_);
+    const std::string records = pax_records(entry, name, times_) + more_records;
     if (!records.empty()) {
         std::string header(kBlock, '\0');
         put_text(header, tar_format::kName, "PaxHeaders/" + name.name.substr(0, 80));
@@ -168,6 +168,29 @@ void TarWriter::begin_file(const TarEntry& entry) {
     write_header(entry);
     left_ = static_cast<std::uint64_t>(entry.size);
     padding_ = static_cast<std::uint64_t>(tar_format::padding_of(entry.size));
+}
+
+void TarWriter::begin_sparse(const TarEntry& entry, const std::vector<TarChunk>& chunks) {
+    end_content();
+    std::string map = fmt::format("{}\n", chunks.size());
+    std::int64_t stored = 0;
+    for (const TarChunk& chunk : chunks) {
+        map += fmt::format("{}\n{}\n", chunk.offset, chunk.size);
+        stored += chunk.size;
+    }
+    map = padded(std::move(map));
+    TarEntry header = entry;
+    header.path = "GNUSparseFile.0/" + entry.path.substr(entry.path.rfind('/') + 1).substr(0, 80);
+    header.size = static_cast<std::int64_t>(map.size()) + stored;
+    write_header(header,
+                 tar_format::pax_record("GNU.sparse.major", "1") +
+                     tar_format::pax_record("GNU.sparse.minor", "0") +
+                     tar_format::pax_record("GNU.sparse.name", entry.path) +
+                     tar_format::pax_record("GNU.sparse.realsize", std::to_string(entry.size)));
+    current_ = entry.path;
+    below_.write(map);
+    left_ = static_cast<std::uint64_t>(stored);
+    padding_ = static_cast<std::uint64_t>(tar_format::padding_of(stored));
 }
 
 void TarWriter::write(std::string_view bytes) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "archive/stream.h"
 #include "archive/tar_entry.h"
@@ -21,6 +22,9 @@ class TarWriter final {
     void add(TarEntry entry, std::string_view content = {});
     /// A file whose entry.size bytes follow through write().
     void begin_file(const TarEntry& entry);
+    /// The same of a file with holes: entry.size counts them, write() takes only what the chunks
+    /// hold. Chunks are in order and do not overlap (GNU sparse, pax form 1.0).
+    void begin_sparse(const TarEntry& entry, const std::vector<TarChunk>& chunks);
     /// Throws Error{internal} when more comes than begin_file() said.
     void write(std::string_view bytes);
     /// A file whose content comes from `source`; throws Error{invalid} unless it has entry.size
@@ -30,7 +34,7 @@ class TarWriter final {
     void finish();
 
   private:
-    void write_header(const TarEntry& entry);
+    void write_header(const TarEntry& entry, const std::string& more_records = "");
     void end_content();
 
     Sink& below_;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "engine/filters.h"
+#include "engine/model/container_config.h"
 #include "engine/model/resources.h"
 
 namespace berth::engine {
@@ -44,6 +46,7 @@ struct AttachRequest final {
     bool logs = false, stream = false;
     bool stdin_ = false, stdout_ = false, stderr_ = false;
     std::string detach_keys;  // as the client wrote them: "ctrl-p,ctrl-q"; empty: the default
+    bool websocket = false;   // the stream is frames of RFC 6455; the handshake is done
 };
 
 enum class StreamKind { raw, multiplexed };  // raw with a terminal, else frames
@@ -100,6 +103,39 @@ class StatsStream {
     virtual async::Task<std::optional<nlohmann::json>> next() = 0;
 };
 
+/// What is at a path in a container.
+struct PathStat final {
+    std::string name;
+    std::int64_t size = 0;
+    std::uint32_t mode = 0;  // as Go's io/fs.FileMode
+    Timestamp modified;
+    std::string link_target;  // of a symbolic link: where it leads in the container
+};
+
+struct ContainerArchive;
+/// A path that was found and can be sent.
+struct OpenedArchive final {
+    PathStat stat;
+    std::shared_ptr<ContainerArchive> source;
+};
+
+enum class ArchiveReplacing { anything, same_kind };
+enum class ArchiveOwner { as_archived, container_user };
+struct ArchivePut final {
+    std::string path;
+    ArchiveReplacing replacing = ArchiveReplacing::anything;
+    ArchiveOwner owner = ArchiveOwner::as_archived;
+};
+
+enum class CommitPause { no, yes };
+struct CommitRequest final {
+    std::string repository, tag;  // no repository: an image without a name
+    std::string comment, author;
+    std::vector<std::string> changes;              // Dockerfile instructions
+    CommitPause pause = CommitPause::yes;          // while the container's files are read
+    std::optional<model::ContainerConfig> config;  // in place of the container's own
+};
+
 enum class ListScope { running, all };
 enum class WithSize { no, yes };
 
@@ -152,6 +188,21 @@ class Containers final {
     std::unique_ptr<StatsStream> stats(const std::string& ref, StatsMode mode);
     /// The processes, with the columns that `ps` shows for these arguments.
     async::Task<nlohmann::json> top(std::string ref, std::string ps_arguments);
+
+    /// docker cp; `path` in the container. Throws Error{not_found} "Could not find the file …".
+    async::Task<PathStat> stat_path(std::string ref, std::string path);
+    async::Task<OpenedArchive> open_archive(std::string ref, std::string path);
+    /// Writes the tar (blocking, on a thread) to `into` and closes it.
+    async::Task<void> send_archive(OpenedArchive archive, UniqueFd into, std::stop_token stop);
+    /// Reads a tar, compressed or not, from `tar` to its end.
+    async::Task<void> put_archive(std::string ref, ArchivePut request, UniqueFd tar,
+                                  std::stop_token stop);
+    /// The root file system as a tar, without what is mounted in it.
+    async::Task<void> export_root(std::string ref, UniqueFd into, std::stop_token stop);
+    /// [{"Path","Kind"}], null when there is none.
+    async::Task<nlohmann::json> changes(std::string ref);
+    /// Makes an image of the container; its id.
+    async::Task<std::string> commit(std::string ref, CommitRequest request, std::stop_token stop);
 
     async::Task<nlohmann::json> list(ListRequest request);
     async::Task<nlohmann::json> inspect(std::string ref, WithSize size);

@@ -1,6 +1,7 @@
 #include "linux/overlay_mount.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <sys/mount.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -139,6 +140,13 @@ UniqueFd mount_overlay_classic(const OverlayLayout& layout) {
     ::umount2(cover.c_str(), MNT_DETACH);
     if (!mount) throw Error::from_errno(saved, "taking the overlay mount");
     return mount;
+}
+
+std::string fuse_overlay_options(const OverlayLayout& layout) {
+    std::string options = fmt::format("lowerdir={}", fmt::join(layout.lowerdirs, ":"));
+    if (!layout.upperdir.empty())
+        options += fmt::format(",upperdir={},workdir={}", layout.upperdir, layout.workdir);
+    return options;
 }
 
 void attach_mount(BorrowedFd mount, const std::string& target) {

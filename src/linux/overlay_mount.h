@@ -20,6 +20,8 @@ struct OverlayLayout final {
 UniqueFd mount_overlay(const OverlayLayout& layout);
 /// mount(2) with one option string, over the work directory (or the lowest layer) for a moment.
 UniqueFd mount_overlay_classic(const OverlayLayout& layout);
+/// The layout as fuse-overlayfs wants it behind -o.
+std::string fuse_overlay_options(const OverlayLayout& layout);
 /// move_mount(2) of a detached mount onto the directory `target`.
 void attach_mount(BorrowedFd mount, const std::string& target);
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace berth::linux_os {
 namespace {
@@ -101,6 +102,18 @@ UniqueFd make_file_in_root(BorrowedFd root, const std::string& path) {
                            O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644)};
     if (!file) throw_errno("making the mount point {}", path);
     return file;
+}
+
+std::optional<std::string> read_file_in_root(BorrowedFd root, const std::string& path,
+                                             std::size_t limit) {
+    const UniqueFd place = try_open_in_root(root, path, O_PATH, Resolve::in_root);
+    struct stat status {};
+    if (!place || ::fstat(place.get(), &status) < 0) return std::nullopt;
+    if (!S_ISREG(status.st_mode)) return "";
+    const UniqueFd file =
+        try_open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, Resolve::in_root);
+    if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) return "";
+    return read_all(file, limit);
 }
 
 std::string link_target(BorrowedFd link) {

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,10 @@ UniqueFd try_open_in_root(BorrowedFd root, const std::string& path, int flags, R
 UniqueFd make_directories_in_root(BorrowedFd root, const std::string& path, mode_t mode);
 /// Opens the file `path`, O_PATH; an absent one is made, empty, with its directories.
 UniqueFd make_file_in_root(BorrowedFd root, const std::string& path);
+/// The text of a file; nothing when it is absent, "" for anything but a regular file: a pipe that a
+/// container puts in its place is not waited for. Throws Error{invalid} past `limit` bytes.
+std::optional<std::string> read_file_in_root(BorrowedFd root, const std::string& path,
+                                             std::size_t limit);
 /// `path` with every symbolic link on the way and at its end followed below the root, as text:
 /// clean and absolute. What is not there stays as named. Throws Error for too many links.
 std::string resolve_in_root(BorrowedFd root, const std::string& path);

@@ -18,6 +18,7 @@ namespace berth::storage {
 namespace {
 
 constexpr const char* kOpaque = "user.overlay.opaque";
+constexpr const char* kFuseOpaque = "user.fuseoverlayfs.opaque";
 constexpr const char* kOpaqueFile = ".wh..wh..opq";
 
 std::string proc_path(BorrowedFd fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
@@ -27,6 +28,16 @@ std::string proc_path(const Place& place) { return proc_path(place.parent) + "/"
 // every file system has all kinds: tar programs and Docker go on without them.
 bool may_be_left_out(int error) {
     return error == EPERM || error == ENOTSUP || error == EACCES || error == EINVAL;
+}
+
+// fchmodat(2) would follow a link that a running container puts there meanwhile.
+void set_mode(const Place& place, mode_t mode) {
+    const UniqueFd fd{
+        ::openat(place.parent.get(), place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) < 0) throw_errno("{}", place.path);
+    if (!S_ISLNK(status.st_mode) && ::chmod(proc_path(fd).c_str(), mode) < 0)
+        throw_errno("{}: setting the mode", place.path);
 }
 
 template <typename Set>
@@ -106,8 +117,7 @@ void set_attributes(const Place& place, const Attributes& wanted) {
                [&through_proc](const char* key, const std::string& value) {
                    return ::lsetxattr(through_proc.c_str(), key, value.data(), value.size(), 0);
                });
-    if (!S_ISLNK(status_of(place).st_mode) && ::fchmodat(parent, name, wanted.mode, 0) < 0)
-        throw_errno("{}: setting the mode", place.path);
+    set_mode(place, wanted.mode);
     const timespec times[2] = {wanted.modified, wanted.modified};
     if (::utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         throw_errno("{}: setting the time", place.path);
@@ -132,9 +142,11 @@ void make_whiteout(const Place& place) {
 }
 
 bool is_opaque(BorrowedFd directory) {
-    char value = 0;
-    if (::getxattr(proc_path(directory).c_str(), kOpaque, &value, 1) == 1 && value == 'y')
-        return true;
+    const std::string path = proc_path(directory);
+    for (const char* mark : {kOpaque, kFuseOpaque}) {
+        char value = 0;
+        if (::getxattr(path.c_str(), mark, &value, 1) == 1 && value == 'y') return true;
+    }
     return ::faccessat(directory.get(), kOpaqueFile, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 

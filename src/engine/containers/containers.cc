@@ -5,7 +5,10 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "engine/containers/archive.h"
 #include "engine/containers/attach.h"
+#include "engine/containers/changes.h"
+#include "engine/containers/commit.h"
 #include "engine/containers/connect.h"
 #include "engine/containers/create.h"
 #include "engine/containers/files.h"
@@ -156,6 +159,43 @@ std::unique_ptr<StatsStream> Containers::stats(const std::string& ref, StatsMode
 
 async::Task<nlohmann::json> Containers::top(std::string ref, std::string ps_arguments) {
     co_return co_await list_processes(*state_, state_->find(ref), std::move(ps_arguments));
+}
+
+async::Task<PathStat> Containers::stat_path(std::string ref, std::string path) {
+    const ContainerPtr container = state_->find(ref);
+    co_return co_await engine::stat_path(*state_, container, std::move(ref), std::move(path));
+}
+
+async::Task<OpenedArchive> Containers::open_archive(std::string ref, std::string path) {
+    const ContainerPtr container = state_->find(ref);
+    co_return co_await engine::open_archive(*state_, container, std::move(ref), std::move(path));
+}
+
+async::Task<void> Containers::send_archive(OpenedArchive archive, UniqueFd into,
+                                           std::stop_token stop) {
+    co_await engine::send_archive(*state_, std::move(archive.source), std::move(into),
+                                  std::move(stop));
+}
+
+async::Task<void> Containers::put_archive(std::string ref, ArchivePut request, UniqueFd tar,
+                                          std::stop_token stop) {
+    const ContainerPtr container = state_->find(ref);
+    co_await engine::put_archive(*state_, container, std::move(ref), std::move(request),
+                                 std::move(tar), std::move(stop));
+}
+
+async::Task<void> Containers::export_root(std::string ref, UniqueFd into, std::stop_token stop) {
+    co_await engine::export_root(*state_, state_->find(ref), std::move(into), std::move(stop));
+}
+
+async::Task<nlohmann::json> Containers::changes(std::string ref) {
+    co_return co_await changes_json(*state_, state_->find(ref));
+}
+
+async::Task<std::string> Containers::commit(std::string ref, CommitRequest request,
+                                            std::stop_token stop) {
+    co_return co_await commit_container(*state_, state_->find(ref), std::move(request),
+                                        std::move(stop));
 }
 
 async::Task<nlohmann::json> Containers::list(ListRequest request) {

@@ -1,0 +1,34 @@
+// `docker cp`: what a path in a container is, what is there as a tar, and a tar put there. Engine
+// thread; the work is done by threads of its own. The error of an absent path is Docker's.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "engine/containers/state.h"
+
+namespace berth::engine {
+
+async::Task<PathStat> stat_path(ContainerState& state, ContainerPtr container, std::string ref,
+                                std::string path);
+/// Finds the path; nothing is read yet.
+async::Task<OpenedArchive> open_archive(ContainerState& state, ContainerPtr container,
+                                        std::string ref, std::string path);
+/// Once for each that was opened.
+async::Task<void> send_archive(ContainerState& state, std::shared_ptr<ContainerArchive> archive,
+                               UniqueFd into, std::stop_token stop);
+async::Task<void> put_archive(ContainerState& state, ContainerPtr container, std::string ref,
+                              ArchivePut request, UniqueFd tar, std::stop_token stop);
+/// The whole root file system without what is mounted in it.
+async::Task<void> export_root(ContainerState& state, ContainerPtr container, UniqueFd into,
+                              std::stop_token stop);
+
+/// "/a/b" of a client's path, cleaned by its text; a final "/" or "/." stays, since it follows a
+/// link. Pure.
+std::string clean_keeping_end(const std::string& path);
+/// "a" of "/x/a", also of "/x/a/"; "." of "/x/."; "/" of the root. Pure.
+std::string base_of(const std::string& path);
+/// Permissions and kind as Go's io/fs.FileMode has them. Pure.
+std::uint32_t go_file_mode(mode_t mode);
+
+}  // namespace berth::engine
