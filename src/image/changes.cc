@@ -296,6 +296,7 @@ void apply_instruction(ContainerDefaults& defaults, const std::string& name,
 }  // namespace
 
 ContainerDefaults apply_changes(ContainerDefaults base, const std::vector<std::string>& changes) {
+    bool has_command = false;
     for (std::string_view text : changes) {
         while (!text.empty()) {
             const std::size_t end = std::min(text.find('\n'), text.size());
@@ -304,6 +305,9 @@ ContainerDefaults apply_changes(ContainerDefaults base, const std::vector<std::s
             if (line.empty() || line.starts_with('#')) continue;
             const std::string name = upper(take_word(line));
             apply_instruction(base, name, line);
+            // The command was meant for the entrypoint before.
+            if (name == "ENTRYPOINT" && !has_command) base.cmd.reset();
+            has_command = has_command || name == "CMD";
         }
     }
     return base;
