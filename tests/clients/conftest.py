@@ -52,6 +52,13 @@ def ryuk(engine):
 
 
 @pytest.fixture(scope="session")
+def compose_v2():
+    """`docker compose` is at hand."""
+    if not (NEWER / "usr/libexec/docker/cli-plugins/docker-compose").exists():
+        pytest.skip("no compose v2: BERTH_NEWER_CLIENTS is not set or empty")
+
+
+@pytest.fixture(scope="session")
 def run(engine):
     """Runs a client as it would be run by hand: DOCKER_HOST says where the engine is."""
     # The newer CLI has compose v2; both clients of node call the CLI.

@@ -5,7 +5,7 @@ import re
 import pytest
 
 HERE = pathlib.Path(__file__).parent / "node"
-NEEDED = {"redis": "redis|database|alias|compose project", "ryuk": "reaper"}
+NEEDED = {"redis": "redis|database|alias|compose project", "ryuk": "reaper", "compose_v2": "compose project"}
 
 
 def titles(name):
@@ -13,9 +13,9 @@ def titles(name):
 
 
 def run_one(request, name, title):
-    for image, pattern in NEEDED.items():
+    for fixture, pattern in NEEDED.items():
         if re.search(pattern, title):
-            request.getfixturevalue(image)
+            request.getfixturevalue(fixture)
     # Inside of a container Testcontainers would take the default bridge's gateway for the host of published ports.
     variables = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"}
     command = [request.getfixturevalue("node"), "--test-reporter=tap", f"--test-name-pattern=^{title}$", str(HERE / name)]

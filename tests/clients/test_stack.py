@@ -5,7 +5,6 @@ import urllib.request
 
 import pytest
 
-from conftest import NEWER
 from engine import wait_until
 
 APP = """
@@ -69,8 +68,8 @@ def compose(request, engine, run, redis, python, tmp_path):
     command = [shutil.which("docker-compose")] if older else ["docker", "compose"]
     if older and not command[0]:
         pytest.skip("docker-compose is not installed")
-    if not older and not (NEWER / "usr/bin/docker").exists():
-        pytest.skip("no compose v2: BERTH_NEWER_CLIENTS is not set or empty")
+    if not older:
+        request.getfixturevalue("compose_v2")
     (tmp_path / "app").mkdir()
     (tmp_path / "app/app.py").write_text(APP)
     # compose 1.29 takes conditions in the formats before 3 only.

@@ -67,13 +67,25 @@ bool glob(std::string_view pattern, std::string_view text) {
     return glob(pattern.substr(1), text.substr(1));
 }
 
-bool matches_reference(const std::string& pattern, const image::Image& image) {
-    for (const auto* list : {&image.tags, &image.digests})
-        for (const image::Reference& reference : *list)
-            for (const std::string& form : {reference.familiar_name(), reference.familiar(),
-                                            reference.name(), reference.str()})
-                if (glob(pattern, form)) return true;
+bool matches_reference(const std::string& pattern, const image::Reference& reference) {
+    for (const std::string& form :
+         {reference.familiar_name(), reference.familiar(), reference.name(), reference.str()})
+        if (glob(pattern, form)) return true;
     return false;
+}
+
+/// Without the names that the filter `reference` does not choose: `docker images NAME` shows no
+/// other name of the same image. False when none is left.
+bool keep_named(const Filters& filters, image::Image& image) {
+    if (filters.values("reference").empty()) return true;
+    const auto other = [&](const image::Reference& reference) {
+        return !filters.any("reference", [&](const std::string& pattern) {
+            return matches_reference(pattern, reference);
+        });
+    };
+    std::erase_if(image.tags, other);
+    std::erase_if(image.digests, other);
+    return !image.tags.empty() || !image.digests.empty();
 }
 
 json config_json(const model::ContainerConfig& config) {
@@ -197,13 +209,12 @@ json Images::list(const ImageListRequest& request) const {
     for (const std::string& text : filters.values("until"))
         before = model::time_from_query(text, Timestamp::now());
     json result = json::array();
-    for (const image::Image& image : state_->store->list()) {
+    for (image::Image& image : state_->store->list()) {
         if (dangling && *dangling != image.dangling()) continue;
         if (before && image.created >= *before) continue;
         if (since && image.created <= *since) continue;
         if (!filters.labels(image.labels)) continue;
-        const auto named = [&](const std::string& p) { return matches_reference(p, image); };
-        if (!filters.any("reference", named)) continue;
+        if (!keep_named(filters, image)) continue;
         const auto uses = state_->uses ? state_->uses(image.id) : std::vector<image::ImageUse>();
         result.push_back(summary_json(image, static_cast<std::int64_t>(uses.size())));
     }
