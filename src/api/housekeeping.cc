@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
 
@@ -35,6 +36,14 @@ async::Task<> disk_usage(Call& call) {
     const auto usage = co_await call.engine.housekeeping().disk_usage(std::move(wanted));
     co_await reply_json(call, 200, usage);
 }
+
+// berth's own, for `berth doctor --store`.
+async::Task<> check_store(Call& call) {
+    const auto check =
+        boolean(call.query(), "fix") ? engine::StoreCheck::mend : engine::StoreCheck::look;
+    const auto report = co_await call.engine.images().check_store(check, {});
+    co_await reply_json(call, 200, report);
+}
 }  // namespace
 
 void add_housekeeping_routes(Router& router) {
@@ -42,6 +51,7 @@ void add_housekeeping_routes(Router& router) {
     router.add("POST", "/images/prune", prune_images);
     router.add("POST", "/volumes/prune", prune_volumes);
     router.add("GET", "/system/df", disk_usage);
+    router.add("POST", "/berth/store/check", check_store);
 }
 
 }  // namespace berth::api

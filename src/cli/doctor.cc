@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/doctor_engine.h"
 #include "cli/doctor_service.h"
+#include "cli/doctor_store.h"
 #include "cli/flags.h"
 #include "cli/run_program.h"
 #include "rootlesskit/host_facts.h"
@@ -23,7 +24,8 @@ using nlohmann::json;
 using rootlesskit::Finding;
 using rootlesskit::State;
 
-constexpr std::array kFlags{Flag{"json", 0, FlagKind::toggle}, Flag{"fix", 0, FlagKind::toggle}};
+constexpr std::array kFlags{Flag{"json", 0, FlagKind::toggle}, Flag{"fix", 0, FlagKind::toggle},
+                            Flag{"store", 0, FlagKind::toggle}};
 
 std::string from_environment(const char* name, const std::string& fallback) {
     const char* value = ::secure_getenv(name);
@@ -132,6 +134,16 @@ std::string json_text(const std::vector<Finding>& findings, const std::vector<Do
     return dump_json(document) + "\n";
 }
 
+int doctor_store(const Flags& flags) {
+    if (!flags.positionals().empty())
+        throw Error(ErrorKind::invalid, "--store checks the store alone: it takes no check's name");
+    const StoreFix fix = flags.on("fix") ? StoreFix::yes : StoreFix::no;
+    const json report = examine_store(data_directory(), fix);
+    write_all(BorrowedFd{STDOUT_FILENO},
+              flags.on("json") ? dump_json(report) + "\n" : store_text(report, fix));
+    return store_is_whole(report, fix) ? 0 : 1;
+}
+
 }  // namespace
 
 std::string text_of(const Finding& finding) {
@@ -145,6 +157,7 @@ std::vector<Finding> examine_prerequisites() { return rootlesskit::examine(host_
 
 int doctor_command(const Invocation& invocation) {
     const Flags flags = Flags::parse(invocation.arguments, kFlags, Positionals::anywhere);
+    if (flags.on("store")) return doctor_store(flags);
     std::vector<Finding> findings = chosen(examine_all(), flags.positionals());
     std::vector<Done> done;
     if (flags.on("fix")) {

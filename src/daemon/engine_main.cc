@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -17,6 +18,7 @@
 #include "async/message_channel.h"
 #include "async/task.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/cgroup_message.h"
@@ -24,6 +26,7 @@
 #include "daemon/engine_settings.h"
 #include "daemon/reload.h"
 #include "engine/engine.h"
+#include "engine/image/store_check.h"
 #include "linux/enter_namespaces.h"
 #include "linux/message_socket.h"
 
@@ -201,14 +204,28 @@ void report_failure(BorrowedFd channel, const std::exception& failure) {
     std::_Exit(0);
 }
 
+// `berth-engine check-store DATA_ROOT [fix]`, for a data directory that no engine uses: the report
+// goes to standard output. Descriptor 4 is a holder, as for the engine.
+int check_store(const std::vector<std::string>& arguments) {
+    const UniqueFd holder = linux_os::take_inherited(linux_os::kHolderPidFd);
+    linux_os::enter_user_and_mount_namespaces(holder);
+    const auto check = arguments.size() > 3 && arguments[3] == "fix" ? engine::StoreCheck::mend
+                                                                     : engine::StoreCheck::look;
+    const json report = engine::check_data_root(arguments.at(2), check);
+    write_all(BorrowedFd{STDOUT_FILENO}, dump_json(report) + "\n");
+    return 0;
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
     keep_heap_small();
     // Whoever read the log may be gone: that stops nothing.
     ::signal(SIGPIPE, SIG_IGN);
     UniqueFd channel;
     try {
+        if (argc > 2 && std::string_view(argv[1]) == "check-store")
+            return check_store({argv, argv + argc});
         channel = linux_os::take_inherited(linux_os::kSupervisorChannelFd);
         const UniqueFd holder = linux_os::take_inherited(linux_os::kHolderPidFd);
         Configure configure = receive_configure(channel);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/abilities.h"
 #include "engine/containers/state.h"
+#include "engine/data_root.h"
 #include "engine/housekeeping_state.h"
 #include "engine/image/state.h"
 #include "engine/network/state.h"
@@ -25,23 +26,6 @@ namespace {
 
 constexpr std::size_t kWorkers = 4;
 constexpr std::chrono::seconds kTaskEnd{5};
-constexpr int kFormat = 1;
-
-/// The number of the layout on disk; an unknown one is not touched.
-void check_format(const std::string& data_root) {
-    make_directories(data_root, 0711);
-    const std::string path = data_root + "/format";
-    const auto text = read_file_if_exists(path);
-    if (!text) {
-        replace_file(path, std::to_string(kFormat) + "\n", 0600, Durability::power);
-        return;
-    }
-    if (*text != std::to_string(kFormat) + "\n")
-        throw Error(ErrorKind::unsupported,
-                    "{} has the format {}, this engine knows {}: use the berth that made it, or "
-                    "another --data-root",
-                    data_root, text->substr(0, text->find('\n')), kFormat);
-}
 
 /// Programs of the configuration that are missing would fail each container later.
 void check_programs(const Settings& settings) {
@@ -67,6 +51,11 @@ bool mounts_volume(const model::ContainerRecord& record, const std::string& name
     });
 }
 
+bool mounts_image(const model::ContainerRecord& record, const std::string& id) {
+    return std::ranges::any_of(
+        record.mounts, [&](const model::MountPoint& mount) { return mount.image_id == id; });
+}
+
 Storage open_storage(const Settings& settings) {
     storage::ProbeRequest request;
     request.data_directory = settings.data_root;
@@ -76,18 +65,6 @@ Storage open_storage(const Settings& settings) {
     log::info("storage driver {}: {}", storage::to_string(storage.driver.kind),
               storage.driver.reason);
     return storage;
-}
-
-/// One engine a data root: a second would take the first's containers for dead ones.
-UniqueFd lock_data_root(const std::string& root) {
-    make_directories(root, 0700);
-    UniqueFd lock = open_file(root + "/lock", O_RDWR | O_CREAT, 0600);
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0)
-        throw Error(ErrorKind::unavailable,
-                    "the data directory {} is used by another engine: stop that one, or give this "
-                    "one a directory of its own with --data-root",
-                    root);
-    return lock;
 }
 
 }  // namespace
@@ -146,10 +123,11 @@ void Engine::Parts::wire() {
     images->state().uses = [&state](const Digest& id) {
         std::vector<image::ImageUse> uses;
         for (const auto& [key, container] : state.by_id)
-            if (container->record.image_id == id.str())
+            if (container->record.image_id == id.str() || mounts_image(container->record, id.str()))
                 uses.push_back({key, container->record.state.is_running()});
         for (const model::ContainerRecord* record : state.creating)
-            if (record->image_id == id.str()) uses.push_back({record->id, false});
+            if (record->image_id == id.str() || mounts_image(*record, id.str()))
+                uses.push_back({record->id, false});
         return uses;
     };
     volumes->state().users = [&state](const std::string& name) {
@@ -159,6 +137,21 @@ void Engine::Parts::wire() {
         for (const model::ContainerRecord* record : state.creating)
             if (mounts_volume(*record, name)) users.push_back(record->id);
         return users;
+    };
+    volumes->state().running_use = [&state](const std::string& name) -> std::optional<VolumeUse> {
+        for (const auto& [key, container] : state.by_id)
+            for (const model::MountPoint& mount : container->record.mounts)
+                if (mount.type == model::MountType::volume && mount.name == name &&
+                    mount.subpath.empty() && container->record.state.has_process())
+                    return VolumeUse{container->record.state.pid, mount.destination};
+        return std::nullopt;
+    };
+    volumes->state().in_use = [&state](const std::string& name) {
+        return std::ranges::any_of(state.by_id, [&](const auto& entry) {
+            const Container& container = *entry.second;
+            return (container.starting || container.record.state.has_process()) &&
+                   mounts_volume(container.record, name);
+        });
     };
     networks->state().users = [&state](const std::string& name) {
         std::vector<NetworkUser> users;
@@ -236,6 +229,7 @@ void Engine::reload(const Settings& wanted, std::map<std::string, std::string> s
     settings.registry_mirrors = wanted.registry_mirrors;
     settings.insecure_registries = wanted.insecure_registries;
     settings.max_concurrent_downloads = wanted.max_concurrent_downloads;
+    settings.max_concurrent_uploads = wanted.max_concurrent_uploads;
     settings.max_download_attempts = wanted.max_download_attempts;
     parts_->images->state().apply_registry_settings();
     Event event;

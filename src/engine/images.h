@@ -21,15 +21,30 @@ namespace berth::engine {
 /// Takes one object of an NDJSON stream, on the engine's thread.
 using ProgressSink = std::function<void(const nlohmann::json&)>;
 
-struct RegistryCredentials final {
-    std::string username, password, identity_token, registry_token;
-};
-
 struct PullRequest final {
     std::string from_image;
     std::string tag;  // a tag or a digest; empty: of from_image, else latest
     std::string platform;
-    RegistryCredentials credentials;
+    std::string registry_auth;  // the header X-Registry-Auth
+};
+
+struct PushRequest final {
+    std::string name;
+    std::string tag;  // empty: all tags of the repository
+    std::string platform;
+    std::string registry_auth;
+};
+
+/// The body of POST /auth.
+struct RegistryLogin final {
+    std::string username, password, identity_token, server_address;
+};
+
+struct SearchRequest final {
+    std::string term;
+    std::int64_t limit = 25;
+    Filters filters;
+    std::string registry_auth;
 };
 
 struct ImportRequest final {
@@ -43,6 +58,7 @@ struct ImageRemoveOptions final {
 };
 
 enum class LoadOutput { quiet, progress };
+enum class StoreCheck { look, mend };
 
 struct ImageListRequest final {
     ListScope scope = ListScope::running;  // all: intermediate ones too
@@ -63,6 +79,15 @@ class Images final {
     /// Errors before the first progress object are thrown; once `sink` was called, the caller has
     /// begun its reply and writes a later error into the stream. `stop` cancels.
     async::Task<void> pull(PullRequest request, ProgressSink sink, std::stop_token stop);
+    /// As pull(): "The push refers to …" is the first object, so that refusals come in the stream.
+    async::Task<void> push(PushRequest request, ProgressSink sink, std::stop_token stop);
+    /// Asks the registry whether the credentials are right; {"Status","IdentityToken"}.
+    async::Task<nlohmann::json> login(RegistryLogin login, std::stop_token stop);
+    /// The registry's answer as `docker search` reads it.
+    async::Task<nlohmann::json> search(SearchRequest request, std::stop_token stop);
+    /// {"Descriptor","Platforms"} of an image at its registry.
+    async::Task<nlohmann::json> distribution(std::string name, std::string registry_auth,
+                                             std::stop_token stop);
     /// Reads a docker or OCI archive from `tar` (a pipe or file, blocking) to its end.
     async::Task<void> load(UniqueFd tar, LoadOutput output, ProgressSink sink,
                            std::stop_token stop);
@@ -78,6 +103,9 @@ class Images final {
     async::Task<void> tag(std::string name, std::string repository, std::string tag);
     /// The list of {"Untagged"} and {"Deleted"} objects.
     async::Task<nlohmann::json> remove(std::string name, ImageRemoveOptions options);
+
+    /// Reads all layers and compares; see image/store_check.h.
+    async::Task<nlohmann::json> check_store(StoreCheck check, std::stop_token stop);
 
     ImageState& state() { return *state_; }
 

@@ -7,28 +7,9 @@
 #include "base/error.h"
 #include "image/layer_claims.h"
 #include "image/layer_download.h"
+#include "image/retry.h"
 
 namespace berth::image {
-namespace {
-
-constexpr std::chrono::milliseconds kProgressInterval{100};
-
-/// Says when the next line of a counting progress is due.
-class Pace final {
-  public:
-    bool due() {
-        const auto now = std::chrono::steady_clock::now();
-        if (now < next_) return false;
-        next_ = now + kProgressInterval;
-        return true;
-    }
-
-  private:
-    std::chrono::steady_clock::time_point next_;
-};
-
-}  // namespace
-
 struct LayerJob final {
     LayerJob(std::size_t position, oci::Descriptor layer)
         : index(position), descriptor(std::move(layer)), id(descriptor.digest.short_hex()) {}
@@ -94,22 +75,6 @@ void LayerPull::announce() {
     for (const LayerJob* job : waiting) progress_.layer(job->id, "Waiting");
 }
 
-void LayerPull::pause_before_retry(const LayerJob& job, int attempt) {
-    using namespace std::chrono_literals;
-    std::chrono::milliseconds left = settings_.retry_step * attempt;
-    std::mutex unshared;
-    std::condition_variable_any never;
-    for (; left > 0ms; left -= std::min<std::chrono::milliseconds>(left, 1s)) {
-        const auto seconds = (left + 999ms) / 1000ms;
-        progress_.layer(job.id,
-                        fmt::format("Retrying in {} second{}", seconds, seconds == 1 ? "" : "s"));
-        std::unique_lock lock(unshared);
-        never.wait_for(lock, stop_.get_token(), std::min<std::chrono::milliseconds>(left, 1s),
-                       [] { return false; });
-        if (stop_.stop_requested()) throw Error(ErrorKind::cancelled, "the pull was cancelled");
-    }
-}
-
 void LayerPull::fetch_with_retries(const LayerJob& job, LayerDownload& download) {
     Pace pace;
     const auto take = [&](std::int64_t position, std::string_view bytes) {
@@ -125,7 +90,7 @@ void LayerPull::fetch_with_retries(const LayerJob& job, LayerDownload& download)
             if (error.kind() != ErrorKind::unavailable || attempt >= settings_.download_attempts)
                 throw;
         }
-        pause_before_retry(job, attempt);
+        pause_before_retry(progress_, job.id, settings_.retry_step * attempt, stop_.get_token());
     }
 }
 
@@ -159,25 +124,28 @@ void LayerPull::download_jobs() {
             download(*job);
         }
     } catch (...) {
-        record_failure(std::current_exception());
+        // Who asked for the stop knows why.
+        if (!stop_.stop_requested()) record_failure(std::current_exception());
     }
 }
 
-StoredLayer LayerPull::unpack(std::size_t index) {
-    LayerJob& job = *jobs_[index];
+void LayerPull::unpack(LayerJob& job) {
     job.wait(stop_.get_token());
-    if (job.existing) return *job.existing;
+    if (job.existing) return batch_.found(job.index, *job.existing);
     Pace pace;
     DownloadedTar tar(*job.download, stop_.get_token(), [&](std::int64_t position) {
         if (job.download->finished() && pace.due())
             progress_.bytes(job.id, "Extracting", {position, job.descriptor.size});
     });
-    StoredLayer layer = batch_.apply(index, tar, stop_.get_token());
-    progress_.bytes(job.id, "Extracting", {job.descriptor.size, job.descriptor.size});
+    batch_.stage(job.index, tar, stop_.get_token());
+    // Before the flush, which would write what is only to be thrown away.
+    job.download.reset();
+}
+
+void LayerPull::finish(LayerJob& job) {
     job.claim.reset();
+    progress_.bytes(job.id, "Extracting", {job.descriptor.size, job.descriptor.size});
     progress_.layer(job.id, "Pull complete");
-    job.download.reset();  // gives the disk space back
-    return layer;
 }
 
 std::vector<StoredLayer> LayerPull::run(std::stop_token stop) {
@@ -190,7 +158,9 @@ std::vector<StoredLayer> LayerPull::run(std::stop_token stop) {
     try {
         for (long i = 0; i < std::min<long>(missing, settings_.parallel_downloads); ++i)
             threads.emplace_back([this] { download_jobs(); });
-        for (std::size_t index = 0; index < jobs_.size(); ++index) layers.push_back(unpack(index));
+        layers = batch_.place_all(
+            stop_, [this](std::size_t index) { unpack(*jobs_[index]); },
+            [this](std::size_t index) { finish(*jobs_[index]); });
     } catch (...) {
         record_failure(std::current_exception());
     }

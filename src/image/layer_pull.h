@@ -1,5 +1,6 @@
 // Fetches and unpacks the layers of one image: download threads (three, as Docker) fetch into
-// nameless files, the calling thread unpacks in order, reading behind the download.
+// nameless files, unpacking threads read behind the downloads, the calling thread puts the layers
+// in place from the lowest up.
 //
 // Per layer: "Pulling fs layer" or "Already exists" | claim | Downloading… | Verifying Checksum |
 // Download complete | Extracting… | Pull complete.
@@ -36,8 +37,8 @@ class LayerPull final {
     void download_jobs();
     void download(LayerJob& job);
     void fetch_with_retries(const LayerJob& job, LayerDownload& download);
-    void pause_before_retry(const LayerJob& job, int attempt);
-    StoredLayer unpack(std::size_t index);
+    void unpack(LayerJob& job);
+    void finish(LayerJob& job);
     void record_failure(std::exception_ptr failure);
 
     RegistryClient& client_;
@@ -48,7 +49,7 @@ class LayerPull final {
     std::stop_source stop_;
     std::vector<std::unique_ptr<LayerJob>> jobs_;
 
-    std::mutex mutex_;  // guards next_ and failure_
+    std::mutex mutex_;  // guards what follows
     std::size_t next_ = 0;
     std::exception_ptr failure_;
 };

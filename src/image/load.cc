@@ -50,8 +50,14 @@ class ImageLoad final {
     Digest run(const ArchivedImage& image);
 
   private:
-    StoredLayer load_layer(LayerBatch& batch, std::size_t index, const std::string& member,
-                           const Digest& diff_id);
+    struct Loading final {
+        LayerBatch& batch;
+        const std::vector<std::string>& members;
+        std::vector<std::optional<LayerClaim>> claims;
+    };
+    std::vector<StoredLayer> load_layers(LayerBatch& batch,
+                                         const std::vector<std::string>& members);
+    void load_layer(Loading& loading, std::size_t index, const std::stop_token& stop);
     void report(const AddedImage& added, const ArchivedImage& image);
 
     ImageStore& store_;
@@ -62,21 +68,36 @@ class ImageLoad final {
     std::stop_token stop_;
 };
 
-StoredLayer ImageLoad::load_layer(LayerBatch& batch, std::size_t index, const std::string& member,
-                                  const Digest& diff_id) {
-    const LayerClaim claim = store_.layer_claims().claim(batch.chain_id(index), stop_);
-    if (auto layer = batch.find(index)) return *std::move(layer);
+void ImageLoad::load_layer(Loading& loading, std::size_t index, const std::stop_token& stop) {
+    LayerBatch& batch = loading.batch;
+    loading.claims[index].emplace(store_.layer_claims().claim(batch.chain_id(index), stop));
+    if (auto layer = batch.find(index)) {
+        batch.found(index, *std::move(layer));
+        loading.claims[index].reset();
+        return;
+    }
+    const std::string& member = loading.members[index];
     const std::int64_t total = members_.size(member);
     const auto show = [&](std::int64_t current) {
         if (output_ == LoadOutput::progress)
-            progress_.bytes(diff_id.short_hex(), "Loading layer", {current, total});
+            progress_.bytes(batch.diff_id(index).short_hex(), "Loading layer", {current, total});
     };
     const std::unique_ptr<archive::Source> content = members_.open(member);
     CountingSource counted(*content, show);
     const std::unique_ptr<archive::Source> tar = archive::decompress(counted);
-    StoredLayer layer = batch.apply(index, *tar, stop_);
+    batch.stage(index, *tar, stop);
     show(total);
-    return layer;
+}
+
+std::vector<StoredLayer> ImageLoad::load_layers(LayerBatch& batch,
+                                                const std::vector<std::string>& members) {
+    Loading loading{batch, members, {}};
+    loading.claims.resize(members.size());
+    std::stop_source stop;
+    const std::stop_callback forward(stop_, [&stop] { stop.request_stop(); });
+    return batch.place_all(
+        stop, [&](std::size_t index) { load_layer(loading, index, stop.get_token()); },
+        [&](std::size_t index) { loading.claims[index].reset(); });
 }
 
 void ImageLoad::report(const AddedImage& added, const ArchivedImage& image) {
@@ -104,9 +125,7 @@ Digest ImageLoad::run(const ArchivedImage& image) {
     NewImage fresh;
     fresh.config = image.config;
     fresh.references = image.tags;
-    for (std::size_t index = 0; index < image.layers.size(); ++index)
-        fresh.layers.push_back(
-            load_layer(batch, index, image.layers[index], config.diff_ids[index]));
+    fresh.layers = load_layers(batch, image.layers);
     const AddedImage added = store_.add(fresh);
     batch.keep();
     report(added, image);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "image/blob_records.h"
 #include "image/layer_claims.h"
 #include "image/store_index.h"
 #include "image/store_removal.h"
@@ -101,7 +102,8 @@ void remove_children(const std::string& directory) {
 }  // namespace
 
 struct ImageStore::State final {
-    explicit State(std::string root) : directory(std::move(root)) {}
+    explicit State(std::string root)
+        : directory(std::move(root)), blobs(directory + "/images/blobs.json") {}
 
     std::string blob_path(const Digest& digest) const {
         return directory + "/content/blobs/sha256/" + digest.hex();
@@ -144,7 +146,9 @@ struct ImageStore::State final {
     }
     void reconcile();
     bool keep_entry(const Digest& id, const ImageEntry& entry);
-    void collect_blobs(const StoreIndex& kept);
+    std::vector<std::string> unnamed_files(const StoreIndex& kept) const;
+    /// The writer mutex is held.
+    std::vector<Digest> unnamed_blobs() const;
     /// Those of `chain_ids` that nothing names, marked as dying. The writer mutex is held.
     std::vector<Digest> mark_dying(std::vector<Digest> chain_ids);
 
@@ -164,6 +168,7 @@ struct ImageStore::State final {
     std::set<Digest> dying;
 
     LayerClaims claims;
+    BlobRecords blobs;
 };
 
 bool ImageStore::State::keep_entry(const Digest& id, const ImageEntry& entry) {
@@ -179,16 +184,25 @@ bool ImageStore::State::keep_entry(const Digest& id, const ImageEntry& entry) {
     return entry.chain_ids.size() <= oci::kMaxLayers;
 }
 
-void ImageStore::State::collect_blobs(const StoreIndex& kept) {
+std::vector<std::string> ImageStore::State::unnamed_files(const StoreIndex& kept) const {
     std::set<std::string> named;
     for (const auto& [id, entry] : kept.images) {
         named.insert(id.hex());
         for (const Digest& manifest : entry.manifests) named.insert(manifest.hex());
     }
+    std::vector<std::string> found;
     for (const auto& file :
-         std::filesystem::directory_iterator(directory + "/content/blobs/sha256")) {
-        if (!named.contains(file.path().filename().string())) remove_tree(file.path().string());
-    }
+         std::filesystem::directory_iterator(directory + "/content/blobs/sha256"))
+        if (!named.contains(file.path().filename().string())) found.push_back(file.path().string());
+    return found;
+}
+
+std::vector<Digest> ImageStore::State::unnamed_blobs() const {
+    std::vector<Digest> found;
+    for (const std::string& path : unnamed_files(*snapshot()))
+        if (const std::string name = path.substr(path.rfind('/') + 1); is_hex_id(name))
+            found.push_back(Digest::from_hex(name));
+    return found;
 }
 
 void ImageStore::State::reconcile() {
@@ -210,7 +224,7 @@ void ImageStore::State::reconcile() {
                   [&](const auto& item) { return !keep_entry(item.first, item.second); });
     std::erase_if(kept.references,
                   [&](const auto& item) { return !kept.images.contains(item.second); });
-    collect_blobs(kept);
+    for (const std::string& path : unnamed_files(kept)) remove_tree(path);
     if (kept.images.size() != images || kept.references.size() != references) {
         publish(std::move(kept));
     } else {
@@ -300,6 +314,36 @@ std::string ImageStore::config_text(const Digest& id) const {
 
 oci::ImageConfig ImageStore::config(const Digest& id) const {
     return oci::parse_image_config(config_text(id));
+}
+
+std::vector<std::string> ImageStore::manifests(const Digest& id) const {
+    const auto index = state_->snapshot();
+    const auto entry = index->images.find(id);
+    if (entry == index->images.end()) no_such_image(id.str());
+    std::vector<std::string> result;
+    for (const Digest& manifest : entry->second.manifests) {
+        auto text = read_file_if_exists(state_->blob_path(manifest), oci::kMaxManifestBytes);
+        if (text && archive::sha256(*text) == manifest) result.push_back(*std::move(text));
+    }
+    return result;
+}
+
+std::set<Digest> ImageStore::leased_layers() const {
+    const std::lock_guard lock(state_->layers_mutex);
+    return {state_->leased.begin(), state_->leased.end()};
+}
+
+std::vector<Digest> ImageStore::unnamed_blobs() const {
+    // No writer may be between its blobs and its index.
+    const std::lock_guard lock(state_->writer_mutex);
+    return state_->unnamed_blobs();
+}
+
+std::vector<Digest> ImageStore::remove_unnamed_blobs() {
+    const std::lock_guard lock(state_->writer_mutex);
+    std::vector<Digest> found = state_->unnamed_blobs();
+    for (const std::string& path : state_->unnamed_files(*state_->snapshot())) remove_tree(path);
+    return found;
 }
 
 std::vector<Digest> ImageStore::layers_in_use() const {
@@ -398,6 +442,8 @@ UnusedLayers ImageStore::unused_of(std::vector<Digest> chain_ids) {
 }
 
 LayerClaims& ImageStore::layer_claims() { return state_->claims; }
+
+BlobRecords& ImageStore::blob_records() { return state_->blobs; }
 
 UniqueFd ImageStore::make_temporary() const {
     const std::string directory = state_->directory + "/content/ingest";

@@ -7,6 +7,7 @@
 //
 //   DIR/content/blobs/sha256/HEX   configurations and manifests
 //   DIR/content/ingest/            nameless temporary files of running operations, emptied at open
+//   DIR/images/blobs.json          which blobs layers are at registries (blob_records.h)
 //   DIR/images/repositories.json   {"v":1,"images":{id:{…}},"references":{full reference: id}}
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -83,6 +85,7 @@ struct RemovalRecord final {
 };
 
 class ImageStore;
+class BlobRecords;
 class LayerClaims;
 
 /// Keeps layers from being handed out for deletion. Ends with the object.
@@ -149,6 +152,13 @@ class ImageStore final {
     /// The configuration as bytes and parsed. Throws Error.
     std::string config_text(const Digest& id) const;
     oci::ImageConfig config(const Digest& id) const;
+    /// The manifests that it was pulled or pushed with, as bytes; damaged ones are left out.
+    std::vector<std::string> manifests(const Digest& id) const;
+    /// Layers that running operations keep.
+    std::set<Digest> leased_layers() const;
+    /// Configurations and manifests on disk that no image names.
+    std::vector<Digest> unnamed_blobs() const;
+    std::vector<Digest> remove_unnamed_blobs();
     /// Every chain id an image names: layers outside of it may be deleted while nothing else runs.
     std::vector<Digest> layers_in_use() const;
 
@@ -167,6 +177,9 @@ class ImageStore final {
 
     /// Who is unpacking which layer, for pulls, loads and builds alike.
     LayerClaims& layer_claims();
+
+    /// Which blobs its layers are at registries.
+    BlobRecords& blob_records();
 
     /// A nameless file in content/ingest: it goes with its descriptor.
     UniqueFd make_temporary() const;

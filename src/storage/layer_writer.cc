@@ -25,16 +25,20 @@ constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 constexpr std::size_t kMaxParents = 128;
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-std::vector<BorrowedFd> stack(BorrowedFd top, const std::vector<UniqueFd>& lower) {
-    std::vector<BorrowedFd> layers{top};
-    for (const UniqueFd& layer : lower) layers.push_back(layer);
-    return layers;
-}
-
 }  // namespace
 
-LayerWriter::LayerWriter(BorrowedFd root, const std::vector<UniqueFd>& lower, TarRecorder& recorder)
-    : root_(root), recorder_(recorder), lowest_(lower.empty()), view_(stack(root, lower)) {}
+LayerWriter::LayerWriter(BorrowedFd root, LowerLayers lower, TarRecorder& recorder)
+    : root_(root), recorder_(recorder), open_lower_(std::move(lower)) {}
+
+const LayerView& LayerWriter::view() {
+    if (!view_) {
+        if (open_lower_) lower_ = open_lower_();
+        std::vector<BorrowedFd> layers{root_};
+        layers.insert(layers.end(), lower_.begin(), lower_.end());
+        view_.emplace(std::move(layers));
+    }
+    return *view_;
+}
 
 void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
     try {
@@ -82,7 +86,7 @@ void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
 
 void LayerWriter::add_whiteout(const std::string& parent_path, const std::string& name) {
     if (name == kOpaqueName) {
-        if (lowest_) return;
+        if (!open_lower_) return;
         const auto parent = parent_of(parent_path);
         return set_opaque(parent->fd, parent->path);
     }
@@ -91,7 +95,7 @@ void LayerWriter::add_whiteout(const std::string& parent_path, const std::string
     const std::string hidden = name.substr(kWhiteoutPrefix.size());
     if (hidden.empty() || hidden == "." || hidden == "..")
         throw Error(ErrorKind::invalid, "the whiteout names nothing");
-    if (lowest_) return;
+    if (!open_lower_) return;
     const auto parent = parent_of(parent_path);
     const Place place{parent->fd, hidden, join_path(parent->path, hidden)};
     const struct stat status = status_of(place);
@@ -188,7 +192,7 @@ void LayerWriter::add_hard_link(const Place& place, const TarEntry& entry) {
 }
 
 void LayerWriter::copy_up(const std::string& path) {
-    const auto found = view_.find(path);
+    const auto found = view().find(path);
     if (!found || S_ISDIR(found->status.st_mode))
         throw Error(ErrorKind::invalid, "the hard link's target {} does not exist", path);
     const SplitPath parts = split_path(path);
@@ -233,12 +237,24 @@ std::shared_ptr<const LayerWriter::Parent> LayerWriter::parent_of(const std::str
     } catch (const Error& error) {
         if (error.errno_value() != ELOOP) throw;
     }
+    bool bare = false;
     if (!fd) {
-        path = view_.resolve(directory);
-        fd = open_or_make(path);
+        // Level by level: looking each one up from the root takes quadratic time on a deep path.
+        const SplitPath parts = split_path(directory);
+        const auto up = parent_of(parts.directory);
+        path = join_path(up->path, parts.name);
+        const auto found = up->bare ? std::nullopt : view().find(path);
+        if (found && !S_ISDIR(found->status.st_mode)) {  // a link, or a file, which is refused
+            path = view().resolve(directory);
+            fd = open_or_make(path);
+        } else {
+            fd = UniqueFd(::openat(up->fd.get(), parts.name.c_str(), kDirectory));
+            bare = !fd && !found;
+            if (!fd) fd = make_implied({up->fd, parts.name, path}, found);
+        }
     }
     if (parents_.size() >= kMaxParents) parents_.clear();
-    auto parent = std::make_shared<const Parent>(Parent{std::move(fd), std::move(path)});
+    auto parent = std::make_shared<const Parent>(Parent{std::move(fd), std::move(path), bare});
     parents_.insert_or_assign(directory, parent);
     return parent;
 }
@@ -249,18 +265,15 @@ UniqueFd LayerWriter::open_or_make(const std::string& directory) {
     for (const std::string& part : components_of(directory)) {
         path = join_path(path, part);
         UniqueFd next{::openat(current.get(), part.c_str(), kDirectory)};
-        if (!next) {
-            make_implied({current, part, path});
-            next.reset(::openat(current.get(), part.c_str(), kDirectory));
-        }
-        if (!next) throw_errno("opening {}", path);
+        if (!next) next = make_implied({current, part, path}, view().find(path));
         current = std::move(next);
     }
     return current;
 }
 
 // A directory that the tar does not bring: as it is below, else root's and 0755.
-void LayerWriter::make_implied(const Place& place) {
+UniqueFd LayerWriter::make_implied(const Place& place,
+                                   const std::optional<LayerView::Found>& below) {
     // It would read as a whiteout, and ".wh..." even as one of its parent.
     if (place.name.starts_with(kWhiteoutPrefix))
         throw Error(ErrorKind::invalid, "{} is the name of a whiteout, not of a directory",
@@ -271,17 +284,17 @@ void LayerWriter::make_implied(const Place& place) {
         throw Error(ErrorKind::invalid, "{} is not a directory", place.path);
     Attributes attributes;
     attributes.modified = {.tv_sec = 0, .tv_nsec = UTIME_NOW};
-    if (const auto below = view_.find(place.path))
-        attributes = attributes_of({below->parent, below->name, place.path}, below->status);
+    if (below) attributes = attributes_of({below->parent, below->name, place.path}, below->status);
     if (whiteout) clear(place);
     if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) < 0)
         throw_errno("making directory {}", place.path);
-    const UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
+    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
     if (!fd) throw_errno("opening {}", place.path);
     if (whiteout) set_opaque(fd, place.path);
     set_attributes(fd, attributes, place.path);
     if (attributes.modified.tv_nsec != UTIME_NOW)
         directory_times_[place.path] = attributes.modified;
+    return fd;
 }
 
 void LayerWriter::finish() {

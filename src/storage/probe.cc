@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "linux/filesystem.h"
+#include "linux/mapped_ids.h"
 #include "linux/overlay_mount.h"
 #include "linux/spawn.h"
 #include "storage/driver.h"
@@ -85,7 +86,24 @@ void try_overlay(const std::string& data) {
     check_mounted(root);
 }
 
-std::string find_fuse_program() {
+// What unpacking any image needs, whatever the driver: file systems of other machines (NFS) and
+// without owners (vfat) fail here, and no later check would say why.
+void try_unpacking(const std::string& data) {
+    const Scratch scratch(data);
+    const std::string file = scratch.path("low/gone");
+    if (linux_os::MappedIds::users().contains(1) && ::lchown(file.c_str(), 1, 1) < 0)
+        throw_errno("giving a file to another id");
+    if (::chmod(file.c_str(), 0751) < 0) throw_errno("setting a mode");
+    struct stat status {};
+    if (::lstat(file.c_str(), &status) < 0) throw_errno("looking at a file");
+    expect((status.st_mode & 07777) == 0751, "it does not keep modes");
+    if (::symlink("gone", scratch.path("low/symlink").c_str()) < 0)
+        throw_errno("making a symbolic link");
+    if (::link(file.c_str(), scratch.path("low/link").c_str()) < 0)
+        throw_errno("making a hard link");
+}
+
+std::string find_program() {
     const char* variable = ::secure_getenv("PATH");
     std::string_view rest = variable != nullptr ? variable : "/usr/bin:/bin";
     while (!rest.empty()) {
@@ -98,8 +116,7 @@ std::string find_fuse_program() {
 }
 
 std::string try_fuse_overlayfs(const std::string& data) {
-    const std::string program = find_fuse_program();
-    open_file("/dev/fuse", O_RDWR);
+    const std::string program = find_fuse_overlayfs();
     const Scratch scratch(data);
     scratch.mark_layers();
     linux_os::SpawnRequest request;
@@ -127,10 +144,25 @@ std::string try_fuse_overlayfs(const std::string& data) {
 
 }  // namespace
 
+std::string find_fuse_overlayfs() {
+    std::string program = find_program();
+    const UniqueFd device{::open("/dev/fuse", O_RDWR | O_CLOEXEC)};
+    if (!device)
+        throw Error(ErrorKind::unsupported, "/dev/fuse cannot be opened: {}", errno_text(errno));
+    return program;
+}
+
 DriverChoice probe(const ProbeRequest& request) {
     make_directories(request.data_directory, 0700);
     DriverChoice choice;
     choice.backing_filesystem = linux_os::examine_filesystem(request.data_directory).name;
+    const std::string unfit = failure_text([&] { try_unpacking(request.data_directory); });
+    if (!unfit.empty())
+        throw Error(
+            ErrorKind::unsupported,
+            "{} is on {}, where images cannot be unpacked ({}): give the engine a directory "
+            "on a local disk, by --data-root or \"data-root\" in daemon.json",
+            request.data_directory, choice.backing_filesystem, unfit);
     const auto wanted = [&](DriverKind kind) {
         return !request.requested || *request.requested == kind;
     };

@@ -198,12 +198,21 @@ std::unique_ptr<EventStream> Events::subscribe(const EventsRequest&) {
 Images::Images(ImageDependencies) : state_(std::make_unique<ImageState>()) {}
 Images::~Images() = default;
 async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop_token) {
-    fake().user = request.credentials.username;
+    fake().registry_auth = request.registry_auth;
     if (request.from_image == "absent") throw Error(ErrorKind::not_found, "no such repository");
     sink({{"status", "Pulling"}});
     co_await async::sleep_for(std::chrono::milliseconds(5));
     if (request.from_image == "broken") throw Error(ErrorKind::internal, "layer <x> is corrupt");
     sink({{"status", "Done"}});
+}
+async::Task<void> Images::push(PushRequest request, ProgressSink sink, std::stop_token) {
+    sink({{"status", "Pushing " + request.name + ":" + request.tag}});
+    co_return;
+}
+async::Task<json> Images::login(RegistryLogin, std::stop_token) { co_return json::object(); }
+async::Task<json> Images::search(SearchRequest, std::stop_token) { co_return json::array(); }
+async::Task<json> Images::distribution(std::string, std::string, std::stop_token) {
+    co_return json::object();
 }
 async::Task<void> Images::load(UniqueFd tar, LoadOutput, ProgressSink sink, std::stop_token) {
     auto read = [fd = std::make_shared<UniqueFd>(std::move(tar))] {
@@ -227,6 +236,7 @@ json Images::inspect(const std::string& name) const { return {{"Id", name}}; }
 json Images::history(const std::string&) const { return json::array(); }
 async::Task<void> Images::tag(std::string, std::string, std::string) { co_return; }
 async::Task<json> Images::remove(std::string, ImageRemoveOptions) { co_return json::array(); }
+async::Task<json> Images::check_store(StoreCheck, std::stop_token) { co_return json::object(); }
 
 VolumeRequest VolumeRequest::from_json(const json&) { return {}; }
 Volumes::Volumes(VolumeDependencies) {}

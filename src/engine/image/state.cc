@@ -1,5 +1,8 @@
 #include "engine/image/state.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -21,18 +24,40 @@ class StorageSink final : public image::LayerSink {
         return image::StoredLayer{layer->chain_id, layer->size};
     }
 
-    image::StoredLayer apply(const image::LayerPlace& place, archive::Source& tar,
-                             std::stop_token stop) override {
-        storage::ApplyRequest request;
-        request.parent = place.parent;
-        request.expected_diff_id = place.diff_id;
-        const storage::Layer layer = layers_.apply(request, tar, std::move(stop));
-        return {layer.chain_id, layer.size};
+    std::unique_ptr<image::StagedLayer> stage(const image::StageRequest& request,
+                                              archive::Source& tar, std::stop_token stop) override {
+        storage::StageRequest wanted;
+        wanted.lower = request.lower;
+        wanted.expected_diff_id = request.diff_id;
+        return std::make_unique<Staged>(layers_.stage(wanted, tar, std::move(stop)));
+    }
+
+    std::vector<image::StoredLayer> commit(
+        const std::optional<Digest>& parent,
+        const std::vector<image::StagedLayer*>& staged) override {
+        std::vector<storage::StagedLayer*> layers;
+        for (image::StagedLayer* each : staged)
+            layers.push_back(static_cast<Staged*>(each)->layer.get());
+        std::vector<image::StoredLayer> stored;
+        for (const storage::Layer& layer : layers_.commit(parent, layers))
+            stored.push_back({layer.chain_id, layer.size});
+        return stored;
+    }
+
+    std::vector<UniqueFd> open_files(const Digest& chain_id) override {
+        return layers_.open_files(chain_id);
     }
 
     void remove(const Digest& chain_id) override { layers_.remove(chain_id); }
 
   private:
+    struct Staged final : image::StagedLayer {
+        explicit Staged(std::unique_ptr<storage::StagedLayer> from) : layer(std::move(from)) {}
+        const Digest& diff_id() const override { return layer->diff_id(); }
+        UniqueFd files() const override { return duplicate(layer->files()); }
+        std::unique_ptr<storage::StagedLayer> layer;
+    };
+
     const storage::LayerStore& layers_;
 };
 
@@ -50,11 +75,20 @@ class StorageArchives final : public image::LayerArchives {
     const storage::LayerStore& layers_;
 };
 
+bool is_there(image::LayerSink& layers, const Digest& chain_id) {
+    try {
+        return layers.find(chain_id).has_value();
+    } catch (const Error&) {
+        return false;  // its record cannot be read
+    }
+}
+
 image::RegistrySettings registry_settings(const Settings& settings) {
     image::RegistrySettings registry;
     registry.mirrors = settings.registry_mirrors;
     registry.insecure_registries = settings.insecure_registries;
     registry.parallel_downloads = settings.max_concurrent_downloads;
+    registry.parallel_uploads = settings.max_concurrent_uploads;
     registry.download_attempts = settings.max_download_attempts;
     registry.http_proxy = settings.http_proxy;
     registry.https_proxy = settings.https_proxy;
@@ -66,24 +100,47 @@ image::RegistrySettings registry_settings(const Settings& settings) {
 
 }  // namespace
 
+std::unique_ptr<image::LayerSink> make_layer_sink(const storage::LayerStore& layers) {
+    return std::make_unique<StorageSink>(layers);
+}
+
 ImageState::ImageState(ImageDependencies dependencies) : deps(std::move(dependencies)) {}
 
 void ImageState::load() {
     const Context& context = deps.context;
-    layers = std::make_unique<StorageSink>(context.storage.layers);
+    layers = make_layer_sink(context.storage.layers);
     archives = std::make_unique<StorageArchives>(context.storage.layers);
     store = std::make_unique<image::ImageStore>(context.settings.data_root);
     for (const std::string& note : store->open_notes()) log::warn("images: {}", note);
     apply_registry_settings();
+    drop_incomplete();
     std::set<Digest> wanted;
     for (const Digest& digest : store->layers_in_use()) wanted.insert(digest);
     for (const storage::Layer& layer : context.storage.layers.list())
         if (!wanted.contains(layer.chain_id)) context.storage.layers.remove(layer.chain_id);
 }
 
+// Of a disk that lost something: a pull brings such an image whole again.
+void ImageState::drop_incomplete() {
+    for (const image::Image& image : store->list()) {
+        const auto lost = std::ranges::find_if_not(
+            image.chain_ids, [&](const Digest& chain_id) { return is_there(*layers, chain_id); });
+        if (lost == image.chain_ids.end()) continue;
+        log::warn("images: {} ({}) dropped: its layer {} is missing; pull or load it again",
+                  image.id.short_hex(), fmt::join(image.repo_tags(), ", "), lost->short_hex());
+        try {
+            store->remove(image.id.str(), image::Force::yes, image::PruneParents::no,
+                          [](const Digest&) { return std::vector<image::ImageUse>(); });
+        } catch (const Error& error) {
+            log::warn("images: {}", error.message());
+        }
+    }
+}
+
 void ImageState::apply_registry_settings() {
-    puller =
-        std::make_shared<image::Puller>(*store, *layers, registry_settings(deps.context.settings));
+    registry =
+        std::make_shared<const image::RegistrySettings>(registry_settings(deps.context.settings));
+    puller = std::make_shared<image::Puller>(*store, *layers, *registry);
 }
 
 ImageForContainer ImageState::for_container(const std::string& name) const {

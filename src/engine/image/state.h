@@ -31,6 +31,9 @@ struct ImageForContainer final {
     model::ContainerConfig config;
 };
 
+/// Puts layers into the storage. The sink borrows it; any thread.
+std::unique_ptr<image::LayerSink> make_layer_sink(const storage::LayerStore& layers);
+
 struct ImageState final {
     explicit ImageState(ImageDependencies dependencies);
 
@@ -38,6 +41,8 @@ struct ImageState final {
     std::unique_ptr<image::LayerSink> layers;
     std::unique_ptr<image::LayerArchives> archives;
     std::unique_ptr<image::ImageStore> store;
+    /// How registries are reached; work that runs keeps its own.
+    std::shared_ptr<const image::RegistrySettings> registry;
     std::shared_ptr<image::Puller> puller;  // a pull that runs keeps its own
     /// Containers made from an image; set by the engine.
     image::FindUses uses;
@@ -52,6 +57,9 @@ struct ImageState final {
     bool still_named(const std::string& name, const std::string& image_id) const;
     void publish(const std::string& actor, const std::string& action,
                  const std::string& name) const;
+
+  private:
+    void drop_incomplete();
 };
 
 }  // namespace berth::engine

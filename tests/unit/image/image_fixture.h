@@ -46,21 +46,40 @@ class FakeSink final : public LayerSink {
         if (found == layers_.end()) return std::nullopt;
         return found->second;
     }
-    StoredLayer apply(const LayerPlace& place, archive::Source& tar, std::stop_token) override {
+    std::unique_ptr<StagedLayer> stage(const StageRequest& request, archive::Source& tar,
+                                       std::stop_token) override {
         archive::DigestSource digested(tar);
         archive::TarReader reader(digested);
-        StoredLayer layer{place.chain_id, 0};
-        while (const auto entry = reader.next()) layer.size += entry->size;
+        std::int64_t size = 0;
+        while (const auto entry = reader.next()) {
+            size += entry->size;
+            if (entry->path == "needs-lower" && request.lower) request.lower();
+        }
         reader.drain_archive();
-        if (digested.digest() != place.diff_id)
-            throw Error(ErrorKind::invalid, "layer {} has another content", place.diff_id.str());
-        const std::lock_guard lock(mutex_);
-        if (place.parent && !layers_.contains(*place.parent))
-            throw Error(ErrorKind::internal, "the layer below is missing");
-        layers_.emplace(place.chain_id, layer);
-        ++applied_;
-        return layer;
+        const Digest diff_id = digested.digest();
+        if (request.diff_id && diff_id != *request.diff_id)
+            throw Error(ErrorKind::invalid, "layer {} has another content", request.diff_id->str());
+        return std::make_unique<Staged>(diff_id, size);
     }
+    std::vector<StoredLayer> commit(const std::optional<Digest>& parent,
+                                    const std::vector<StagedLayer*>& staged) override {
+        const std::lock_guard lock(mutex_);
+        if (parent && !layers_.contains(*parent))
+            throw Error(ErrorKind::internal, "the layer below is missing");
+        std::vector<StoredLayer> layers;
+        std::optional<Digest> below = parent;
+        for (const StagedLayer* each : staged) {
+            const Digest chain_id =
+                below ? archive::sha256(below->str() + " " + each->diff_id().str())
+                      : each->diff_id();
+            const StoredLayer layer{chain_id, static_cast<const Staged*>(each)->size};
+            layers.push_back(layers_.insert_or_assign(chain_id, layer).first->second);
+            below = chain_id;
+            ++applied_;
+        }
+        return layers;
+    }
+    std::vector<UniqueFd> open_files(const Digest&) override { return {}; }
     void remove(const Digest& chain_id) override {
         const std::lock_guard lock(mutex_);
         layers_.erase(chain_id);
@@ -69,6 +88,13 @@ class FakeSink final : public LayerSink {
     int applied() const { return applied_; }
 
   private:
+    struct Staged final : StagedLayer {
+        Staged(Digest digest, std::int64_t bytes) : id(std::move(digest)), size(bytes) {}
+        const Digest& diff_id() const override { return id; }
+        UniqueFd files() const override { return {}; }
+        Digest id;
+        std::int64_t size;
+    };
     std::mutex mutex_;
     std::map<Digest, StoredLayer> layers_;
     int applied_ = 0;
