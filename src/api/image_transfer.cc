@@ -6,39 +6,17 @@
 #include "api/parameters.h"
 #include "api/progress.h"
 #include "api/routes.h"
-#include "base/json.h"
 #include "engine/engine.h"
 
 namespace berth::api {
 
 namespace {
-// The header is base64 of JSON; clients without credentials send "", "e30=" or "bnVsbA==".
-engine::RegistryCredentials credentials_from(const std::string& header) {
-    engine::RegistryCredentials credentials;
-    if (header.empty()) return credentials;
-    const auto value = parse_json(decode_base64(header));
-    if (!value.is_object()) return credentials;
-    const JsonReader reader(value, "X-Registry-Auth", KeyCase::any);
-    credentials.username = reader.string("username");
-    credentials.password = reader.string("password");
-    credentials.identity_token = reader.string("identitytoken");
-    credentials.registry_token = reader.string("registrytoken");
-    const std::string pair = reader.string("auth");
-    if (!pair.empty() && credentials.username.empty()) {
-        const std::string plain = decode_base64(pair);
-        const auto colon = std::min(plain.find(':'), plain.size());
-        credentials.username = plain.substr(0, colon);
-        credentials.password = plain.substr(std::min(colon + 1, plain.size()));
-    }
-    return credentials;
-}
-
 async::Task<> pull(Call& call) {
     engine::PullRequest request;
     request.from_image = call.query().get("fromImage");
     request.tag = call.query().get("tag");
     request.platform = call.query().get("platform");
-    request.credentials = credentials_from(call.request().headers.get("X-Registry-Auth"));
+    request.registry_auth = call.request().headers.get("X-Registry-Auth");
     ProgressWork work = [&call, &request](engine::ProgressSink sink, std::stop_token stop) {
         return call.engine.images().pull(std::move(request), std::move(sink), std::move(stop));
     };
@@ -73,7 +51,10 @@ async::Task<> import(Call& call) {
 }
 
 async::Task<> create(Call& call) {
-    if (!call.query().get("fromImage").empty()) {
+    const bool pulls = !call.query().get("fromImage").empty();
+    if (!pulls && call.query().get("fromSrc").empty())
+        throw Error(ErrorKind::invalid, "neither fromImage nor fromSrc is given");
+    if (pulls) {
         co_await pull(call);
     } else {
         co_await import(call);

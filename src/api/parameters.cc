@@ -57,32 +57,4 @@ void check_json_content_type(std::string_view content_type) {
                     content_type);
 }
 
-std::string decode_base64(std::string_view text) {
-    std::string result;
-    unsigned bits = 0;
-    int count = 0;
-    while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-    for (const char c : text) {
-        unsigned value = 0;
-        if (c >= 'A' && c <= 'Z')
-            value = static_cast<unsigned>(c - 'A');
-        else if (c >= 'a' && c <= 'z')
-            value = static_cast<unsigned>(c - 'a') + 26;
-        else if (c >= '0' && c <= '9')
-            value = static_cast<unsigned>(c - '0') + 52;
-        else if (c == '+' || c == '-')
-            value = 62;
-        else if (c == '/' || c == '_')
-            value = 63;
-        else
-            throw Error(ErrorKind::invalid, "invalid base64 text");
-        bits = (bits << 6U) | value;
-        count += 6;
-        if (count < 8) continue;
-        count -= 8;
-        result += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
-    }
-    return result;
-}
-
 }  // namespace berth::api

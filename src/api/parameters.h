@@ -19,7 +19,5 @@ std::optional<std::int64_t> integer(const http::Query& query, std::string_view k
 std::uint32_t terminal_size(const http::Query& query, std::string_view key);
 /// Throws Error{invalid} unless the header is application/json, with or without parameters.
 void check_json_content_type(std::string_view content_type);
-/// Both alphabets, with or without padding. Throws Error{invalid}.
-std::string decode_base64(std::string_view text);
 
 }  // namespace berth::api

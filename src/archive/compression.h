@@ -37,6 +37,10 @@ class DecompressSource final : public Source {
 /// The same on the heap.
 std::unique_ptr<Source> decompress(Source& below);
 
+/// A reader that compresses for speed: one gzip member, the same bytes for the same content however
+/// the source cuts it. Borrows the source below.
+std::unique_ptr<Source> compress_gzip(Source& below);
+
 /// Compresses into the sink below; one gzip member. finish() writes the trailer.
 class GzipSink final : public Sink {
   public:

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/docker_config.h"
 #include "cli/run_program.h"
 #include "rootlesskit/preflight.h"
 
@@ -22,10 +23,9 @@ constexpr const char* kName = "berth";
 constexpr const char* kDescription = "berth, the rootless engine of this user";
 
 std::string config_directory() {
-    if (const char* value = ::secure_getenv("DOCKER_CONFIG"); value && *value) return value;
-    const char* home = ::secure_getenv("HOME");
-    if (!home || !*home) throw Error(ErrorKind::invalid, "HOME is not set");
-    return std::string(home) + "/.docker";
+    const std::string directory = docker_directory();
+    if (directory.empty()) throw Error(ErrorKind::invalid, "HOME is not set");
+    return directory;
 }
 
 // The CLI names the directory of a context by the SHA-256 of its name: this is that of kName.

@@ -13,8 +13,9 @@
 namespace berth::cli {
 namespace {
 
-void show(const JsonReader& line) {
+void show(const JsonReader& line, Show what) {
     if (line.has("error")) throw Error::with_text(ErrorKind::internal, line.string("error"));
+    if (what == Show::nothing) return;
     if (line.has("stream")) {
         write_all(BorrowedFd{STDOUT_FILENO}, line.string("stream"));
         return;
@@ -37,7 +38,7 @@ void show(const JsonReader& line) {
 
 }  // namespace
 
-void show_progress(http::ClientResponse response) {
+void show_progress(http::ClientResponse response, Show what) {
     std::string pending;
     std::string buffer(16U << 10, '\0');
     while (const std::size_t count = response.read(buffer)) {
@@ -48,23 +49,36 @@ void show_progress(http::ClientResponse response) {
             pending.erase(0, end + 1);
             if (line.find_first_not_of("\r ") == std::string::npos) continue;
             const auto document = parse_json(line);
-            show(JsonReader(document));
+            show(JsonReader(document), what);
         }
     }
 }
 
-void pull_image(const std::string& host, const std::string& reference,
-                const std::string& platform) {
+NamedTag split_tag(const std::string& reference, Tags tags) {
+    const std::size_t slash = reference.rfind('/');
+    const std::size_t start = slash == std::string::npos ? 0 : slash + 1;
+    const std::size_t mark = reference.find_first_of(":@", start);
+    if (tags == Tags::all) {
+        if (mark != std::string::npos)
+            throw Error(ErrorKind::invalid, "tag can't be used with --all-tags/-a");
+        return {reference, ""};
+    }
+    if (mark == std::string::npos) return {reference, "latest"};
+    if (reference[mark] == '@') return {reference, ""};  // the digest says it all
+    return {reference.substr(0, mark), reference.substr(mark + 1)};
+}
+
+void pull_image(const std::string& host, const PullWish& wish) {
     EngineClient client(host);
+    const NamedTag named = split_tag(wish.reference, wish.tags);
     http::ClientRequest request{
-        "POST", "/images/create?fromImage=" + http::encode_percent(reference), {}, {}, {}};
-    // Without a tag the API would pull every tag of the repository.
-    const auto last = reference.substr(reference.rfind('/') + 1);
-    if (last.find_first_of(":@") == std::string::npos) request.target += "&tag=latest";
-    if (!platform.empty()) request.target += "&platform=" + http::encode_percent(platform);
-    if (const std::string auth = registry_auth(reference); !auth.empty())
+        "POST", "/images/create?fromImage=" + http::encode_percent(named.name), {}, {}, {}};
+    if (!named.tag.empty()) request.target += "&tag=" + http::encode_percent(named.tag);
+    if (!wish.platform.empty())
+        request.target += "&platform=" + http::encode_percent(wish.platform);
+    if (const std::string auth = registry_auth(wish.reference); !auth.empty())
         request.headers.set("X-Registry-Auth", auth);
-    show_progress(client.send(request));
+    show_progress(client.send(request), wish.show);
 }
 
 }  // namespace berth::cli

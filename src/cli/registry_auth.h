@@ -1,5 +1,4 @@
-// Credentials of the user's ~/.docker/config.json ($DOCKER_CONFIG) for a registry, in the form of
-// the X-Registry-Auth header. Credential helpers come with `berth login`.
+// The user's credentials for a registry in the form of the X-Registry-Auth header.
 #pragma once
 
 #include <string>

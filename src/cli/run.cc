@@ -2,6 +2,7 @@
 // attach are in place before the process can end.
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/create_request.h"
+#include "cli/docker_config.h"
 #include "cli/engine_client.h"
 #include "cli/progress.h"
 #include "cli/session.h"
@@ -36,7 +38,8 @@ std::string create(EngineClient& client, const Flags& flags, const json& request
 std::string create_with_pull(EngineClient& client, const Flags& flags, const json& request) {
     const std::string policy = flags.get("pull", "missing");
     const std::string& image = flags.positionals().front();
-    if (policy == "always") pull_image(client.host(), image, flags.get("platform"));
+    if (policy == "always")
+        pull_image(client.host(), {.reference = image, .platform = flags.get("platform")});
     try {
         return create(client, flags, request);
     } catch (const Error& error) {
@@ -45,8 +48,20 @@ std::string create_with_pull(EngineClient& client, const Flags& flags, const jso
             throw;
     }
     write_all(BorrowedFd{STDERR_FILENO}, "Unable to find image '" + image + "' locally\n");
-    pull_image(client.host(), image, flags.get("platform"));
+    pull_image(client.host(), {.reference = image, .platform = flags.get("platform")});
     return create(client, flags, request);
+}
+
+json request_of(const Flags& flags, const std::string& host) {
+    json request = create_request(flags);
+    for (const std::string& entry : DockerConfig().proxy_environment(host)) {
+        const std::string name = entry.substr(0, entry.find('=') + 1);
+        const bool is_set = std::ranges::any_of(request["Env"], [&](const json& other) {
+            return other.get_ref<const std::string&>().starts_with(name);
+        });
+        if (!is_set) request["Env"].push_back(entry);
+    }
+    return request;
 }
 
 SessionHooks hooks_for(EngineClient& control, const std::string& id) {
@@ -116,7 +131,7 @@ int run_command(const Invocation& invocation) {
     flags.require(1, "run [FLAGS] IMAGE [COMMAND] [ARG...]");
     EngineClient client(invocation.host);
     try {
-        const std::string id = create_with_pull(client, flags, create_request(flags));
+        const std::string id = create_with_pull(client, flags, request_of(flags, invocation.host));
         if (!flags.on("detach")) return run_attached(invocation, flags, id);
         client.post("/containers/" + id + "/start", nullptr);
         write_all(BorrowedFd{STDOUT_FILENO}, id + "\n");

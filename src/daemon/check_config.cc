@@ -5,6 +5,8 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <map>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -83,6 +85,9 @@ void check_numbers(const Config& config) {
     if (config.max_concurrent_downloads < 1)
         throw Error(ErrorKind::invalid, "invalid max concurrent downloads: {}",
                     config.max_concurrent_downloads);
+    if (config.max_concurrent_uploads < 1)
+        throw Error(ErrorKind::invalid, "invalid max concurrent uploads: {}",
+                    config.max_concurrent_uploads);
     if (config.max_download_attempts < 1)
         throw Error(ErrorKind::invalid, "invalid max download attempts: {}",
                     config.max_download_attempts);
@@ -154,19 +159,25 @@ void check_api_version(const std::string& text) {
 
 // The engine checks a container's own choice in the same words.
 void check_log(const Config& config) {
-    const bool json_file = config.log_driver == "json-file";
-    const bool journald = config.log_driver == "journald";
-    if (!json_file && !journald && config.log_driver != "none")
+    if (config.log_driver == "none") return;
+    using Names = std::set<std::string_view>;
+    static const std::map<std::string, Names> kOptions{
+        {"json-file",
+         {"max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"}},
+        {"local", {"max-size", "max-file", "compress"}},
+        {"journald", {"labels", "labels-regex", "env", "env-regex", "tag"}},
+        {"syslog",
+         {"syslog-address", "syslog-facility", "syslog-format", "syslog-tls-ca-cert",
+          "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify", "labels", "labels-regex",
+          "env", "env-regex", "tag"}}};
+    static const Names kCommon{"mode",           "max-buffer-size", "cache-disabled",
+                               "cache-max-size", "cache-max-file",  "cache-compress"};
+    const auto known = kOptions.find(config.log_driver);
+    if (known == kOptions.end())
         throw Error(ErrorKind::invalid, "logger: no log driver named '{}' is registered",
                     config.log_driver);
     for (const auto& [key, value] : config.log_opts) {
-        constexpr std::array<std::string_view, 3> kOfFiles{"max-size", "max-file", "compress"};
-        constexpr std::array<std::string_view, 7> kOfBoth{
-            "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"};
-        const bool known =
-            (json_file && std::ranges::find(kOfFiles, key) != kOfFiles.end()) ||
-            ((json_file || journald) && std::ranges::find(kOfBoth, key) != kOfBoth.end());
-        if (!known)
+        if (!known->second.contains(key) && !kCommon.contains(key))
             throw Error(ErrorKind::invalid, "unknown log opt '{}' for {} log driver", key,
                         config.log_driver);
         if (key == "max-size" && value != "-1" && parse_bytes(value) == 0)
@@ -179,8 +190,8 @@ void check_log(const Config& config) {
             (std::from_chars(value.data(), end, files).ptr != end || files < 1))
             throw Error(ErrorKind::invalid, "log opt max-file: invalid number: '{}'", value);
     }
-    if (config.log_opts.contains("max-file") && config.log_opts.at("max-file") != "1" &&
-        !config.log_opts.contains("max-size"))
+    if (config.log_driver == "json-file" && config.log_opts.contains("max-file") &&
+        config.log_opts.at("max-file") != "1" && !config.log_opts.contains("max-size"))
         throw Error(ErrorKind::invalid, "max-file cannot be set when max-size is not set");
 }
 
@@ -234,6 +245,9 @@ std::vector<std::string> check_config(const Config& config) {
     check_one_of("log format", config.log_format, {"text"});
     check_one_of("default ipc mode", config.default_ipc_mode, {"private", "shareable"});
     check_one_of("default cgroup namespace", config.default_cgroupns_mode, {"", "private", "host"});
+    const std::string& userns = config.default_userns_mode;
+    if (!userns.empty() && userns != "host" && !userns.starts_with("keep-id"))
+        throw Error(ErrorKind::invalid, "default userns mode: unknown mode {}", userns);
     check_log(config);
     check_cgroups(config);
     check_features(config, warnings);

@@ -67,6 +67,7 @@ struct Config final {
     std::int64_t default_shm_size = 64 << 20;
     std::string default_ipc_mode = "private";
     std::string default_cgroupns_mode;  // empty: private
+    std::string default_userns_mode;    // empty: host
     std::string cgroup_parent;          // empty, NAME.slice or an absolute path
     std::vector<std::string> exec_opts;
     bool init = false;
@@ -79,6 +80,7 @@ struct Config final {
     std::vector<std::string> registry_mirrors;
     std::vector<std::string> insecure_registries;
     std::int64_t max_concurrent_downloads = 3;
+    std::int64_t max_concurrent_uploads = 5;
     std::int64_t max_download_attempts = 5;
     std::string http_proxy;
     std::string https_proxy;

@@ -37,6 +37,7 @@ engine::Settings engine_settings(const Config& config, const engine::CgroupDeleg
     settings.default_shm_size = config.default_shm_size;
     settings.default_ipc_mode = config.default_ipc_mode;
     settings.default_cgroupns_mode = config.default_cgroupns_mode;
+    settings.default_userns_mode = config.default_userns_mode;
     // The daemon's own cgroup-parent is where it is.
     settings.cgroup = cgroup;
     settings.default_stop_timeout_s = static_cast<int>(config.default_stop_timeout);
@@ -56,6 +57,7 @@ engine::Settings engine_settings(const Config& config, const engine::CgroupDeleg
     // docker's name for the built-in runtime.
     if (config.default_runtime != "runc") settings.default_runtime = config.default_runtime;
     settings.max_concurrent_downloads = static_cast<int>(config.max_concurrent_downloads);
+    settings.max_concurrent_uploads = static_cast<int>(config.max_concurrent_uploads);
     settings.max_download_attempts = static_cast<int>(config.max_download_attempts);
     settings.http_proxy = config.http_proxy;
     settings.https_proxy = config.https_proxy;

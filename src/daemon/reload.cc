@@ -13,7 +13,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 11> kReloadable{
+constexpr std::array<std::string_view, 12> kReloadable{
     "debug",
     "log-level",
     "labels",
@@ -24,6 +24,7 @@ constexpr std::array<std::string_view, 11> kReloadable{
     "registry-mirrors",
     "insecure-registries",
     "max-concurrent-downloads",
+    "max-concurrent-uploads",
     "max-download-attempts",
 };
 

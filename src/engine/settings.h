@@ -66,6 +66,7 @@ struct Settings final {
     std::int64_t default_shm_size = 64 << 20;
     std::string default_ipc_mode = "private";
     std::string default_cgroupns_mode;  // empty: private
+    std::string default_userns_mode;    // empty: host, root of the container is the user
     CgroupDelegation cgroup;
     int default_stop_timeout_s = 10;
     int shutdown_timeout_s = 15;  // -1: waits for ever
@@ -80,6 +81,7 @@ struct Settings final {
     std::map<std::string, RuntimeProgram> runtimes;                                // by name
     std::string default_runtime = "berth";
     int max_concurrent_downloads = 3;
+    int max_concurrent_uploads = 5;
     int max_download_attempts = 5;
     std::string http_proxy, https_proxy, no_proxy;  // empty: from the environment
 };

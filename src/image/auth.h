@@ -19,9 +19,6 @@ struct Credentials final {
     }
 };
 
-/// Both base64 alphabets, padding optional. Throws Error{invalid}.
-std::string decode_base64(std::string_view text);
-std::string encode_base64(std::string_view bytes);
 /// The header X-Registry-Auth; missing or garbage reads as anonymous, as Docker's pull does.
 Credentials decode_registry_auth(std::string_view header);
 

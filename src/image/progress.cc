@@ -48,6 +48,13 @@ std::string to_line(const Progress& progress) {
         line["stream"] = progress.stream;
         return line_of(line);
     }
+    if (progress.pushed) {
+        line["progressDetail"] = nlohmann::ordered_json::object();
+        line["aux"] = {{"Tag", progress.pushed->tag},
+                       {"Digest", progress.pushed->digest},
+                       {"Size", progress.pushed->size}};
+        return line_of(line);
+    }
     line["status"] = progress.status;
     if (progress.detail == Progress::Detail::empty) {
         line["progressDetail"] = nlohmann::ordered_json::object();

@@ -17,6 +17,13 @@ struct ProgressDetail final {
     std::int64_t total = 0;
 };
 
+/// What a push made of a tag.
+struct PushedTag final {
+    std::string tag;
+    std::string digest;
+    std::int64_t size = 0;
+};
+
 struct Progress final {
     std::string stream;  // "Loaded image: …\n"; the only member when set
     std::string status;
@@ -24,6 +31,7 @@ struct Progress final {
     /// Absent: no progressDetail member; `has_detail` with none: an empty object.
     enum class Detail { absent, empty, bytes } detail = Detail::absent;
     ProgressDetail bytes;
+    std::optional<PushedTag> pushed;  // the only member when set
 };
 
 /// Called from any thread of the operation, never by two at a time. May block (that slows the

@@ -22,6 +22,11 @@ class ProgressLog final {
         write(
             {.stream = "", .status = std::move(text), .id = id, .detail = Progress::Detail::empty});
     }
+    /// The two lines at the end of a push.
+    void pushed(PushedTag tag) {
+        status(fmt::format("{}: digest: {} size: {}", tag.tag, tag.digest, tag.size));
+        write({.stream = "", .status = "", .pushed = std::move(tag)});
+    }
     void bytes(const std::string& id, std::string text, ProgressDetail detail) {
         write({.stream = "",
                .status = std::move(text),

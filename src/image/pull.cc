@@ -1,7 +1,7 @@
 #include "image/pull.h"
 
-#include "archive/digester.h"
 #include "base/error.h"
+#include "image/blob_records.h"
 #include "image/layer_batch.h"
 #include "image/layer_pull.h"
 #include "image/platform.h"
@@ -40,7 +40,6 @@ class ImagePull final {
         FetchedManifest image;  // the manifest of the platform; the same when there is no index
     };
     Chosen choose(const Reference& reference);
-    std::string fetch_config(const oci::Descriptor& descriptor);
     bool is_complete(const Digest& id) const;
     NewImage make_image(const Chosen& chosen, const oci::ImageManifest& manifest,
                         const Reference& reference, LayerBatch& batch, std::string config);
@@ -66,25 +65,6 @@ ImagePull::Chosen ImagePull::choose(const Reference& reference) {
         throw Error(ErrorKind::invalid, "{}: an index inside of an index is not supported",
                     reference.familiar());
     return {std::move(named), std::move(image)};
-}
-
-std::string ImagePull::fetch_config(const oci::Descriptor& descriptor) {
-    if (descriptor.size > static_cast<std::int64_t>(oci::kMaxConfigBytes))
-        throw Error(ErrorKind::invalid, "image configuration of {} bytes is larger than {}",
-                    descriptor.size, oci::kMaxConfigBytes);
-    std::string text;
-    const auto take = [&](std::int64_t position, std::string_view bytes) {
-        text.resize(static_cast<std::size_t>(position));
-        text += bytes;
-        if (text.size() > static_cast<std::size_t>(descriptor.size))
-            throw Error(ErrorKind::invalid, "image config verification failed for digest {}",
-                        descriptor.digest.str());
-    };
-    client_.blob(descriptor.digest, 0, take, stop_);
-    if (archive::sha256(text) != descriptor.digest)
-        throw Error(ErrorKind::invalid, "image config verification failed for digest {}",
-                    descriptor.digest.str());
-    return text;
 }
 
 bool ImagePull::is_complete(const Digest& id) const {
@@ -120,6 +100,8 @@ PullResult ImagePull::finish(const Reference& reference, const Chosen& chosen, N
                       .moved = std::nullopt};
     for (const MovedTag& moved : added.moved)
         if (moved.reference.tag()) result.moved = moved;
+    store_.blob_records().add(oci::parse_image_config(image.config).diff_ids,
+                              oci::parse_manifest(chosen.image.text).layers, reference);
     progress_.status("Digest: " + chosen.named.digest.str());
     progress_.status(
         (is_new ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
@@ -131,8 +113,8 @@ PullResult ImagePull::run(const Reference& reference) {
     const Chosen chosen = choose(reference);
     const oci::ImageManifest manifest = oci::parse_manifest(chosen.image.text);
     const bool is_known = is_complete(manifest.config.digest);
-    std::string text =
-        is_known ? store_.config_text(manifest.config.digest) : fetch_config(manifest.config);
+    std::string text = is_known ? store_.config_text(manifest.config.digest)
+                                : client_.small_blob(manifest.config, stop_);
     const oci::ImageConfig config = oci::parse_image_config(text);
     if (config.diff_ids.size() != manifest.layers.size())
         throw Error(ErrorKind::invalid,

@@ -7,68 +7,13 @@
 #include "archive/digester.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "image/registry_error.h"
 #include "oci/image_spec.h"
 
 namespace berth::image {
 namespace {
 
-constexpr std::size_t kMaxTokenBytes = 1U << 20;
 constexpr std::size_t kMaxTagPages = 1000;
-constexpr long kTooManyRequests = 429;
-
-struct RegistryComplaint final {
-    std::string code;
-    std::string message;
-};
-
-/// The first entry of {"errors":[{"code","message"}]}; empty for any other body.
-RegistryComplaint complaint_of(const std::string& body) {
-    try {
-        const nlohmann::json document = parse_json(body, {.max_bytes = 1U << 20, .max_depth = 32});
-        const JsonReader reader(document);
-        for (const JsonReader& entry : reader.objects("errors"))
-            return {entry.string("code"), entry.string("message")};
-    } catch (const Error&) {
-        // Proxies answer with HTML: the status alone must do.
-    }
-    return {};
-}
-
-/// "MANIFEST_UNKNOWN" and "manifest unknown" as Docker joins them: "manifest unknown: manifest
-/// unknown".
-std::string complaint_text(const RegistryComplaint& complaint, std::string_view fallback) {
-    if (complaint.code.empty()) return std::string(fallback);
-    std::string code = complaint.code;
-    std::ranges::transform(code, code.begin(),
-                           [](char c) { return c == '_' ? ' ' : static_cast<char>(::tolower(c)); });
-    return complaint.message.empty() ? code : code + ": " + complaint.message;
-}
-
-std::string query_joined(const std::string& url, const std::string& query) {
-    return url + (url.find('?') == std::string::npos ? "?" : "&") + query;
-}
-
-bool is_https(const std::string& url) { return url.starts_with("https://"); }
-
-/// Throws Error when it is none: it is looked up below certs.d and among the insecure ones.
-std::string host_of_realm(const std::string& realm) {
-    const std::size_t scheme = realm.find("://");
-    std::string host = scheme == std::string::npos ? "" : realm.substr(scheme + 3);
-    host.resize(std::min(host.find_first_of("/?#"), host.size()));
-    if (host.empty() || host.starts_with('.') || host.find('@') != std::string::npos)
-        throw Error(ErrorKind::invalid, "the registry names no usable token service: '{}'", realm);
-    return host;
-}
-
-/// A TLS server's answer to plain HTTP: what went wrong over https before says more.
-bool wants_https(const HttpResponse& response) {
-    return response.status == 400 && (response.body.find("HTTPS server") != std::string::npos ||
-                                      response.body.find("HTTPS port") != std::string::npos);
-}
-
-std::string basic(const Credentials& credentials) {
-    return "Basic " + encode_base64(credentials.username + ":" + credentials.password);
-}
 
 /// The path of `Link: </v2/…?last=x>; rel="next"`, or nothing.
 std::string next_page(const HttpResponse& response) {
@@ -84,50 +29,13 @@ std::string next_page(const HttpResponse& response) {
 
 }  // namespace
 
-Error registry_error(const HttpResponse& response, const Reference& repository,
-                     const std::string& what) {
-    const RegistryComplaint complaint = complaint_of(response.body);
-    const std::string name = repository.familiar_name();
-    const long status = response.status;
-    if (status == kTooManyRequests) {
-        return Error(ErrorKind::internal, "{}",
-                     complaint_text(complaint, "toomanyrequests: the registry limits requests"));
-    }
-    if (status == 403 || complaint.code == "DENIED") {
-        return Error(
-            ErrorKind::not_found,
-            "pull access denied for {}, repository does not exist or may require "
-            "'docker login': {}",
-            name, complaint_text(complaint, "denied: requested access to the resource is denied"));
-    }
-    if (status == 401) {
-        return Error(ErrorKind::unauthorized, "{}",
-                     complaint_text(complaint, "unauthorized: authentication required"));
-    }
-    if (status == 404 && complaint.code == "NAME_UNKNOWN") {
-        return Error(ErrorKind::not_found, "repository {} not found: {}", name,
-                     complaint_text(complaint, ""));
-    }
-    if (status == 404) {
-        return Error(ErrorKind::not_found, "{} not found: {}", what,
-                     complaint_text(complaint, "manifest unknown: manifest unknown"));
-    }
-    const std::string text = complaint_text(complaint, "no explanation");
-    if (status >= 500) {
-        return Error(ErrorKind::unavailable, "{}: received unexpected HTTP status {}: {}", what,
-                     status, text);
-    }
-    return Error(ErrorKind::internal, "{}: received unexpected HTTP status {}: {}", what, status,
-                 text);
-}
-
 RegistryClient::RegistryClient(const RegistrySettings& settings, Reference repository,
                                Credentials credentials)
-    : settings_(settings),
-      repository_(std::move(repository)),
-      credentials_(std::move(credentials)),
-      endpoints_(endpoints_of(settings, repository_)),
-      transport_(settings) {}
+    : repository_(std::move(repository)),
+      session_(settings, endpoints_of(settings, repository_), std::move(credentials),
+               {.name = repository_.familiar_name(),
+                .scope = "repository:" + repository_.path() + ":pull",
+                .wish = TokenWish::access}) {}
 
 std::string RegistryClient::url_of(const RegistryEndpoint& endpoint,
                                    const std::string& path) const {
@@ -135,99 +43,12 @@ std::string RegistryClient::url_of(const RegistryEndpoint& endpoint,
 }
 
 void RegistryClient::refuse(const HttpResponse& response, const std::string& what) const {
-    throw registry_error(response, repository_, what);
-}
-
-std::string RegistryClient::fetch_token(const RegistryEndpoint& endpoint,
-                                        const Challenge& challenge, std::stop_token stop) {
-    const auto parameter = [&](const std::string& key) {
-        const auto found = challenge.parameters.find(key);
-        return found == challenge.parameters.end() ? std::string() : found->second;
-    };
-    const bool may_identify =
-        endpoint.role == RegistryEndpoint::Role::registry && !credentials_.empty();
-    const std::string realm = parameter("realm");
-    if (!realm.starts_with("http://") && !is_https(realm))
-        throw Error(ErrorKind::invalid, "the registry names no usable token service: '{}'", realm);
-    const std::string host = host_of_realm(realm);
-    if (may_identify && is_https(endpoint.base) && !is_https(realm))
-        throw Error(ErrorKind::denied, "refusing to send credentials in the open to {}", realm);
-    std::string scope = parameter("scope");
-    if (scope.empty()) scope = "repository:" + repository_.path() + ":pull";
-
-    HttpRequest request;
-    request.body_limit = kMaxTokenBytes;
-    std::string query = "scope=" + url_encode(scope);
-    if (const std::string service = parameter("service"); !service.empty())
-        query.insert(0, "service=" + url_encode(service) + "&");
-    if (may_identify && !credentials_.identity_token.empty()) {
-        request.url = realm;
-        request.form = "grant_type=refresh_token&client_id=docker&refresh_token=" +
-                       url_encode(credentials_.identity_token) + "&" + query;
-    } else {
-        request.url = query_joined(realm, query);
-        if (may_identify) {
-            request.url += "&account=" + url_encode(credentials_.username);
-            request.authorization = basic(credentials_);
-        }
-    }
-    const TlsCheck check = is_insecure(settings_, host) ? TlsCheck::accept_any : TlsCheck::verify;
-    const HttpResponse response = transport_.exchange(
-        request, read_host_tls(settings_.certificate_directories, host, check), stop);
-    if (response.status != 200) refuse(response, "token for " + repository_.familiar_name());
-    const nlohmann::json document = parse_json(response.body);
-    const JsonReader reader(document, "token");
-    std::string token = reader.string("token");
-    if (token.empty()) token = reader.string("access_token");
-    if (token.empty() || token.find_first_of("\r\n") != std::string::npos)
-        throw Error(ErrorKind::invalid, "the token service {} gave no token", realm);
-    return token;
-}
-
-std::string RegistryClient::authorize(const RegistryEndpoint& endpoint, const HttpResponse& refused,
-                                      std::stop_token stop) {
-    const auto header = refused.headers.find("www-authenticate");
-    if (header == refused.headers.end()) return "";
-    const bool may_identify = endpoint.role == RegistryEndpoint::Role::registry;
-    for (const Challenge& challenge : parse_challenges(header->second)) {
-        if (challenge.scheme == "bearer") {
-            if (may_identify && !credentials_.registry_token.empty())
-                return "Bearer " + credentials_.registry_token;
-            return "Bearer " + fetch_token(endpoint, challenge, stop);
-        }
-        if (challenge.scheme == "basic" && may_identify && !credentials_.username.empty())
-            return basic(credentials_);
-    }
-    return "";
+    throw registry_error(response, repository_.familiar_name(), what);
 }
 
 std::size_t RegistryClient::current() {
     const std::lock_guard lock(mutex_);
     return current_;
-}
-
-HttpResponse RegistryClient::get(const RegistryEndpoint& endpoint, HttpRequest request,
-                                 std::stop_token stop) {
-    const HostTls tls =
-        read_host_tls(settings_.certificate_directories, endpoint.host, endpoint.check);
-    {
-        const std::lock_guard lock(mutex_);
-        request.authorization = authorization_[endpoint.base];
-    }
-    HttpResponse response = transport_.exchange(request, tls, stop);
-    if (response.status != 401) return response;
-    std::string fresh = authorize(endpoint, response, stop);
-    if (fresh.empty() || fresh == request.authorization) return response;
-    request.authorization = fresh;
-    response = transport_.exchange(request, tls, stop);
-    if (response.status == 401 && fresh.starts_with("Bearer ") && credentials_.empty()) {
-        // A token without the right: Docker words that as a refusal, not as a wish for a login.
-        response.status = 403;
-        response.body.clear();
-    }
-    const std::lock_guard lock(mutex_);
-    authorization_[endpoint.base] = std::move(fresh);
-    return response;
 }
 
 HttpResponse RegistryClient::get_from_any(const std::string& path,
@@ -237,15 +58,15 @@ HttpResponse RegistryClient::get_from_any(const std::string& path,
     std::exception_ptr over_https;
     std::string mirror_failures;
     for (;; ++index) {
-        const RegistryEndpoint& endpoint = endpoints_.at(index);
-        const bool is_last = index + 1 == endpoints_.size();
+        const RegistryEndpoint& endpoint = session_.endpoints().at(index);
+        const bool is_last = index + 1 == session_.endpoints().size();
         const bool is_mirror = endpoint.role == RegistryEndpoint::Role::mirror;
         try {
             HttpRequest request;
             request.url = url_of(endpoint, path);
             request.headers = headers;
             request.body_limit = limit;
-            HttpResponse response = get(endpoint, std::move(request), stop);
+            HttpResponse response = session_.exchange(endpoint, std::move(request), stop);
             if (is_mirror && response.status != 200 && !is_last) continue;
             if (over_https && wants_https(response)) std::rethrow_exception(over_https);
             const std::lock_guard lock(mutex_);
@@ -284,9 +105,9 @@ FetchedManifest RegistryClient::manifest(const Reference& reference, std::stop_t
 void RegistryClient::blob(const Digest& digest, std::int64_t offset, const TakeBytes& take,
                           std::stop_token stop) {
     for (std::size_t index = current();; ++index) {
-        const RegistryEndpoint& endpoint = endpoints_.at(index);
-        const bool may_go_on =
-            endpoint.role == RegistryEndpoint::Role::mirror && index + 1 < endpoints_.size();
+        const RegistryEndpoint& endpoint = session_.endpoints().at(index);
+        const bool may_go_on = endpoint.role == RegistryEndpoint::Role::mirror &&
+                               index + 1 < session_.endpoints().size();
         try {
             blob_from(endpoint, digest, offset, take, stop);
             return;
@@ -313,12 +134,31 @@ void RegistryClient::blob_from(const RegistryEndpoint& endpoint, const Digest& d
         take(position, bytes);
         position += static_cast<std::int64_t>(bytes.size());
     };
-    const HttpResponse response = get(endpoint, std::move(request), stop);
+    const HttpResponse response = session_.exchange(endpoint, std::move(request), stop);
     if (response.status >= 200 && response.status < 300) return;
     if (endpoint.role == RegistryEndpoint::Role::mirror)
         throw Error(ErrorKind::unavailable, "the mirror {} has no blob {}", endpoint.base,
                     digest.str());
     refuse(response, "blob " + digest.str());
+}
+
+std::string RegistryClient::small_blob(const oci::Descriptor& descriptor, std::stop_token stop) {
+    if (descriptor.size > static_cast<std::int64_t>(oci::kMaxConfigBytes))
+        throw Error(ErrorKind::invalid, "image configuration of {} bytes is larger than {}",
+                    descriptor.size, oci::kMaxConfigBytes);
+    std::string text;
+    const auto take = [&](std::int64_t position, std::string_view bytes) {
+        text.resize(static_cast<std::size_t>(position));
+        text += bytes;
+        if (text.size() > static_cast<std::size_t>(descriptor.size))
+            throw Error(ErrorKind::invalid, "image config verification failed for digest {}",
+                        descriptor.digest.str());
+    };
+    blob(descriptor.digest, 0, take, stop);
+    if (archive::sha256(text) != descriptor.digest)
+        throw Error(ErrorKind::invalid, "image config verification failed for digest {}",
+                    descriptor.digest.str());
+    return text;
 }
 
 std::vector<std::string> RegistryClient::tags(std::stop_token stop) {

@@ -1,10 +1,9 @@
 // Client of one repository at its registry (distribution API v2), for the time of one operation.
-// Thread-safe: download threads share it and its tokens. Mirrors never see credentials.
+// Thread-safe: download threads share it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -16,8 +15,10 @@
 #include "image/auth.h"
 #include "image/reference.h"
 #include "image/registry_endpoint.h"
+#include "image/registry_session.h"
 #include "image/registry_settings.h"
 #include "image/transport.h"
+#include "oci/image_spec.h"
 
 namespace berth::image {
 
@@ -41,36 +42,25 @@ class RegistryClient final {
     using TakeBytes = std::function<void(std::int64_t position, std::string_view bytes)>;
     void blob(const Digest& digest, std::int64_t offset, const TakeBytes& take,
               std::stop_token stop);
+    /// An image's configuration, checked. Throws Error{invalid} when it is too large or another.
+    std::string small_blob(const oci::Descriptor& descriptor, std::stop_token stop);
     /// All tags of the repository.
     std::vector<std::string> tags(std::stop_token stop);
 
   private:
     std::size_t current();
-    HttpResponse get(const RegistryEndpoint& endpoint, HttpRequest request, std::stop_token stop);
     void blob_from(const RegistryEndpoint& endpoint, const Digest& digest, std::int64_t offset,
                    const TakeBytes& take, std::stop_token stop);
     HttpResponse get_from_any(const std::string& path, const std::vector<std::string>& headers,
                               std::size_t limit, std::stop_token stop);
-    std::string authorize(const RegistryEndpoint& endpoint, const HttpResponse& refused,
-                          std::stop_token stop);
-    std::string fetch_token(const RegistryEndpoint& endpoint, const Challenge& challenge,
-                            std::stop_token stop);
     std::string url_of(const RegistryEndpoint& endpoint, const std::string& path) const;
     [[noreturn]] void refuse(const HttpResponse& response, const std::string& what) const;
 
-    const RegistrySettings& settings_;
     const Reference repository_;
-    const Credentials credentials_;
-    const std::vector<RegistryEndpoint> endpoints_;
-    Transport transport_;
+    RegistrySession session_;
 
-    std::mutex mutex_;                                  // guards what follows
-    std::size_t current_ = 0;                           // the endpoint that answered last
-    std::map<std::string, std::string> authorization_;  // header value by endpoint
+    std::mutex mutex_;
+    std::size_t current_ = 0;  // the endpoint that answered last; guarded
 };
-
-/// Docker's text and kind for a refusal. `what` is "manifest for alpine:x" or the like; pure.
-Error registry_error(const HttpResponse& response, const Reference& repository,
-                     const std::string& what);
 
 }  // namespace berth::image

@@ -32,24 +32,26 @@ bool is_insecure(const RegistrySettings& settings, const std::string& host) {
     });
 }
 
+std::vector<RegistryEndpoint> endpoints_of_host(const RegistrySettings& settings,
+                                                const std::string& host) {
+    using enum RegistryEndpoint::Role;
+    if (host == "docker.io" || host == "index.docker.io")
+        return {
+            {"https://registry-1.docker.io", "registry-1.docker.io", TlsCheck::verify, registry}};
+    if (!is_insecure(settings, host))
+        return {{"https://" + host, host, TlsCheck::verify, registry}};
+    return {{"https://" + host, host, TlsCheck::accept_any, registry},
+            {"http://" + host, host, TlsCheck::accept_any, registry}};
+}
+
 std::vector<RegistryEndpoint> endpoints_of(const RegistrySettings& settings,
                                            const Reference& reference) {
-    using enum RegistryEndpoint::Role;
     std::vector<RegistryEndpoint> result;
-    if (reference.domain() == "docker.io") {
+    if (reference.domain() == "docker.io")
         for (const std::string& mirror : settings.mirrors)
             result.push_back(mirror_endpoint(settings, mirror));
-        result.push_back(
-            {"https://registry-1.docker.io", "registry-1.docker.io", TlsCheck::verify, registry});
-        return result;
-    }
-    const std::string& host = reference.domain();
-    if (!is_insecure(settings, host)) {
-        result.push_back({"https://" + host, host, TlsCheck::verify, registry});
-        return result;
-    }
-    result.push_back({"https://" + host, host, TlsCheck::accept_any, registry});
-    result.push_back({"http://" + host, host, TlsCheck::accept_any, registry});
+    const std::vector<RegistryEndpoint> own = endpoints_of_host(settings, reference.domain());
+    result.insert(result.end(), own.begin(), own.end());
     return result;
 }
 

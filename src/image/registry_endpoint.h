@@ -20,6 +20,9 @@ struct RegistryEndpoint final {
 
 /// True for loopback and for what the settings list, by name or network.
 bool is_insecure(const RegistrySettings& settings, const std::string& host);
+/// Of the registry itself. Docker Hub's host is "docker.io" or "index.docker.io".
+std::vector<RegistryEndpoint> endpoints_of_host(const RegistrySettings& settings,
+                                                const std::string& host);
 std::vector<RegistryEndpoint> endpoints_of(const RegistrySettings& settings,
                                            const Reference& reference);
 

@@ -22,6 +22,8 @@ struct RegistrySettings final {
     std::chrono::seconds connect_timeout{30};
     std::chrono::seconds stall_timeout{60};
     int parallel_downloads = 3;
+    int parallel_uploads = 5;
+    int upload_attempts = 5;
 
     /// $XDG_CONFIG_HOME/docker/certs.d (or ~/.config/…) and /etc/docker/certs.d
     static std::vector<std::string> default_certificate_directories();

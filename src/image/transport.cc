@@ -17,6 +17,7 @@ namespace berth::image {
 namespace {
 
 constexpr long kMaxRedirects = 10;
+constexpr int kWriteFactor = 5;
 constexpr std::size_t kMaxHeaderBytes = 256U << 10;
 constexpr std::size_t kMaxPem = 4U << 20;
 
@@ -78,6 +79,16 @@ std::size_t guarded(char* bytes, std::size_t size, std::size_t count, void* user
     } catch (...) {
         exchange.failure = std::current_exception();
         return 0;
+    }
+}
+
+std::size_t give_body(char* into, std::size_t size, std::size_t count, void* user) {
+    auto& exchange = *static_cast<Exchange*>(user);
+    try {
+        return exchange.request.upload(std::span(into, size * count));
+    } catch (...) {
+        exchange.failure = std::current_exception();
+        return CURL_READFUNC_ABORT;
     }
 }
 
@@ -145,18 +156,41 @@ void set_protocols(const CurlLibrary& curl, CURL* handle, const std::string& url
 void set_route(const CurlLibrary& curl, CURL* handle, const RegistrySettings& settings,
                const std::string& url) {
     set_protocols(curl, handle, url);
-    curl.easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 1L);
-    curl.easy_setopt(handle, CURLOPT_MAXREDIRS, kMaxRedirects);
     curl.easy_setopt(handle, CURLOPT_PROXY, proxy_for(settings, url).c_str());
     curl.easy_setopt(handle, CURLOPT_NOPROXY, no_proxy_list(settings).c_str());
     curl.easy_setopt(handle, CURLOPT_CONNECTTIMEOUT,
                      static_cast<long>(settings.connect_timeout.count()));
-    curl.easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl.easy_setopt(handle, CURLOPT_LOW_SPEED_TIME,
-                     static_cast<long>(settings.stall_timeout.count()));
     curl.easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     curl.easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);
     curl.easy_setopt(handle, CURLOPT_USERAGENT, settings.user_agent.c_str());
+}
+
+bool is_reading(const HttpRequest& request) {
+    return request.method == "GET" || request.method == "HEAD";
+}
+
+void set_method(const CurlLibrary& curl, CURL* handle, Exchange& exchange,
+                const RegistrySettings& settings) {
+    const HttpRequest& request = exchange.request;
+    curl.easy_setopt(handle, CURLOPT_FOLLOWLOCATION, is_reading(request) ? 1L : 0L);
+    curl.easy_setopt(handle, CURLOPT_MAXREDIRS, kMaxRedirects);
+    // A registry that stores what it was sent is silent meanwhile.
+    const auto patience = settings.stall_timeout * (is_reading(request) ? 1 : kWriteFactor);
+    curl.easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl.easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(patience.count()));
+    if (request.method == "HEAD") curl.easy_setopt(handle, CURLOPT_NOBODY, 1L);
+    if (request.body) {
+        curl.easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
+                         static_cast<curl_off_t>(request.body->size()));
+        curl.easy_setopt(handle, CURLOPT_POSTFIELDS, request.body->data());
+    } else if (request.upload) {
+        curl.easy_setopt(handle, CURLOPT_UPLOAD, 1L);
+        curl.easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+        curl.easy_setopt(handle, CURLOPT_READFUNCTION, &give_body);
+        curl.easy_setopt(handle, CURLOPT_READDATA, &exchange);
+    }
+    if (!is_reading(request))
+        curl.easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
 }
 
 void set_callbacks(const CurlLibrary& curl, CURL* handle, Exchange& exchange, char* error_text) {
@@ -306,6 +340,12 @@ void Transport::return_handle(void* handle) {
     idle_.push_back(handle);
 }
 
+std::string shown_method(const HttpRequest& request) {
+    std::string result = request.method;
+    std::transform(result.begin() + 1, result.end(), result.begin() + 1, ::tolower);
+    return result;
+}
+
 HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
                                  std::stop_token stop) {
     const CurlLibrary& curl = CurlLibrary::get();
@@ -313,6 +353,9 @@ HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
         .request = request, .stop = stop, .response = {}, .header_bytes = 0, .failure = nullptr};
     HeaderList headers(curl);
     for (const std::string& header : request.headers) headers.add(header);
+    // No waiting for "100 Continue", which many registries never say.
+    if (!is_reading(request)) headers.add("Expect:");
+    if (request.upload) headers.add("Transfer-Encoding: chunked");
     if (!request.authorization.empty()) headers.add("Authorization: " + request.authorization);
     std::array<char, CURL_ERROR_SIZE> error_text{};
 
@@ -323,18 +366,14 @@ HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
     const UniqueFd authorities = set_tls(curl, handle.get(), tls);
     set_callbacks(curl, handle.get(), exchange, error_text.data());
     curl.easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
-    if (request.form) {
-        curl.easy_setopt(handle.get(), CURLOPT_POSTFIELDSIZE,
-                         static_cast<long>(request.form->size()));
-        curl.easy_setopt(handle.get(), CURLOPT_COPYPOSTFIELDS, request.form->c_str());
-    }
+    set_method(curl, handle.get(), exchange, settings_);
     const CURLcode code = curl.easy_perform(handle.get());
     if (exchange.failure) std::rethrow_exception(exchange.failure);
-    if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the pull was cancelled");
+    if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the transfer was cancelled");
     if (code != CURLE_OK) {
         const char* text = error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(code);
-        throw Error(ErrorKind::unavailable, "{} \"{}\": {}", request.form ? "Post" : "Get",
-                    request.url, failure_text(code, text, exchange, tls));
+        throw Error(ErrorKind::unavailable, "{} \"{}\": {}", shown_method(request), request.url,
+                    failure_text(code, text, exchange, tls));
     }
     return std::move(exchange.response);
 }

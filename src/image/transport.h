@@ -1,6 +1,6 @@
-// One HTTP exchange over libcurl, blocking the calling thread. Follows redirects; the Authorization
-// header goes to the first host only. Thread-safe: each exchange takes a handle from a pool, so
-// that connections live on.
+// One HTTP exchange over libcurl, blocking the calling thread. Reading follows redirects; the
+// Authorization header goes to the first host only. Thread-safe: each exchange takes a handle from
+// a pool, so that connections live on.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -35,8 +36,11 @@ HostTls read_host_tls(const std::vector<std::string>& directories, const std::st
 struct HttpRequest final {
     std::string url;
     std::vector<std::string> headers;
-    std::string authorization;        // value of the header; empty: none
-    std::optional<std::string> form;  // makes it a POST
+    std::string authorization;  // value of the header; empty: none
+    std::string method = "GET";
+    std::optional<std::string> body;
+    /// Instead of `body`: fills the span and says how much, 0 at the end; sent chunked.
+    std::function<std::size_t(std::span<char>)> upload;
     std::size_t body_limit = 1U << 20;
     /// Takes the body of a 2xx answer piece by piece, instead of gathering it.
     std::function<void(long status, std::string_view)> on_body;
@@ -69,6 +73,8 @@ class Transport final {
     std::vector<void*> idle_;
 };
 
+/// "Get", as Docker's texts begin.
+std::string shown_method(const HttpRequest& request);
 std::string url_encode(std::string_view text);
 
 }  // namespace berth::image

@@ -197,7 +197,7 @@ TEST_F(ApiServer, attach_to_an_absent_container_is_a_404_before_the_hijack) {
 
 TEST_F(ApiServer, exec_start_reads_its_body_before_the_hijack) {
     const std::string answer =
-        raw("POST /exec/e1/start HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
+        raw("POST /exec/e1/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: "
             "2\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}in");
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 101 UPGRADED\r\n")) << answer;
     EXPECT_NE(answer.find("Api-Version: 1.51\r\n"), std::string::npos) << answer;
@@ -246,7 +246,7 @@ TEST_F(ApiServer, pull_passes_the_credentials) {
         {"X-Registry-Auth", "eyJ1c2VybmFtZSI6ImFubiIsInBhc3N3b3JkIjoieCJ9"}};
     expect(call("POST", "/images/create?fromImage=a", "", headers), 200,
            "{\"status\":\"Pulling\"}\r\n{\"status\":\"Done\"}\r\n");
-    EXPECT_EQ(engine::fake().user, "ann");
+    EXPECT_EQ(engine::fake().registry_auth, "eyJ1c2VybmFtZSI6ImFubiIsInBhc3N3b3JkIjoieCJ9");
 }
 
 TEST_F(ApiServer, load_gets_the_whole_body) {

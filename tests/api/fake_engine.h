@@ -12,7 +12,7 @@ namespace berth::engine {
 struct FakeEngine final {
     async::Event exited;  // set on the engine's thread: the container "web" ends with 3
     StopOptions stopped;
-    std::string user;  // of the last pull
+    std::string registry_auth;  // of the last pull
     int events_left = 0;
     std::atomic<bool> log_cancelled = false;
 };

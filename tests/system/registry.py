@@ -3,6 +3,7 @@ import http.client
 import pathlib
 import shutil
 import socket
+import ssl
 import subprocess
 
 from engine import wait_until
@@ -15,24 +16,37 @@ def free_port():
 
 
 class Registry:
-    def __init__(self, directory: pathlib.Path):
+    """With `password`, a pair of user and password, it asks for them; with `certificate`, a pair of files, it speaks TLS."""
+
+    def __init__(self, directory: pathlib.Path, password=None, certificate=None):
         self.directory = directory
         self.address = f"127.0.0.1:{free_port()}"
+        self.password = password
+        self.certificate = certificate
         self.process = None
 
     def start(self):
         config = self.directory / "config.yml"
-        config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {self.directory}/store}}\n"
-                          f"  delete: {{enabled: true}}\nhttp: {{addr: '{self.address}'}}\n")
+        text = (f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {self.directory}/store}}\n"
+                f"  delete: {{enabled: true}}\nhttp:\n  addr: '{self.address}'\n")
+        if self.certificate:
+            text += f"  tls: {{certificate: {self.certificate[0]}, key: {self.certificate[1]}}}\n"
+        if self.password:
+            subprocess.run(["htpasswd", "-cbB", str(self.directory / "htpasswd"), *self.password], check=True, capture_output=True)
+            text += f"auth:\n  htpasswd: {{realm: test, path: {self.directory}/htpasswd}}\n"
+        config.write_text(text)
         self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         wait_until(self.answers, "the registry answers")
 
     def answers(self):
         try:
-            connection = http.client.HTTPConnection(self.address, timeout=2)
+            if self.certificate:
+                connection = http.client.HTTPSConnection(self.address, timeout=2, context=ssl._create_unverified_context())
+            else:
+                connection = http.client.HTTPConnection(self.address, timeout=2)
             connection.request("GET", "/v2/")
-            return connection.getresponse().status == 200
+            return connection.getresponse().status in (200, 401)
         except OSError:
             return False
 
@@ -47,6 +61,12 @@ class Registry:
         subprocess.run(["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", *options,
                         f"docker-archive:{path}", f"docker://{reference}"], check=True, capture_output=True)
         return reference
+
+    def digest_of(self, name):
+        """What skopeo, an independent client, finds there."""
+        done = subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{self.address}/{name}"],
+                              check=True, capture_output=True, text=True)
+        return done.stdout.strip()
 
     def blobs(self):
         return list((self.directory / "store/docker/registry/v2/blobs").glob("*/*/*/data"))

@@ -18,7 +18,8 @@ def rows(heading):
 ROUTES = rows("API routes")
 FLAGS = {re.findall(r"`(--[a-z0-9-]+)`", row[0])[-1]: row[1] for row in rows("Flags of `docker run` and `docker create`")}
 # Names of nothing, so that asking does no harm; a body where the route demands one before it looks anything up.
-BODIES = {"/networks/create": {"Name": "bridge"}, "/containers/create": {"Image": "compat-none"}, "/volumes/create": {"Name": "-"}}
+BODIES = {"/networks/create": {"Name": "bridge"}, "/containers/create": {"Image": "compat-none"}, "/volumes/create": {"Name": "-"},
+          "/auth": {"serveraddress": "127.0.0.1:9"}}
 
 
 @pytest.mark.parametrize("method,route,state", [row[:3] for row in ROUTES])
@@ -28,6 +29,10 @@ def test_a_route_is_served_as_documented(engine, method, route, state):
         path = path.replace("compat-none", "bridge")
     if state == "works" and (method, route) == ("GET", "/events"):
         path += "?since=1&until=2"
+    if route == "/images/search":
+        path += "?term=127.0.0.1:9/none"
+    if route.startswith("/distribution/"):
+        path = path.replace("compat-none", "127.0.0.1:9/none")
     if route == "/images/create":
         path += "?fromImage=INVALID"
     body = BODIES.get(route, {}) if method == "POST" else None

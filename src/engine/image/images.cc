@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/image/post_progress.h"
 #include "engine/image/state.h"
 #include "engine/model/times.h"
 #include "image/import.h"
@@ -19,24 +20,6 @@ namespace berth::engine {
 using nlohmann::json;
 
 namespace {
-
-/// Brings progress from a worker to the engine's thread, in order.
-image::ProgressCallback post_progress(async::Executor executor, ProgressSink sink) {
-    auto shared = std::make_shared<ProgressSink>(std::move(sink));
-    return [executor, shared](const image::Progress& progress) {
-        boost::asio::post(
-            executor, [shared, line = image::to_line(progress)] { (*shared)(parse_json(line)); });
-    };
-}
-
-image::Credentials credentials_of(const RegistryCredentials& from) {
-    image::Credentials credentials;
-    credentials.username = from.username;
-    credentials.password = from.password;
-    credentials.identity_token = from.identity_token;
-    credentials.registry_token = from.registry_token;
-    return credentials;
-}
 
 json texts(const std::vector<std::string>& list) { return list; }
 
@@ -123,9 +106,17 @@ Images::Images(ImageDependencies dependencies)
     : state_(std::make_unique<ImageState>(std::move(dependencies))) {}
 Images::~Images() = default;
 
+image::ProgressCallback post_progress(async::Executor executor, ProgressSink sink) {
+    auto shared = std::make_shared<ProgressSink>(std::move(sink));
+    return [executor, shared](const image::Progress& progress) {
+        boost::asio::post(
+            executor, [shared, line = image::to_line(progress)] { (*shared)(parse_json(line)); });
+    };
+}
+
 async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop_token stop) {
     image::PullRequest wanted{image::Reference::parse(request.from_image, request.tag),
-                              request.platform, credentials_of(request.credentials)};
+                              request.platform, image::decode_registry_auth(request.registry_auth)};
     const std::string name = wanted.reference.familiar();
     auto progress = post_progress(state_->deps.context.executor, std::move(sink));
     const std::shared_ptr<image::Puller> puller = state_->puller;

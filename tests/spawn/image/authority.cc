@@ -1,7 +1,7 @@
 #include "authority.h"
 
+#include "base/base64.h"
 #include "base/file.h"
-#include "image/auth.h"
 #include "registry_process.h"
 
 namespace berth::image::test {

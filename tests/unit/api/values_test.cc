@@ -34,6 +34,7 @@ TEST(Version, path_without_prefix_is_of_the_newest) {
 TEST(Version, minor_numbers_compare_as_numbers) {
     EXPECT_LT(ApiVersion::parse("1.9"), ApiVersion::parse("1.24"));
     EXPECT_EQ(ApiVersion::parse("1.24").str(), "1.24");
+    EXPECT_LT(kNewest, ApiVersion::parse("1.9999999999999999999"));
 }
 
 TEST(Version, versions_outside_the_range_are_refused_with_dockers_texts) {
@@ -79,14 +80,6 @@ TEST(ContentType, json_with_parameters_is_accepted) {
     EXPECT_NO_THROW(check_json_content_type("application/json; charset=utf-8"));
     EXPECT_EQ(message_of([] { check_json_content_type("text/plain"); }),
               "unsupported Content-Type header (text/plain): must be 'application/json'");
-}
-
-TEST(Base64, both_alphabets_and_missing_padding) {
-    EXPECT_EQ(decode_base64("e30="), "{}");
-    EXPECT_EQ(decode_base64("e30"), "{}");
-    EXPECT_EQ(decode_base64("_-8="), "\xff\xef");
-    EXPECT_EQ(decode_base64("/+8="), "\xff\xef");
-    EXPECT_THROW(decode_base64("a b"), Error);
 }
 
 TEST(Errors, each_kind_has_its_status) {

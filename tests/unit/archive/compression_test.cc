@@ -5,6 +5,9 @@
 #include <lzma.h>
 #include <zstd.h>
 
+#include <algorithm>
+#include <array>
+
 #include "archive/digester.h"
 #include "archive/read_ahead.h"
 #include "base/error.h"
@@ -72,6 +75,25 @@ std::string bzip2(std::string text) {
               BZ_OK);
     out.resize(size);
     return out;
+}
+
+TEST(Compression, compress_gzip_depends_on_the_content_alone) {
+    const std::string text = sample();
+    MemorySource whole(text);
+    const std::string packed = read_to_string(*compress_gzip(whole), 64U << 20);
+    EXPECT_EQ(plain(packed), text);
+    EXPECT_LT(packed.size(), text.size() / 3);
+    MemorySource again(text);
+    CallbackSource pieces([&again](std::span<char> buffer) {
+        return again.read(buffer.first(std::min<std::size_t>(buffer.size(), 777)));
+    });
+    const auto packer = compress_gzip(pieces);
+    std::string cut;
+    std::array<char, 1000> piece{};
+    while (const std::size_t count = packer->read(piece)) cut.append(piece.data(), count);
+    EXPECT_EQ(cut, packed);
+    MemorySource nothing("");
+    EXPECT_EQ(plain(read_to_string(*compress_gzip(nothing), 1000)), "");
 }
 
 TEST(Compression, PassesPlainBytesOn) {

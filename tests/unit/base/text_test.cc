@@ -1,4 +1,6 @@
 #include "base/text.h"
+#include "base/base64.h"
+#include "base/error.h"
 
 #include <gtest/gtest.h>
 
@@ -21,6 +23,16 @@ TEST(Text, words_are_separated_by_what_was_asked_for) {
 TEST(Text, fnv1a_is_the_published_one) {
     EXPECT_EQ(fnv1a(""), 0xcbf29ce484222325U);
     EXPECT_EQ(fnv1a("foobar"), 0x85944171f73967e8U);
+}
+
+TEST(Base64, both_alphabets_and_missing_padding) {
+    EXPECT_EQ(decode_base64("e30="), "{}");
+    EXPECT_EQ(decode_base64("e30"), "{}");
+    EXPECT_EQ(decode_base64("_-8="), "\xff\xef");
+    EXPECT_EQ(decode_base64("/+8="), "\xff\xef");
+    EXPECT_THROW(decode_base64("a b"), Error);
+    EXPECT_EQ(encode_base64("\xff\xef"), "/+8=");
+    EXPECT_EQ(encode_base64url("\xff\xef"), "_-8=");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "image/auth.h"
 #include "image/changes.h"
 #include "image/platform.h"
