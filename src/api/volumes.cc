@@ -30,6 +30,13 @@ async::Task<> remove(Call& call) {
     co_await call.engine.volumes().remove(call.name, force);
     co_await reply_empty(call, 204);
 }
+// Only a volume of a swarm can be changed; the text is dockerd's.
+async::Task<> update(Call& call) {
+    (void)call;
+    throw Error(ErrorKind::unavailable,
+                "volume update only valid for cluster volumes, but swarm is unavailable");
+    co_return;
+}
 }  // namespace
 
 void add_volume_routes(Router& router) {
@@ -37,6 +44,7 @@ void add_volume_routes(Router& router) {
     router.add("GET", "/volumes/{name}", inspect);
     router.add("POST", "/volumes/create", create);
     router.add("DELETE", "/volumes/{name}", remove);
+    router.add("PUT", "/volumes/{name}", update);
 }
 
 }  // namespace berth::api

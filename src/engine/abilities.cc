@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "engine/model/resources.h"
 #include "linux/cgroup.h"
+#include "linux/mapped_ids.h"
 
 namespace berth::engine {
 
@@ -52,6 +53,15 @@ int find_lowest_oom_score() {
     return taken;
 }
 
+void add_ids(model::Abilities& abilities) {
+    const linux_os::MappedIds users = linux_os::MappedIds::users();
+    const linux_os::MappedIds groups = linux_os::MappedIds::groups();
+    abilities.user = {static_cast<std::uint32_t>(users.outside(0)),
+                      static_cast<std::uint32_t>(groups.outside(0))};
+    abilities.id_counts = {static_cast<std::uint32_t>(users.count()),
+                           static_cast<std::uint32_t>(groups.count())};
+}
+
 void add_limits(const CgroupDelegation& delegation, model::Abilities& abilities) {
     abilities.cgroup_problem = delegation.problem;
     abilities.cgroup_version =
@@ -81,6 +91,8 @@ model::Abilities find_abilities(const Settings& settings) {
     abilities.usable_cpus = numbers_in("/sys/devices/system/cpu/online");
     abilities.usable_mems = numbers_in("/sys/devices/system/node/online");
     abilities.lowest_oom_score = find_lowest_oom_score();
+    add_ids(abilities);
+    (void)model::kept_ids_from(settings.default_userns_mode, abilities.user);  // stops the engine
     add_limits(settings.cgroup, abilities);
     // Clients and recorded containers name Docker's own runtime: it means the built-in one.
     abilities.runtimes = {"berth", "runc", "io.containerd.runc.v2"};

@@ -135,7 +135,7 @@ oci::Mount bind_mount(std::string source, std::string destination,
     return mount;
 }
 
-oci::Mount user_mount(const model::MountPoint& point) {
+oci::Mount user_mount(const SpecInputs& inputs, const model::MountPoint& point) {
     if (point.type == model::MountType::tmpfs) {
         oci::Mount mount;
         mount.type = mount.source = "tmpfs";
@@ -148,8 +148,8 @@ oci::Mount user_mount(const model::MountPoint& point) {
     options.push_back(point.propagation.empty() ? "rprivate" : point.propagation);
     if (!point.read_write)
         options.emplace_back(point.read_only_non_recursive || point.non_recursive ? "ro" : "rro");
-    std::string source = point.source;
-    if (!point.subpath.empty()) source += "/" + point.subpath;
+    const auto prepared = inputs.mount_sources.find(point.destination);
+    std::string source = prepared == inputs.mount_sources.end() ? point.source : prepared->second;
     return bind_mount(std::move(source), point.destination, std::move(options));
 }
 
@@ -200,7 +200,8 @@ std::vector<oci::Mount> build_mounts(const SpecInputs& inputs) {
         for (oci::Mount& mount : mounts)
             if (mount.type != "bind") std::erase(mount.options, "ro");
     add_files(inputs, mounts);
-    for (const model::MountPoint& point : record.mounts) mounts.push_back(user_mount(point));
+    for (const model::MountPoint& point : record.mounts)
+        mounts.push_back(user_mount(inputs, point));
     add_devices(inputs, mounts);
     if (wants_init(record, inputs.settings))
         mounts.push_back(
@@ -219,9 +220,14 @@ std::optional<oci::Seccomp> seccomp_of(const SpecInputs& inputs,
     return oci::parse_docker_seccomp(profile, capabilities);
 }
 
-std::map<std::string, std::string> sysctls(const model::HostConfig& host) {
+std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
+    const model::HostConfig& host = inputs.record.host_config;
     std::map<std::string, std::string> result;
-    if (!shares(host.network_mode)) result["net.ipv4.ip_unprivileged_port_start"] = "0";
+    if (!shares(host.network_mode)) {
+        result["net.ipv4.ip_unprivileged_port_start"] = "0";
+        if (!inputs.congestion_control.empty())
+            result["net.ipv4.tcp_congestion_control"] = inputs.congestion_control;
+    }
     for (const auto& [key, value] : host.sysctls) result[key] = value;
     return result;
 }
@@ -256,9 +262,14 @@ oci::Spec build_spec(const SpecInputs& inputs) {
     spec.annotations = host.annotations;
     oci::Linux& part = spec.linux_part;
     part.namespaces = namespaces(inputs);
+    if (!inputs.uid_map.empty()) {
+        part.namespaces.push_back({"user", ""});
+        part.uid_mappings = inputs.uid_map;
+        part.gid_mappings = inputs.gid_map;
+    }
     part.cgroups_path = inputs.cgroups_path;
     if (!inputs.cgroups_path.empty()) part.resources = inputs.limits;
-    part.sysctl = sysctls(host);
+    part.sysctl = sysctls(inputs);
     part.seccomp = seccomp_of(inputs, spec.process->capabilities->bounding);
     part.rootfs_propagation = root_propagation(record);
     part.masked_paths = host.masked_paths.value_or(oci::default_masked_paths());

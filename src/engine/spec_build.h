@@ -31,7 +31,11 @@ struct SpecInputs final {
     int lowest_oom_score = -1000;             // that this user may set
     std::vector<std::string> link_variables;  // of --link
     std::set<std::string> absent_on_host;     // of /dev/mqueue and /dev/shm
-    std::vector<std::string> host_devices;    // what a privileged container gets besides the usual
+    /// What is bound at a mount's destination where that is not its source.
+    std::map<std::string, std::string> mount_sources;
+    std::vector<oci::IdMapping> uid_map, gid_map;  // of a user namespace of its own; empty: none
+    std::string congestion_control;         // of a network namespace of its own; empty: the host's
+    std::vector<std::string> host_devices;  // what a privileged container gets besides the usual
 };
 
 oci::Spec build_spec(const SpecInputs& inputs);

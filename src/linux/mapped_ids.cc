@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/error.h"
 #include "base/file.h"
 
 namespace berth::linux_os {
@@ -15,7 +16,7 @@ MappedIds MappedIds::read(const std::string& path) {
     std::int64_t first = 0;
     std::int64_t outside = 0;
     std::int64_t count = 0;
-    while (lines >> first >> outside >> count) ids.ranges_.push_back({first, count});
+    while (lines >> first >> outside >> count) ids.ranges_.push_back({first, outside, count});
     return ids;
 }
 
@@ -23,6 +24,20 @@ bool MappedIds::contains(std::int64_t id) const {
     return std::any_of(ranges_.begin(), ranges_.end(), [id](const Range& range) {
         return id >= range.first && id - range.first < range.count;
     });
+}
+
+std::int64_t MappedIds::count() const {
+    std::int64_t next = 0;
+    for (const Range& range : ranges_)  // the kernel lists them by their first ids
+        if (range.first == next) next += range.count;
+    return next;
+}
+
+std::int64_t MappedIds::outside(std::int64_t id) const {
+    for (const Range& range : ranges_)
+        if (id >= range.first && id - range.first < range.count)
+            return range.outside + (id - range.first);
+    throw Error(ErrorKind::not_found, "id {} is not mapped in this user namespace", id);
 }
 
 std::string MappedIds::text() const {

@@ -16,12 +16,17 @@ class MappedIds final {
     static MappedIds groups() { return read("/proc/self/gid_map"); }
 
     bool contains(std::int64_t id) const;
+    /// How many there are from 0 on without a gap.
+    std::int64_t count() const;
+    /// What an id is in the namespace around ours. Throws Error for one that is not mapped.
+    std::int64_t outside(std::int64_t id) const;
     /// "0-65536", for messages.
     std::string text() const;
 
   private:
     struct Range final {
         std::int64_t first = 0;
+        std::int64_t outside = 0;
         std::int64_t count = 0;
     };
     std::vector<Range> ranges_;

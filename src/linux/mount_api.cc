@@ -1,6 +1,7 @@
 #include "linux/mount_api.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -8,8 +9,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <exception>
+#include <thread>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "linux/rooted_path.h"
 
 namespace berth::linux_os {
 namespace {
@@ -57,6 +62,25 @@ UniqueFd clone_mount(BorrowedFd at, Depth depth) {
     UniqueFd fd{open_tree(at.get(), "", depth, AT_EMPTY_PATH)};
     if (!fd) throw_errno("cloning a mount");
     return fd;
+}
+
+UniqueFd clone_mount_of(BorrowedFd process, const std::string& path) {
+    UniqueFd mount;
+    std::exception_ptr failure;
+    std::thread([&] {
+        try {
+            // setns wants a root and a working directory that no other thread shares.
+            if (::unshare(CLONE_FS) < 0 || ::setns(process.get(), CLONE_NEWNS) < 0)
+                throw_errno("entering the mount namespace of a process");
+            const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);
+            const UniqueFd place = open_in_root(root, path, O_PATH, Resolve::in_root);
+            mount = clone_mount(place, Depth::single);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }).join();
+    if (failure) std::rethrow_exception(failure);
+    return mount;
 }
 
 UniqueFd make_filesystem(const std::string& type, const std::string& source,

@@ -20,6 +20,10 @@ UniqueFd clone_mount(const std::string& path, Depth depth);
 /// The same of an open descriptor, which may be O_PATH; works for files as well.
 UniqueFd clone_mount(BorrowedFd at, Depth depth);
 
+/// A detached copy of what a process (pidfd) has mounted at `path`, below its root. Any thread: it
+/// is done by a short-lived one that enters the process's mount namespace.
+UniqueFd clone_mount_of(BorrowedFd process, const std::string& path);
+
 /// One option of a file system: no value means a flag ("userxattr").
 using FsOption = std::pair<std::string, std::optional<std::string>>;
 /// A new, detached file system. `attributes` are MOUNT_ATTR_ flags. Throws Error that carries the

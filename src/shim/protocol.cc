@@ -1,5 +1,7 @@
 #include "shim/protocol.h"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -66,9 +68,15 @@ RootfsKind rootfs_kind_from(std::string_view name) {
 }
 
 json to_json(const RootfsMount& rootfs) {
-    return {{"kind", name_of(rootfs.kind)}, {"lowerdirs", rootfs.lowerdirs},
-            {"upperdir", rootfs.upperdir},  {"workdir", rootfs.workdir},
-            {"path", rootfs.path},          {"program", rootfs.program}};
+    return {{"kind", name_of(rootfs.kind)},
+            {"lowerdirs", rootfs.lowerdirs},
+            {"upperdir", rootfs.upperdir},
+            {"workdir", rootfs.workdir},
+            {"path", rootfs.path},
+            {"program", rootfs.program},
+            {"uid_mapping", rootfs.uid_mapping},
+            {"subpath", rootfs.subpath},
+            {"gid_mapping", rootfs.gid_mapping}};
 }
 
 RootfsMount rootfs_from(const JsonReader& reader) {
@@ -79,6 +87,9 @@ RootfsMount rootfs_from(const JsonReader& reader) {
     rootfs.workdir = reader.string("workdir");
     rootfs.path = reader.string("path");
     rootfs.program = reader.string("program");
+    rootfs.uid_mapping = reader.string("uid_mapping");
+    rootfs.subpath = reader.string("subpath");
+    rootfs.gid_mapping = reader.string("gid_mapping");
     if (rootfs.kind == RootfsKind::path && rootfs.path.empty())
         throw Error(ErrorKind::invalid, "rootfs.path is missing");
     if (rootfs.kind != RootfsKind::path && rootfs.lowerdirs.empty())
@@ -96,7 +107,11 @@ json to_json(const LogConfig& log) {
             {"compress", log.compress},
             {"attrs", log.attributes},
             {"non_blocking", log.non_blocking},
-            {"max_buffer", log.max_buffer}};
+            {"max_buffer", log.max_buffer},
+            {"syslog",
+             {{"facility", log.syslog.facility},
+              {"format", log.syslog.format},
+              {"tag", log.syslog.tag}}}};
 }
 
 LogConfig log_from(const JsonReader& reader) {
@@ -111,18 +126,28 @@ LogConfig log_from(const JsonReader& reader) {
     log.max_buffer = reader.integer("max_buffer", log.max_buffer);
     if (log.max_buffer < 0)
         throw Error(ErrorKind::invalid, "log.max_buffer: {} is negative", log.max_buffer);
-    if (log.driver != "json-file" && log.driver != "journald" && log.driver != "none")
+    if (reader.find("syslog") != nullptr) {
+        const JsonReader syslog = reader.object("syslog");
+        log.syslog = {number<int>(syslog, "facility", 3), syslog.string("format"),
+                      syslog.string("tag")};
+    }
+    constexpr std::array<std::string_view, 5> kDrivers{"json-file", "local", "journald", "syslog",
+                                                       "none"};
+    if (std::ranges::find(kDrivers, log.driver) == kDrivers.end())
         throw Error(ErrorKind::invalid, "log.driver: unknown driver {}", log.driver);
     if (log.driver != "none" && log.path.empty())
         throw Error(ErrorKind::invalid, "log.path is missing");
     return log;
 }
 
+// In the order of Framing.
+constexpr std::array<std::string_view, 3> kFramings{"raw", "multiplexed", "websocket"};
+
 void add_streams(json& target, const StreamOptions& streams) {
     target["stdin"] = streams.stdin_stream;
     target["stdout"] = streams.stdout_stream;
     target["stderr"] = streams.stderr_stream;
-    target["framing"] = streams.framing == Framing::raw ? "raw" : "multiplexed";
+    target["framing"] = kFramings.at(static_cast<std::size_t>(streams.framing));
     if (!streams.detach_keys.empty()) target["detach_keys"] = to_hex(streams.detach_keys);
     if (!streams.prefix.empty()) target["prefix"] = to_hex(streams.prefix);
 }
@@ -133,9 +158,9 @@ StreamOptions streams_from(const JsonReader& reader) {
     streams.stdout_stream = reader.boolean("stdout", false);
     streams.stderr_stream = reader.boolean("stderr", false);
     const std::string framing = reader.string("framing", "multiplexed");
-    if (framing != "raw" && framing != "multiplexed")
-        throw Error(ErrorKind::invalid, "framing: unknown framing {}", framing);
-    streams.framing = framing == "raw" ? Framing::raw : Framing::multiplexed;
+    const auto* found = std::ranges::find(kFramings, framing);
+    if (found == kFramings.end()) throw Error(ErrorKind::invalid, "unknown framing {}", framing);
+    streams.framing = static_cast<Framing>(found - kFramings.begin());
     streams.detach_keys = from_hex(reader.string("detach_keys"));
     streams.prefix = from_hex(reader.string("prefix"));
     return streams;
@@ -155,6 +180,7 @@ json request_json(const Request& request) {
                               result["exec_id"] = exec.exec_id;
                               result["process"] = parse_json(exec.process_json);
                               result["terminal"] = exec.terminal;
+                              if (exec.ends_with_connection) result["ends_with_connection"] = true;
                               add_streams(result, exec.streams);
                               return result;
                           },
@@ -193,7 +219,8 @@ Request request_from(const JsonReader& reader) {
         if (!process || !process->is_object())
             throw Error(ErrorKind::invalid, "process: expected an object");
         return ExecRequest{required(reader, "exec_id"), dump_json(*process),
-                           reader.boolean("terminal", false), streams_from(reader)};
+                           reader.boolean("terminal", false), streams_from(reader),
+                           reader.boolean("ends_with_connection", false)};
     }
     if (type == "resize")
         return ResizeRequest{optional_string(reader, "exec_id"),
@@ -279,22 +306,26 @@ int hex_digit(char digit) {
 }  // namespace
 
 std::string encode(const ShimConfig& config) {
-    return dump_json({{"v", kVersion},
-                      {"id", config.id},
-                      {"runtime",
-                       {{"program", config.runtime_program},
-                        {"arguments", config.runtime_arguments},
-                        {"root", config.runtime_root}}},
-                      {"bundle", config.bundle},
-                      {"rootfs", to_json(config.rootfs)},
-                      {"log", to_json(config.log)},
-                      {"terminal", config.terminal},
-                      {"open_stdin", config.open_stdin},
-                      {"stdin_once", config.stdin_once},
-                      {"console_height", config.console_height},
-                      {"console_width", config.console_width},
-                      {"cgroup_dir", config.cgroup_dir},
-                      {"spool_dir", config.spool_dir}});
+    json result{{"v", kVersion},
+                {"id", config.id},
+                {"runtime",
+                 {{"program", config.runtime_program},
+                  {"arguments", config.runtime_arguments},
+                  {"root", config.runtime_root}}},
+                {"bundle", config.bundle},
+                {"rootfs", to_json(config.rootfs)},
+                {"log", to_json(config.log)},
+                {"terminal", config.terminal},
+                {"open_stdin", config.open_stdin},
+                {"stdin_once", config.stdin_once},
+                {"console_height", config.console_height},
+                {"console_width", config.console_width},
+                {"cgroup_dir", config.cgroup_dir},
+                {"spool_dir", config.spool_dir}};
+    for (const PreparedMount& mount : config.mounts)
+        result["mounts"].push_back({{"mount", to_json(mount.mount)}, {"target", mount.target}});
+    if (config.log_copy) result["log_copy"] = to_json(*config.log_copy);
+    return dump_json(result);
 }
 
 ShimConfig parse_shim_config(std::string_view text) {
@@ -309,7 +340,10 @@ ShimConfig parse_shim_config(std::string_view text) {
     config.runtime_root = required(runtime, "root");
     config.bundle = required(reader, "bundle");
     config.rootfs = rootfs_from(reader.object("rootfs"));
+    for (const JsonReader& mount : reader.objects("mounts"))
+        config.mounts.push_back({rootfs_from(mount.object("mount")), required(mount, "target")});
     config.log = log_from(reader.object("log"));
+    if (reader.find("log_copy") != nullptr) config.log_copy = log_from(reader.object("log_copy"));
     config.terminal = reader.boolean("terminal", false);
     config.open_stdin = reader.boolean("open_stdin", false);
     config.stdin_once = reader.boolean("stdin_once", false);

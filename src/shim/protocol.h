@@ -35,19 +35,40 @@ struct RootfsMount final {
     std::string workdir;
     std::string path;     // kind path only
     std::string program;  // kind fuse_overlayfs only: absolute path
+    /// fuse_overlayfs: who owners on disk are in the mount, as its options take it; empty: the
+    /// same.
+    std::string uid_mapping, gid_mapping;
+    /// path: what below it is bound, reached without following any link; empty: itself.
+    std::string subpath;
+};
+
+/// What each message of the driver syslog begins with.
+struct SyslogHeader final {
+    int facility = 3;    // daemon
+    std::string format;  // "rfc3164", "rfc5424", "rfc5424micro"; empty: as a local syslogd takes it
+    std::string tag;
+};
+
+/// Mounted beside the root file system, for config.json to bind.
+struct PreparedMount final {
+    RootfsMount mount;
+    std::string target;  // in DIR; made by the shim
 };
 
 struct LogConfig final {
-    std::string driver = "json-file";  // "json-file", "journald" or "none"
-    /// The log file, made with mode 0640; its directory exists. journald: its socket.
+    std::string driver = "json-file";  // "local", "journald", "syslog", "none"
+    /// The log file, made with mode 0640; its directory exists. journald: its socket. syslog:
+    /// "unixgram:/dev/log", "unix:PATH", "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT", numbers only.
     std::string path;
     std::int64_t max_size = -1;  // bytes; -1: no rotation
     int max_file = 1;            // files kept; 1: the file is truncated at max_size
     bool compress = false;       // rotated files become .N.gz
     /// "attrs" of each record; journald: fields of each message, in journald's spelling.
     std::map<std::string, std::string> attributes;
-    bool non_blocking = false;  // journald: lines may be dropped, the container never waits
+    /// journald, syslog: lines may be dropped, the container never waits.
+    bool non_blocking = false;
     std::int64_t max_buffer = 1U << 20;  // bytes kept for it then
+    SyslogHeader syslog;
 };
 
 /// shim.json, written by the engine before it spawns the shim.
@@ -58,7 +79,9 @@ struct ShimConfig final {
     std::string runtime_root;                    // --root
     std::string bundle;                          // has config.json; usually DIR itself
     RootfsMount rootfs;
+    std::vector<PreparedMount> mounts;  // in this order, after the root file system
     LogConfig log;
+    std::optional<LogConfig> log_copy;  // a second log, for a driver that cannot be read
     bool terminal = false;
     bool open_stdin = false;           // stdin is a pipe that stays open; else /dev/null
     bool stdin_once = false;           // stdin ends with the first attached client's stdin
@@ -72,7 +95,11 @@ struct ShimConfig final {
 std::string encode(const ShimConfig& config);
 ShimConfig parse_shim_config(std::string_view text);
 
-enum class Framing { raw, multiplexed };
+enum class Framing {
+    raw,
+    multiplexed,  // Docker's eight bytes before each piece
+    websocket,    // binary frames of RFC 6455, both ways; the handshake is done
+};
 
 /// What a client is attached to; raw bytes here, hexadecimal on the wire.
 struct StreamOptions final {
@@ -98,6 +125,8 @@ struct ExecRequest final {
     std::string process_json;  // the OCI process object, as JSON text
     bool terminal = false;
     StreamOptions streams;
+    /// Killed with all it started when the connection closes that asked for it: a probe.
+    bool ends_with_connection = false;
 };
 struct ResizeRequest final {
     std::optional<std::string> exec_id;  // absent: process 1

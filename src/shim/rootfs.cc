@@ -1,16 +1,20 @@
 #include "shim/rootfs.h"
 
+#include <fcntl.h>
 #include <fmt/ranges.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
 
 #include "base/file.h"
+#include "linux/mount_api.h"
 #include "linux/overlay_mount.h"
+#include "linux/rooted_path.h"
 #include "linux/spawn.h"
 #include "shim/runtime_call.h"
 
@@ -24,19 +28,19 @@ void enter_private_mounts() {
 
 void Rootfs::mount(std::function<void(std::optional<Error>)> done) {
     try {
-        make_directories(target_, 0711);
+        if (mount_.subpath.empty()) make_directories(target_, 0711);
         switch (mount_.kind) {
             case RootfsKind::overlay:
                 mount_overlay();
                 break;
             case RootfsKind::path:
-                mount_path();
+                mount_.subpath.empty() ? mount_path() : mount_place();
                 break;
             case RootfsKind::fuse_overlayfs:
                 return mount_fuse(std::move(done));
         }
     } catch (Error& error) {
-        return done(error.while_("mounting the root directory"));
+        return done(error.while_("mounting {}", what_));
     }
     mounted_ = true;
     done(std::nullopt);
@@ -53,10 +57,27 @@ void Rootfs::mount_path() {
         throw_errno("binding {} to {}", mount_.path, target_);
 }
 
+// A container may change what is in a volume at any time: what was found is mounted, and no path is
+// looked up a second time.
+void Rootfs::mount_place() {
+    const UniqueFd root = open_file(mount_.path, O_PATH | O_DIRECTORY);
+    const UniqueFd place =
+        linux_os::open_in_root(root, mount_.subpath, O_PATH, linux_os::Resolve::no_symlinks);
+    struct stat about {};
+    if (::fstat(place.get(), &about) < 0) throw_errno("{}", mount_.subpath);
+    if (S_ISDIR(about.st_mode))
+        make_directories(target_, 0711);
+    else
+        open_file(target_, O_WRONLY | O_CREAT, 0600);
+    linux_os::attach_mount(linux_os::clone_mount(place, linux_os::Depth::recursive), target_);
+}
+
 void Rootfs::mount_fuse(std::function<void(std::optional<Error>)> done) {
     std::string options = fmt::format("lowerdir={}", fmt::join(mount_.lowerdirs, ":"));
     if (!mount_.upperdir.empty())
         options += fmt::format(",upperdir={},workdir={}", mount_.upperdir, mount_.workdir);
+    if (!mount_.uid_mapping.empty()) options += ",uidmapping=" + mount_.uid_mapping;
+    if (!mount_.gid_mapping.empty()) options += ",gidmapping=" + mount_.gid_mapping;
     auto messages = std::make_shared<UniqueFd>(::memfd_create("fuse-stderr", MFD_CLOEXEC));
     linux_os::SpawnRequest request;
     request.program = mount_.program;
@@ -72,7 +93,7 @@ void Rootfs::mount_fuse(std::function<void(std::optional<Error>)> done) {
         std::string text;
         if (*messages && ::lseek(messages->get(), 0, SEEK_SET) == 0)
             text = last_line(read_all(*messages, 64U << 10));
-        done(Error(ErrorKind::internal, "mounting the root directory: {} ended with status {}: {}",
+        done(Error(ErrorKind::internal, "mounting {}: {} ended with status {}: {}", what_,
                    mount_.program, status.code, text));
     });
 }

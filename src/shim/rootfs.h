@@ -1,6 +1,7 @@
-// Mounts a container's root directory in the shim's private mount namespace and takes it down
-// again. Kernel overlay and the bind are done at once; fuse-overlayfs is a program that goes to
-// the background when its mount is there. Throws Error naming the directory.
+// Mounts a container's root directory, or another that it needs, in the shim's private mount
+// namespace and takes it down again. Kernel overlay and the bind are done at once; fuse-overlayfs
+// is a program that goes to the background when its mount is there. Throws Error naming the
+// directory.
 #pragma once
 
 #include <functional>
@@ -18,9 +19,12 @@ void enter_private_mounts();
 
 class Rootfs final {
   public:
-    /// `target` is made when absent.
-    Rootfs(Reaper& reaper, RootfsMount mount, std::string target)
-        : reaper_(reaper), mount_(std::move(mount)), target_(std::move(target)) {}
+    /// `target` is made when absent; `what` names it in errors.
+    Rootfs(Reaper& reaper, RootfsMount mount, std::string target, std::string what)
+        : reaper_(reaper),
+          mount_(std::move(mount)),
+          target_(std::move(target)),
+          what_(std::move(what)) {}
 
     /// Calls back when mounted, or with the error.
     void mount(std::function<void(std::optional<Error>)> done);
@@ -30,11 +34,13 @@ class Rootfs final {
   private:
     void mount_overlay();
     void mount_path();
+    void mount_place();
     void mount_fuse(std::function<void(std::optional<Error>)> done);
 
     Reaper& reaper_;
     RootfsMount mount_;
     std::string target_;
+    std::string what_;
     bool mounted_ = false;
 };
 

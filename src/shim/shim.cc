@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <ranges>
 #include <utility>
 
 #include "base/file.h"
@@ -29,15 +30,22 @@ Shim::Shim(EventLoop& loop, std::string directory, ShimConfig config)
       config_(std::move(config)),
       reaper_(loop),
       runtime_(reaper_, config_, directory_),
-      rootfs_(reaper_, config_.rootfs, directory_ + "/rootfs"),
       acks_(loop),
       control_(loop, {[this](auto id, RequestMessage message, std::vector<UniqueFd> fds) {
                           handle({id, message.seq}, std::move(message), std::move(fds));
                       },
                       [this](auto id) { connection_closed(id); },
                       [this](const std::string& problem) { report(problem); }}) {
+    mounts_.emplace_back(reaper_, config_.rootfs, directory_ + "/rootfs", "the root directory");
+    for (const PreparedMount& each : config_.mounts)
+        mounts_.emplace_back(reaper_, each.mount, each.target,
+                             each.mount.subpath.empty() ? each.target : each.mount.subpath);
     loop_.on_error([this](const char* problem) { report(problem); });
-    log_ = make_log_driver(loop_, config_.log);
+    try {
+        log_ = make_log_driver(loop_, config_);
+    } catch (Error& error) {  // told to whoever creates the container
+        log_failure_ = error.while_("failed to initialize logging driver");
+    }
     if (config_.spool_dir.empty())
         config_.spool_dir =
             config_.log.driver == "json-file" ? directory_of(config_.log.path) : directory_;
@@ -119,9 +127,15 @@ bool Shim::alive() const {
 void Shim::create(Origin origin) {
     if (create_attempted_ || cleaning_)
         throw Error(ErrorKind::conflict, "the container was created already");
+    if (log_failure_) throw *log_failure_;
     create_attempted_ = creating_ = true;
-    rootfs_.mount([this, origin](std::optional<Error> error) {
+    mount_from(mounts_.begin(), origin);
+}
+
+void Shim::mount_from(std::list<Rootfs>::iterator at, Origin origin) {
+    at->mount([this, at, origin](std::optional<Error> error) {
         if (error) return fail_create(origin, *error);
+        if (std::next(at) != mounts_.end()) return mount_from(std::next(at), origin);
         try {
             run_create(origin);
         } catch (const Error& failure) {
@@ -281,6 +295,7 @@ void Shim::shut_down(Origin origin) {
 
 void Shim::connection_closed(Control::ConnectionId connection) {
     acks_.closed(connection);
+    end_kept_execs(connection);
     // Without an engine and without a container there is nothing to stay for.
     if (status_ == ProcessStatus::preparing && !creating_ && control_.connections().empty())
         clean_up();
@@ -351,7 +366,7 @@ void Shim::clean_up() {
 }
 
 void Shim::cleaned() {
-    rootfs_.unmount();
+    for (Rootfs& mount : std::views::reverse(mounts_)) mount.unmount();
     cleaned_ = true;
     if (status_ == ProcessStatus::preparing) {
         streams_->abandon_output();

@@ -53,6 +53,7 @@ class Shim final {
         std::unique_ptr<ConsoleSocket> console;
         UniqueFd client;  // until the process exists
         StreamOptions options;
+        std::optional<Control::ConnectionId> keeper;  // it ends when this connection does
         pid_t pid = 0;
         int exit_code = 0;
         bool running = false;
@@ -65,6 +66,7 @@ class Shim final {
     void refuse(Origin origin, const Error& error);
 
     void create(Origin origin);
+    void mount_from(std::list<Rootfs>::iterator at, Origin origin);
     void run_create(Origin origin);
     void finish_create(Origin origin, const RuntimeResult& result);
     void fail_create(Origin origin, const Error& error);
@@ -81,6 +83,7 @@ class Shim final {
     void exec_exited(Exec& exec, linux_os::ExitStatus status);
     void exec_handled(Exec& exec);
     void end_execs();
+    void end_kept_execs(Control::ConnectionId connection);
     void forget_old_execs();
     Exec* find_exec(const std::string& id);
     void discard_exec(Exec& exec);
@@ -105,10 +108,11 @@ class Shim final {
     ShimConfig config_;
     Reaper reaper_;
     RuntimeCaller runtime_;
-    Rootfs rootfs_;
+    std::list<Rootfs> mounts_;  // the root file system, then what config.json binds
     EventAcks acks_;
     Control control_;
     std::unique_ptr<LogDriver> log_;
+    std::optional<Error> log_failure_;
     std::unique_ptr<ProcessStreams> streams_;
     ProcessStreams::ChildEnds child_ends_;
     std::unique_ptr<ConsoleSocket> console_;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/rooted_path.h"
+#include "oci/id_map.h"
 #include "storage/copy_file.h"
 #include "storage/inode.h"
 
@@ -28,6 +29,12 @@ UniqueFd open_directory(const Place& place) {
     UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kReadDirectory)};
     if (!fd) throw_errno("opening {}", place.path);
     return fd;
+}
+
+struct stat with_new_owner(struct stat status, const CopyOptions& options) {
+    status.st_uid = oci::mapped_id(options.uids, status.st_uid);
+    status.st_gid = oci::mapped_id(options.gids, status.st_gid);
+    return status;
 }
 
 class TreeCopy final {
@@ -51,7 +58,7 @@ class TreeCopy final {
     }
 
     void copy_one(const Place& from, const Place& to) {
-        const struct stat status = status_of(from);
+        const struct stat status = with_new_owner(status_of(from), options_);
         if (status.st_mode == 0) return;  // removed meanwhile
         if (options_.whiteouts == Whiteouts::applied) {
             if (is_whiteout(status)) return remove_at(to);
@@ -204,7 +211,8 @@ void copy_leaf(const Place& from, const Place& to, const struct stat& status) {
 void copy_tree(BorrowedFd source, BorrowedFd target, const CopyOptions& options) {
     TreeCopy(target, options).copy_content(source, target, "");
     const Place root{source, ".", "."};
-    set_attributes(target, attributes_of(root, status_of(root)), ".");
+    const struct stat status = with_new_owner(status_of(root), options);
+    set_attributes(target, attributes_of(root, status), ".");
 }
 
 std::int64_t tree_size(BorrowedFd directory) {

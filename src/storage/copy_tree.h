@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <stop_token>
+#include <vector>
 
 #include "base/unique_fd.h"
+#include "oci/runtime_spec.h"
 
 namespace berth::storage {
 
@@ -18,6 +20,8 @@ enum class Whiteouts {
 struct CopyOptions final {
     Whiteouts whiteouts = Whiteouts::copied;
     std::stop_token stop;
+    /// What the owners become; empty: they stay.
+    std::vector<oci::IdMapping> uids, gids;
 };
 
 /// Copies everything below `source`, and the attributes of `source` itself, into the directory

@@ -38,6 +38,9 @@ struct DriverChoice final {
 /// Tries overlay, then fuse-overlayfs, then takes copy. Throws Error{unsupported} with the reason
 /// when a requested driver does not work here.
 DriverChoice probe(const ProbeRequest& request);
+/// The program fuse-overlayfs, when /dev/fuse can be opened. Throws Error{unsupported} with the
+/// reason otherwise.
+std::string find_fuse_overlayfs();
 
 /// What a container's root file system is made of; plain values for the shim's configuration.
 struct RootfsMount final {

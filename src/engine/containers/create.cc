@@ -12,8 +12,10 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/links.h"
+#include "engine/containers/prepare.h"
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
 #include "engine/model/names.h"
@@ -95,19 +97,56 @@ void resolve_container_modes(const ContainerState& state, model::HostConfig& hos
     }
 }
 
+struct VolumesFrom final {
+    std::string container;
+    bool read_only = false;
+};
+
+/// "container[:ro|rw][,z|Z]".
+VolumesFrom volumes_from(const std::string& text) {
+    const std::size_t colon = text.find(':');
+    VolumesFrom from{text.substr(0, colon), false};
+    if (from.container.empty())
+        throw Error(ErrorKind::invalid, "volumes-from specification cannot be an empty string");
+    if (colon == std::string::npos) return from;
+    const std::string mode = text.substr(colon + 1);
+    for (const std::string_view word : words_of(mode, ",")) {
+        if (word != "ro" && word != "rw" && word != "z" && word != "Z")
+            throw Error(ErrorKind::invalid, "invalid mode: {}", mode);
+        if (word == "ro") from.read_only = true;
+    }
+    if (mode.empty()) throw Error(ErrorKind::invalid, "invalid mode: {}", mode);
+    return from;
+}
+
 void add_volumes_from(const ContainerState& state, model::ContainerRecord& record) {
     for (const std::string& text : record.host_config.volumes_from) {
-        const std::size_t colon = text.find(':');
-        const bool read_only = colon != std::string::npos && text.substr(colon + 1) == "ro";
-        for (model::MountPoint mount : state.find(text.substr(0, colon))->record.mounts) {
+        const VolumesFrom from = volumes_from(text);
+        for (model::MountPoint mount : state.find(from.container)->record.mounts) {
             const bool covered =
                 std::ranges::any_of(record.mounts, [&](const model::MountPoint& other) {
                     return other.destination == mount.destination;
                 });
             if (covered || mount.type == model::MountType::tmpfs) continue;
-            if (read_only) mount.read_write = false;
+            if (from.read_only) mount.read_write = false;
             mount.no_copy = true;
             record.mounts.push_back(std::move(mount));
+        }
+    }
+}
+
+/// The images of `type=image` mounts, as they are now: a tag that moves later changes nothing.
+void find_mounted_images(const ContainerState& state, model::ContainerRecord& record) {
+    for (model::MountPoint& mount : record.mounts) {
+        if (mount.type != model::MountType::image || !mount.image_id.empty()) continue;
+        try {
+            ImageForContainer image = state.deps.images.for_container(mount.source);
+            mount.image_id = std::move(image.id);
+            mount.top_layer = std::move(image.top_layer);
+        } catch (const Error& error) {
+            // Not a 404: clients would pull the container's image and try again.
+            throw Error(ErrorKind::invalid, "invalid mount config for type \"image\": {}",
+                        error.message());
         }
     }
 }
@@ -132,7 +171,7 @@ std::vector<std::string> check_platform(const CreateOptions& options, const std:
 
 /// Copies what the image has at `destination` into an empty volume (docker's copy-up).
 void copy_up(const std::vector<std::string>& lowerdirs, const std::string& destination,
-             const std::string& volume) {
+             const std::string& volume, const model::IdMaps& maps) {
     if (!std::filesystem::is_empty(volume)) return;
     std::vector<UniqueFd> layers;
     for (const std::string& layer : lowerdirs)
@@ -142,7 +181,11 @@ void copy_up(const std::vector<std::string>& lowerdirs, const std::string& desti
     // Lowest first, so that upper layers replace what lower ones put there.
     const std::string path = view.resolve(linux_os::clean_path(destination));
     for (const UniqueFd& source : std::views::reverse(view.directories_at(path)))
-        storage::copy_tree(source, target, {.whiteouts = storage::Whiteouts::applied, .stop = {}});
+        storage::copy_tree(source, target,
+                           {.whiteouts = storage::Whiteouts::applied,
+                            .stop = {},
+                            .uids = maps.uids,
+                            .gids = maps.gids});
 }
 
 void check_bind_source(const model::MountPoint& mount) {
@@ -198,6 +241,7 @@ struct DiskWork final {
     std::vector<model::MountPoint> mounts;
     std::string working_directory;
     const Storage& storage;
+    model::IdMaps id_maps;
 
     void operator()() const {
         make_directories(directory, 0710);
@@ -205,10 +249,12 @@ struct DiskWork final {
             storage::prepare_rootfs(storage.driver, storage.layers, directory, top);
         std::vector<std::string> lower = rootfs.lowerdirs;
         if (lower.empty() && !rootfs.path.empty()) lower.push_back(rootfs.path);
+        check_devices(mounts);
         for (const model::MountPoint& mount : mounts) {
             check_bind_source(mount);
             if (mount.type == model::MountType::volume && !mount.no_copy)
-                copy_up(lower, mount.destination, mount.source);
+                copy_up(lower, mount.destination,
+                        mount.device.empty() ? mount.source : mount.device, id_maps);
         }
         make_working_directory(rootfs, working_directory);
         // The record comes last: a directory without one is a half-made container.
@@ -228,7 +274,9 @@ async::Task<void> make_on_disk(ContainerState& state, model::ContainerRecord& re
         .top = std::nullopt,
         .mounts = record.mounts,
         .working_directory = record.config.working_dir,
-        .storage = state.deps.context.storage};
+        .storage = state.deps.context.storage,
+        .id_maps = model::id_maps_of(record.host_config, state.deps.abilities.user,
+                                     state.deps.abilities.id_counts)};
     if (!record.top_layer.empty()) work.top = Digest::parse(record.top_layer);
     co_await state.deps.context.pool.run(std::move(work));
 }
@@ -270,6 +318,33 @@ async::Task<void> make(ContainerState& state, const ContainerPtr& container) {
     std::rethrow_exception(failure);
 }
 
+/// A container that keeps the user's ids needs fuse-overlayfs, and runs as the user unless its
+/// image or the request name another one.
+void choose_userns(const ContainerState& state, model::CreateRequest& request) {
+    model::HostConfig& host = request.host_config;
+    host.userns_mode = model::chosen_userns_mode(host, request.config.labels,
+                                                 state.settings().default_userns_mode);
+    const model::Abilities& able = state.deps.abilities;
+    if (model::id_maps_of(host, able.user, able.id_counts).empty()) return;
+    if (state.deps.context.storage.driver.kind == storage::DriverKind::copy)
+        throw Error(ErrorKind::invalid, "userns mode {} does not work with the storage driver vfs",
+                    host.userns_mode);
+    try {
+        storage::find_fuse_overlayfs();
+    } catch (Error& error) {
+        throw Error(ErrorKind::invalid, "userns mode {} needs fuse-overlayfs: {}", host.userns_mode,
+                    error.message());
+    }
+}
+
+/// Podman's rule: keep-id is there to be the user.
+void choose_user(const ContainerState& state, model::ContainerRecord& record) {
+    const auto kept =
+        model::kept_ids_from(record.host_config.userns_mode, state.deps.abilities.user);
+    if (kept && record.config.user.empty())
+        record.config.user = fmt::format("{}:{}", kept->uid, kept->gid);
+}
+
 model::ContainerRecord make_record(ContainerState& state, model::CreateRequest& request,
                                    const ImageForContainer& image, std::string id) {
     model::ContainerRecord record;
@@ -300,6 +375,7 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     if (request.config.image.empty())
         throw Error(ErrorKind::invalid, "no image given: config cannot be empty");
     const ImageForContainer image = state.deps.images.for_container(request.config.image);
+    choose_userns(state, request);
     model::validate(request.config, request.host_config, request.networking, state.deps.abilities);
     resolve_container_modes(state, request.host_config);
     model::apply_defaults(request, state.settings(),
@@ -307,6 +383,7 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     auto container = std::make_shared<Container>();
     model::ContainerRecord& record = container->record;
     record = make_record(state, request, image, id);
+    choose_user(state, record);
     ContainerCreated created{id, model::warnings(record, state.deps.abilities)};
     for (const std::string& line : created.warnings)
         log::warn("container {}: {}", id.substr(0, 12), line);
@@ -315,6 +392,7 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     choose_cgroup(record, state.settings());  // refuses a parent that cannot be used
     record.name = reservation.name();
     add_volumes_from(state, record);
+    find_mounted_images(state, record);
     const std::string& mode = record.host_config.network_mode;
     if (mode.starts_with("container:"))
         record.config.hostname = state.find(mode.substr(10))->record.config.hostname;

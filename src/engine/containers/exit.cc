@@ -69,6 +69,7 @@ async::Task<void> clean_up(ContainerState& state, ContainerPtr container, ShimEn
     } catch (const Error& error) {
         log::warn("clearing up after {}: {}", id.substr(0, 12), error.message());
     }
+    co_await unmount_volumes(state, container);
     container->state().cgroup.clear();
     container->cleaning_up = false;
     container->changed.notify_all();
@@ -173,6 +174,17 @@ void handle_shim_loss(ContainerState& state, const ContainerPtr& container) {
     container->cleaning_up = true;
     record_exit(state, *container, exit);
     state.deps.context.tasks.spawn("clean up container", clean_up(state, container, ShimEnd::lost));
+}
+
+async::Task<void> unmount_volumes(ContainerState& state, ContainerPtr container) {
+    for (const model::MountPoint& mount : container->record.mounts) {
+        if (mount.type != model::MountType::volume) continue;
+        try {
+            co_await state.deps.volumes.unmount_unused(mount.name);
+        } catch (const Error& error) {
+            log::warn("volume {}: {}", mount.name, error.message());
+        }
+    }
 }
 
 async::Task<void> wait_cleaned_up(Container& container) {

@@ -13,6 +13,8 @@ void handle_exit(ContainerState& state, const ContainerPtr& container, const shi
 void record_oom(ContainerState& state, Container& container);
 /// The shim hung up without an exit: its record is read, else the container counts as killed.
 void handle_shim_loss(ContainerState& state, const ContainerPtr& container);
+/// Takes down what the container's volumes had mounted, where no other one uses it.
+async::Task<void> unmount_volumes(ContainerState& state, ContainerPtr container);
 /// Until the shim of the last run has gone and its directory is removed.
 async::Task<void> wait_cleaned_up(Container& container);
 /// Ends the pause before a restart; the container is exited then.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -10,9 +11,13 @@
 #include "engine/cgroup_limits.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/files.h"
+#include "engine/containers/log_setup.h"
+#include "engine/containers/shim_mounts.h"
 #include "engine/spec_build.h"
+#include "linux/congestion_control.h"
 #include "linux/rooted_path.h"
 #include "linux/spawn.h"
+#include "oci/id_map.h"
 #include "shim/protocol.h"
 
 namespace berth::engine {
@@ -27,17 +32,8 @@ std::string read_from_layers(const std::vector<std::string>& layers, const std::
     for (const std::string& layer : layers) {
         const UniqueFd root(open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!root) continue;
-        const UniqueFd place =
-            linux_os::try_open_in_root(root, path, O_PATH, linux_os::Resolve::in_root);
-        struct stat status {};
-        if (!place || fstat(place.get(), &status) != 0) continue;
         // A whiteout is a character device: the file was deleted above the layer that has it.
-        if (!S_ISREG(status.st_mode)) return "";
-        // The container may put a pipe or a device in its place meanwhile: neither is waited for.
-        const UniqueFd file = linux_os::open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY,
-                                                     linux_os::Resolve::in_root);
-        if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return "";
-        return read_all(file, kMaxUserFile);
+        if (auto text = linux_os::read_file_in_root(root, path, kMaxUserFile)) return *text;
     }
     return "";
 }
@@ -65,27 +61,6 @@ storage::RootfsMount rootfs_of(const model::ContainerRecord& record, const Stora
     return storage::prepare_rootfs(storage.driver, storage.layers, directory, top);
 }
 
-shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs) {
-    shim::RootfsMount mount;
-    switch (rootfs.kind) {
-        case storage::DriverKind::overlay:
-            mount.kind = shim::RootfsKind::overlay;
-            break;
-        case storage::DriverKind::fuse_overlayfs:
-            mount.kind = shim::RootfsKind::fuse_overlayfs;
-            break;
-        case storage::DriverKind::copy:
-            mount.kind = shim::RootfsKind::path;
-            break;
-    }
-    mount.lowerdirs = rootfs.lowerdirs;
-    mount.upperdir = rootfs.upperdir;
-    mount.workdir = rootfs.workdir;
-    mount.path = rootfs.path;
-    mount.program = rootfs.fuse_program;
-    return mount;
-}
-
 RuntimeProgram runtime_program(const std::string& name, const Settings& settings) {
     const auto found = settings.runtimes.find(name);
     if (found != settings.runtimes.end()) return found->second;
@@ -93,7 +68,8 @@ RuntimeProgram runtime_program(const std::string& name, const Settings& settings
     return {kOwn, {}};
 }
 
-shim::ShimConfig shim_config(const StartWork& work, const storage::RootfsMount& rootfs) {
+shim::ShimConfig shim_config(const StartWork& work, shim::RootfsMount rootfs,
+                             std::vector<shim::PreparedMount> mounts) {
     const model::ContainerRecord& record = work.record;
     shim::ShimConfig config;
     config.id = record.id;
@@ -102,8 +78,10 @@ shim::ShimConfig shim_config(const StartWork& work, const storage::RootfsMount& 
     config.runtime_arguments = std::move(runtime.arguments);
     config.runtime_root = work.settings.exec_root + "/runtime";
     config.bundle = work.run_directory;
-    config.rootfs = shim_rootfs(rootfs);
-    config.log = log_config(record, work.log_path);
+    config.rootfs = std::move(rootfs);
+    config.mounts = std::move(mounts);
+    config.log = log_config(record, work.directory);
+    config.log_copy = log_copy_config(record, work.directory);
     if (config.log.driver == "journald" && !exists(config.log.path))
         throw Error(ErrorKind::internal,
                     "failed to initialize logging driver: journald is not enabled on this host");
@@ -144,11 +122,13 @@ SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& set
     return inputs;
 }
 
-/// Containers write what is in a volume: a link there must not lead a mount out to the host.
+/// Containers write what is in a volume: a link there must not lead a mount out to the host. The
+/// shim looks again when it mounts; here the error still names the volume.
 void check_subpaths(const model::ContainerRecord& record) {
     for (const model::MountPoint& point : record.mounts) {
-        if (point.subpath.empty()) continue;
-        const UniqueFd volume = open_file(point.source, O_PATH | O_DIRECTORY);
+        if (point.subpath.empty() || point.type != model::MountType::volume) continue;
+        const UniqueFd volume =
+            open_file(point.device.empty() ? point.source : point.device, O_PATH | O_DIRECTORY);
         try {
             linux_os::open_in_root(volume, point.subpath, O_PATH, linux_os::Resolve::no_symlinks);
         } catch (const Error& error) {
@@ -156,6 +136,16 @@ void check_subpaths(const model::ContainerRecord& record) {
                         point.name, error.message());
         }
     }
+}
+
+/// Docker's text. A directory stands for what is in it.
+void check_host_devices(const model::HostConfig& host) {
+    for (const model::Device& device : host.devices)
+        if (!exists(device.path_on_host))
+            throw Error(ErrorKind::internal,
+                        "error gathering device information while adding custom device \"{}\": no "
+                        "such file or directory",
+                        device.path_on_host);
 }
 
 std::vector<std::string> link_variables_of(const model::ContainerRecord& record,
@@ -168,10 +158,9 @@ std::vector<std::string> link_variables_of(const model::ContainerRecord& record,
 }
 
 void write_network_files(const StartWork& work, SpecInputs& inputs) {
-    const std::string& mode = work.record.host_config.network_mode;
-    if (mode.starts_with("container:")) {
+    if (work.network_owner != work.record.id) {
         // One network, one set of names: the files of the container that owns it.
-        const std::string owner = work.settings.data_root + "/containers/" + mode.substr(10);
+        const std::string owner = work.settings.data_root + "/containers/" + work.network_owner;
         inputs.hosts_path = owner + "/hosts";
         inputs.hostname_path = owner + "/hostname";
         inputs.resolv_conf_path = owner + "/resolv.conf";
@@ -185,9 +174,24 @@ void write_network_files(const StartWork& work, SpecInputs& inputs) {
     write_file(inputs.hostname_path, work.record.config.hostname + "\n", 0644);
     write_file(inputs.resolv_conf_path, resolv_conf_text(work.record, work.settings, host_text),
                0644);
+    if (inputs.uid_map.empty()) return;
+    for (const std::string& path :
+         {inputs.hosts_path, inputs.hostname_path, inputs.resolv_conf_path})
+        if (::chown(path.c_str(), oci::mapped_id(inputs.uid_map, 0),
+                    oci::mapped_id(inputs.gid_map, 0)) < 0)
+            throw_errno("giving {} to root of the container", path);
 }
 
 }  // namespace
+
+void check_devices(const std::vector<model::MountPoint>& mounts) {
+    for (const model::MountPoint& point : mounts)
+        if (!point.device.empty() && !exists(point.device))
+            throw Error(ErrorKind::internal,
+                        "error while mounting volume '{0}': failed to mount local volume: mount "
+                        "{1}:{0}: no such file or directory",
+                        point.source, point.device);
+}
 
 void StartWork::operator()() const {
     const storage::RootfsMount rootfs = rootfs_of(record, storage, directory);
@@ -197,9 +201,19 @@ void StartWork::operator()() const {
     inputs.user = user_of(rootfs, record.config.user, record.host_config.group_add);
     inputs.joined = joined;
     inputs.link_variables = link_variables_of(record, links);
+    const model::IdMaps maps =
+        model::id_maps_of(record.host_config, abilities.user, abilities.id_counts);
+    inputs.uid_map = maps.uids;
+    inputs.gid_map = maps.gids;
+    check_host_devices(record.host_config);
+    check_devices(record.mounts);
     check_subpaths(record);
+    ShimMounts mounts = shim_mounts(record, storage, {directory, run_directory}, maps);
+    inputs.mount_sources = std::move(mounts.sources);
     write_network_files(*this, inputs);
     inputs.lowest_oom_score = abilities.lowest_oom_score;
+    // Every TCP connection of a container ends in another one or in the network process.
+    inputs.congestion_control = linux_os::local_congestion_control();
     if (!cgroup.empty()) {
         inputs.cgroups_path = path_in_hierarchy(cgroup);
         const model::Resources& resources = record.host_config.resources;
@@ -207,7 +221,10 @@ void StartWork::operator()() const {
                                   abilities.io ? device_numbers(resources) : DeviceNumbers{});
     }
     write_file(run_directory + "/config.json", dump_json(oci::to_json(build_spec(inputs))), 0600);
-    write_file(run_directory + "/shim.json", shim::encode(shim_config(*this, rootfs)), 0600);
+    write_file(
+        run_directory + "/shim.json",
+        shim::encode(shim_config(*this, shim_rootfs(rootfs, maps), std::move(mounts.mounts))),
+        0600);
 }
 
 std::string ExecWork::operator()() const {

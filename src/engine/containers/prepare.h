@@ -15,14 +15,18 @@
 
 namespace berth::engine {
 
+/// Volumes that bind a directory of the user's need it to be there. Throws Error with Docker's
+/// text.
+void check_devices(const std::vector<model::MountPoint>& mounts);
+
 struct StartWork final {
     const model::ContainerRecord record;
     const Settings& settings;
     const Storage& storage;
-    std::string directory;      // data_root/containers/<id>
-    std::string run_directory;  // exec_root/c/<id12>
-    std::string log_path;
+    std::string directory;                      // data_root/containers/<id>
+    std::string run_directory;                  // exec_root/c/<id12>
     std::map<std::string, std::string> joined;  // namespaces of other containers
+    std::string network_owner;                  // the container whose /etc/hosts it has
     std::vector<model::Link> links;
     std::string cgroup;  // its directory; empty: none
     const model::Abilities& abilities;

@@ -23,10 +23,22 @@ namespace {
 constexpr std::chrono::seconds kShimEnd{10};
 // Docker's words; an errno text behind them says nothing of the container's command.
 constexpr std::string_view kNetworkFailure = "failed to set up container networking";
+constexpr std::string_view kLogFailure = "failed to initialize logging driver";
 
 std::string lower(std::string text) {
     for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     return text;
+}
+
+void check_ipc_donor(const ContainerState& state, const std::string& mode) {
+    if (!mode.starts_with("container:")) return;
+    const ContainerPtr donor = state.find(mode.substr(10));
+    const std::string& own = donor->record.host_config.ipc_mode;
+    if (own == "private" || own == "none")
+        throw Error(ErrorKind::invalid,
+                    "failed to join IPC namespace: container {}: non-shareable IPC (hint: use "
+                    "IpcMode:shareable for the donor container)",
+                    donor->id());
 }
 
 /// Namespaces that the container takes from others, as /proc paths.
@@ -42,9 +54,18 @@ std::map<std::string, std::string> joined_namespaces(const ContainerState& state
         joined[type] = fmt::format("/proc/{}/ns/{}", other->record.state.pid, file);
     };
     join(host.network_mode, "network", "net");
+    check_ipc_donor(state, host.ipc_mode);
     join(host.ipc_mode, "ipc", "ipc");
     join(host.pid_mode, "pid", "pid");
     return joined;
+}
+
+/// The container whose network it has: its own, or that at the end of a chain of container:X.
+std::string network_owner(const ContainerState& state, const model::ContainerRecord& record) {
+    const model::ContainerRecord* owner = &record;
+    while (owner->host_config.network_mode.starts_with("container:"))
+        owner = &state.find(owner->host_config.network_mode.substr(10))->record;
+    return owner->id;
 }
 
 void publish_volumes(const ContainerState& state, const Container& container) {
@@ -80,13 +101,15 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
     const std::string run_directory = state.run_directory(container->id());
     state.deps.networks.allocate(container->record);
     container->state().cgroup = choose_cgroup(container->record, state.settings());
+    for (const model::MountPoint& mount : container->record.mounts)
+        if (mount.type == model::MountType::volume) co_await state.deps.volumes.mount(mount.name);
     StartWork work{.record = container->record,
                    .settings = state.settings(),
                    .storage = state.deps.context.storage,
                    .directory = state.directory(container->id()),
                    .run_directory = run_directory,
-                   .log_path = state.log_path(container->id()),
                    .joined = joined_namespaces(state, container->record.host_config),
+                   .network_owner = network_owner(state, container->record),
                    .links = running_links(state, container->record),
                    .cgroup = container->state().cgroup,
                    .abilities = state.deps.abilities};
@@ -138,6 +161,7 @@ async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
         remove_tree(directory);
     };
     co_await state.deps.context.pool.run(std::move(job));
+    co_await unmount_volumes(state, container);
 }
 
 bool is_command_fault(int code) { return code == 126 || code == 127; }
@@ -163,7 +187,7 @@ async::Task<void> start_failed(ContainerState& state, ContainerPtr container, Er
 
 int start_failure_code(const std::string& message) {
     const std::string text = lower(message);
-    if (text.starts_with(kNetworkFailure)) return 128;
+    if (text.starts_with(kNetworkFailure) || text.starts_with(kLogFailure)) return 128;
     const auto has = [&](const char* words) { return text.find(words) != std::string::npos; };
     if (has("executable file not found") || has("no such file or directory") ||
         has("not a directory"))

@@ -98,13 +98,14 @@ void check_resources(const Resources& r, const Abilities& abilities, Purpose pur
 
 std::vector<std::string> limit_warnings(const Resources& r, const Abilities& abilities) {
     std::vector<std::string> lines;
-    const std::string& problem = abilities.cgroup_problem;
-    // Docker's words, and what mends it.
+    std::string problem = abilities.cgroup_problem;
+    // Docker's words; the first line says what mends them all.
     const auto add = [&](bool asked, bool able, const char* what, const char* effect) {
         if (!asked || able) return;
         lines.push_back(fmt::format(
             "Your kernel does not support {} or the cgroup is not delegated. {} discarded{}{}.",
             what, effect, problem.empty() ? "" : ": ", problem));
+        problem.clear();
     };
     const Abilities& able = abilities;
     add(r.memory > 0, able.memory_limit, "memory limit capabilities", "Limitation");

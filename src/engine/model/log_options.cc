@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/filters.h"
+#include "engine/model/syslog_options.h"
 
 namespace berth::engine::model {
 
@@ -21,13 +22,45 @@ std::string option(const Options& options, const char* key) {
     throw Error::with_text(ErrorKind::invalid, text);
 }
 
-const std::set<std::string>& known_options(const std::string& driver) {
-    static const std::set<std::string> kJsonFile = {
-        "max-size", "max-file",  "compress", "labels", "labels-regex",
-        "env",      "env-regex", "tag",      "mode",   "max-buffer-size"};
-    static const std::set<std::string> kJournal = {
-        "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"};
-    return driver == "journald" ? kJournal : kJsonFile;
+using Names = std::set<std::string>;
+
+/// What each driver takes; null for an unknown driver.
+const Names* known_options(const std::string& driver) {
+    static const std::map<std::string, Names> kOptions = {
+        {"json-file",
+         {"max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"}},
+        {"local", {"max-size", "max-file", "compress"}},
+        {"journald", {"labels", "labels-regex", "env", "env-regex", "tag"}},
+        {"syslog",
+         {"syslog-address", "syslog-facility", "syslog-format", "syslog-tls-ca-cert",
+          "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify", "labels", "labels-regex",
+          "env", "env-regex", "tag"}}};
+    const auto found = kOptions.find(driver);
+    return found == kOptions.end() ? nullptr : &found->second;
+}
+
+/// What every driver takes.
+const Names kCommonOptions = {"mode",           "max-buffer-size", "cache-disabled",
+                              "cache-max-size", "cache-max-file",  "cache-compress"};
+
+void check_names(const LogConfig& log) {
+    const Names* known = known_options(log.type);
+    if (known == nullptr)
+        refuse(fmt::format("logger: no log driver named '{}' is registered", log.type));
+    for (const auto& [key, value] : log.options)
+        if (!known->contains(key) && !kCommonOptions.contains(key))
+            refuse(log.type == "local"
+                       ? fmt::format("unknown log opt '{}' for log driver local", key)
+                       : fmt::format("unknown log opt '{}' for {} log driver", key, log.type));
+}
+
+void check_files(const Options& options) {
+    const std::string files = option(options, "max-file");
+    const bool one = files.empty() || files == "1";
+    if (!one && !options.contains("max-size"))
+        refuse("max-file cannot be set when max-size is not set");
+    if (option(options, "compress") == "true" && (one || !options.contains("max-size")))
+        refuse("compress cannot be true when max-file is less than 2 or max-size is not set");
 }
 
 std::set<std::string> listed(const std::string& text) {
@@ -66,18 +99,24 @@ std::string tag_field(const std::string& name, const ContainerRecord& record) {
     refuse(fmt::format("invalid log tag: unknown field {}", name));
 }
 
+void check_boolean(const Options& options, const char* key) {
+    const std::string value = option(options, key);
+    if (!value.empty() && value != "true" && value != "false")
+        refuse(fmt::format("invalid value for {}: '{}' is neither true nor false", key, value));
+}
+
 }  // namespace
 
 void check_log_options(const LogConfig& log) {
     if (log.type.empty() || log.type == "none") return;
-    if (log.type != "json-file" && log.type != "journald")
-        refuse(fmt::format("logger: no log driver named '{}' is registered", log.type));
-    for (const auto& [key, value] : log.options)
-        if (!known_options(log.type).contains(key))
-            refuse(fmt::format("unknown log opt '{}' for {} log driver", key, log.type));
-    if (log.options.contains("max-file") && log.options.at("max-file") != "1" &&
-        !log.options.contains("max-size"))
-        refuse("max-file cannot be set when max-size is not set");
+    check_names(log);
+    if (log.type == "json-file") check_files(log.options);
+    if (log.type == "local" && option(log.options, "compress") == "true" &&
+        option(log.options, "max-file") == "1")
+        refuse("compress cannot be true when max file count is less than 2");
+    if (log.type == "syslog") check_syslog_options(log.options);
+    for (const char* key : {"compress", "cache-disabled", "cache-compress"})
+        check_boolean(log.options, key);
     const std::string mode = option(log.options, "mode");
     if (!mode.empty() && mode != "blocking" && mode != "non-blocking")
         refuse(fmt::format("logger: logging mode not supported: {}", mode));

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "engine/model/tmpfs_options.h"
 #include "linux/rooted_path.h"
 
 namespace berth::engine::model {
@@ -101,9 +102,22 @@ void read_bind_mount(const MountObject& mount, MountPoint& point) {
     point.source = linux_os::clean_path(mount.source);
     point.propagation = mount.propagation.empty() ? "rprivate" : mount.propagation;
     point.create_source = mount.create_mountpoint;
+    if (mount.read_only_non_recursive && mount.read_only_force_recursive)
+        throw bad_mount(mount,
+                        "mount options conflict: ReadOnlyNonRecursive and ReadOnlyForceRecursive");
+    if ((mount.read_only_non_recursive || mount.read_only_force_recursive) && !mount.read_only)
+        throw bad_mount(mount,
+                        "mount options conflict: ReadOnlyNonRecursive and "
+                        "ReadOnlyForceRecursive need ReadOnly");
     point.non_recursive = mount.non_recursive;
     point.read_only_non_recursive = mount.read_only_non_recursive;
     point.read_only_force_recursive = mount.read_only_force_recursive;
+}
+
+void check_subpath(const MountObject& mount, const char* where) {
+    const std::vector<std::string> parts = split(mount.subpath, '/');
+    if (mount.subpath.starts_with('/') || std::ranges::find(parts, "..") != parts.end())
+        throw bad_mount(mount, fmt::format("subpath must be a relative path within the {}", where));
 }
 
 void read_volume_mount(const MountObject& mount, MountPoint& point) {
@@ -111,9 +125,7 @@ void read_volume_mount(const MountObject& mount, MountPoint& point) {
         throw bad_mount(mount, "\"" + mount.source +
                                    "\" includes invalid characters for a local volume name, only "
                                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed");
-    const std::vector<std::string> parts = split(mount.subpath, '/');
-    if (mount.subpath.starts_with('/') || std::ranges::find(parts, "..") != parts.end())
-        throw bad_mount(mount, "subpath must be a relative path within the volume");
+    check_subpath(mount, "volume");
     point.type = MountType::volume;
     point.name = mount.source;
     point.anonymous = mount.source.empty();
@@ -142,8 +154,19 @@ void read_tmpfs_mount(const MountObject& mount, MountPoint& point) {
     if (!exec) point.tmpfs_options.emplace_back("noexec");
     if (mount.tmpfs_size > 0)
         point.tmpfs_options.push_back(fmt::format("size={}", mount.tmpfs_size));
+    if (mount.tmpfs_mode > 07777) throw bad_mount(mount, "invalid mode");
+    if (mount.tmpfs_size < 0) throw bad_mount(mount, "invalid size");
     if (mount.tmpfs_mode > 0)
         point.tmpfs_options.push_back(fmt::format("mode={:o}", mount.tmpfs_mode));
+}
+
+void read_image_mount(const MountObject& mount, MountPoint& point) {
+    if (mount.source.empty()) throw bad_mount(mount, "field Source must not be empty");
+    check_subpath(mount, "image");
+    point.type = MountType::image;
+    point.source = mount.source;
+    point.subpath = mount.subpath;
+    point.read_write = false;
 }
 
 /// Adds `mount` unless its destination is taken.
@@ -203,10 +226,11 @@ MountPoint parse_bind(const std::string& text) {
 }
 
 MountPoint parse_mount(const MountObject& mount) {
-    static const std::set<std::string> kTypes = {"bind", "volume", "tmpfs"};
+    static const std::set<std::string> kTypes = {"bind", "volume", "tmpfs", "image"};
     if (!kTypes.contains(mount.type))
-        throw Error(mount.type == "image" ? ErrorKind::unsupported : ErrorKind::invalid,
-                    "mount type unknown: \"{}\"", mount.type);
+        throw Error(ErrorKind::invalid,
+                    "invalid mount config for type \"{0}\": mount type unknown: \"{0}\"",
+                    mount.type);
     check_option_groups(mount);
     if (mount.target.empty()) throw bad_mount(mount, "field Target must not be empty");
     if (mount.target.front() != '/')
@@ -220,6 +244,7 @@ MountPoint parse_mount(const MountObject& mount) {
     if (mount.type == "bind") read_bind_mount(mount, point);
     if (mount.type == "volume") read_volume_mount(mount, point);
     if (mount.type == "tmpfs") read_tmpfs_mount(mount, point);
+    if (mount.type == "image") read_image_mount(mount, point);
     return point;
 }
 
@@ -229,6 +254,7 @@ MountPoint parse_tmpfs(const std::string& destination, const std::string& option
     point.destination = container_path(destination, destination);
     std::vector<std::string> words;
     if (!options.empty()) words = split(options, ',');
+    check_tmpfs_options(words);
     const auto has = [&](std::string_view word) {
         return std::ranges::find(words, word) != words.end();
     };
@@ -285,6 +311,9 @@ json to_record(const MountPoint& m) {
             {"ro_non_recursive", m.read_only_non_recursive},
             {"ro_force_recursive", m.read_only_force_recursive},
             {"subpath", m.subpath},
+            {"device", m.device},
+            {"image_id", m.image_id},
+            {"top_layer", m.top_layer},
             {"tmpfs", m.tmpfs_options}};
 }
 
@@ -310,6 +339,9 @@ MountPoint mount_from_record(const json& value) {
     m.read_only_non_recursive = r.boolean("ro_non_recursive", false);
     m.read_only_force_recursive = r.boolean("ro_force_recursive", false);
     m.subpath = r.string("subpath");
+    m.device = r.string("device");
+    m.image_id = r.string("image_id");
+    m.top_layer = r.string("top_layer");
     m.tmpfs_options = r.strings("tmpfs");
     return m;
 }

@@ -33,6 +33,8 @@ struct MountPoint final {
     std::map<std::string, std::string> volume_options;
     std::string subpath;
     std::vector<std::string> tmpfs_options;
+    std::string device;               // volume that binds another directory: that one
+    std::string image_id, top_layer;  // image: what `source` named at create
 };
 
 /// One Binds string `[src:]dst[:opts]`. Throws Error{invalid}.

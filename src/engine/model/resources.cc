@@ -56,8 +56,8 @@ void check_cpu_conflicts(const Resources& now, const Resources& wanted) {
 }
 
 void update_memory(Resources& now, const Resources& wanted) {
-    refuse_if(wanted.memory > 0 && wanted.memory_swap == 0 && now.memory_swap > 0 &&
-                  wanted.memory > now.memory_swap,
+    refuse_if(wanted.memory > 0 && wanted.memory_swap == 0 && now.memory_swap != 0 &&
+                  wanted.memory > now.memory_swap,  // -1, unlimited, too
               "Memory limit should be smaller than already set memoryswap limit, update the "
               "memoryswap at the same time");
     if (wanted.memory != 0) now.memory = wanted.memory;

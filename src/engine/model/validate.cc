@@ -48,6 +48,8 @@ void check_healthcheck(const ContainerConfig& config) {
 
 /// What cannot go together with a namespace that another container owns.
 void check_container_network(const ContainerConfig& config, const HostConfig& host) {
+    if (host.uts_mode == "host" && !config.hostname.empty())
+        refuse("conflicting options: hostname and the UTS mode");
     if (!host.network_mode.starts_with("container:")) return;
     if (!config.hostname.empty()) refuse("conflicting options: hostname and the network mode");
     if (!host.links.empty())
@@ -74,8 +76,7 @@ void check_modes(const HostConfig& host, const Abilities& abilities) {
     if (!one_of(host.pid_mode, {"host"})) refuse("invalid PID mode: " + host.pid_mode);
     if (!host.uts_mode.empty() && host.uts_mode != "host")
         refuse("invalid UTS mode: " + host.uts_mode);
-    if (!host.userns_mode.empty() && host.userns_mode != "host")
-        refuse("invalid userns mode: " + host.userns_mode);
+    id_maps_of(host, abilities.user, abilities.id_counts);
     if (!host.cgroupns_mode.empty() && host.cgroupns_mode != "host" &&
         host.cgroupns_mode != "private")
         refuse("invalid cgroup namespace mode: " + host.cgroupns_mode);
@@ -159,12 +160,22 @@ void check_unserved(const HostConfig& host) {
                            host.volume_driver));
 }
 
+/// Only what belongs to a namespace that the container has for itself; the texts are runc's, save
+/// that of the network, which is dockerd's.
 void check_sysctls(const HostConfig& host) {
+    static const std::set<std::string> kIpc = {
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+        "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
     for (const auto& [key, value] : host.sysctls) {
-        if (key.find('.') == std::string::npos || key.find('/') != std::string::npos)
-            refuse(fmt::format("sysctl '{}' is not allowed", key));
-        if (host.network_mode == "host" && key.starts_with("net."))
-            refuse(fmt::format("sysctl '{}' not allowed in host network namespace", key));
+        if (key.starts_with("net.")) {
+            if (host.network_mode == "host")
+                refuse(fmt::format("sysctl '{}' not allowed in host network namespace", key));
+        } else if (kIpc.contains(key) || key.starts_with("fs.mqueue.")) {
+            if (host.ipc_mode == "host")
+                refuse(fmt::format("sysctl \"{}\" is not allowed in the host ipc namespace", key));
+        } else if (key != "kernel.domainname") {
+            refuse(fmt::format("sysctl \"{}\" is not in a separate kernel namespace", key));
+        }
     }
 }
 

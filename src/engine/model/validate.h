@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/model/container_config.h"
+#include "engine/model/userns.h"
 
 namespace berth::engine::model {
 
@@ -21,6 +22,8 @@ struct Abilities final {
     std::string cgroup_problem;              // what is missing and what mends it
     int cgroup_version = 2;
     int lowest_oom_score = -1000;  // that this user may set
+    UserIds user;                  // who runs the engine, outside of its namespace
+    UserIds id_counts{1, 1};       // how many ids the engine's namespace has, from 0 on
     std::set<std::string> runtimes;
 };
 

@@ -1,9 +1,11 @@
 #include "engine/model/warnings.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "engine/model/resources.h"
+#include "net/dns_names.h"
 
 namespace berth::engine::model {
 
@@ -59,16 +61,23 @@ void add_security(const HostConfig& host, Lines& lines) {
     }
 }
 
-void add_log(const LogConfig& log, Lines& lines) {
-    const auto mode = log.options.find("mode");
-    if (log.type == "json-file" && mode != log.options.end() && mode->second == "non-blocking")
-        lines.emplace_back("Log option mode=non-blocking is discarded: the log never blocks long.");
+void add_mounts(const ContainerRecord& record, Lines& lines) {
+    for (const MountPoint& mount : record.mounts)
+        if (mount.propagation.ends_with("shared"))
+            lines.push_back(
+                fmt::format("Propagation {} of {}: mounts of the host arrive in the container, "
+                            "those that it makes do not leave it.",
+                            mount.propagation, mount.destination));
 }
 
 void add_network(const ContainerRecord& record, Lines& lines) {
     const HostConfig& host = record.host_config;
     if (host.network_mode == "host" && !host.port_bindings.empty())
         lines.emplace_back("Published ports are discarded when using host network mode");
+    if (std::ranges::find(host.dns, net::kDnsAddress) != host.dns.end())
+        lines.push_back(fmt::format(
+            "DNS server {} is not asked: it is the name server of user-defined networks itself.",
+            net::kDnsAddress));
     for (const auto& [name, endpoint] : record.endpoints) {
         for (const std::string& address : endpoint.config.link_local_ips)
             lines.push_back(fmt::format(
@@ -83,7 +92,7 @@ Lines warnings(const ContainerRecord& record, const Abilities& abilities) {
     add_oom_score(record.host_config.oom_score_adj, abilities, lines);
     add_passive(record.host_config, lines);
     add_security(record.host_config, lines);
-    add_log(record.host_config.log_config, lines);
+    add_mounts(record, lines);
     add_network(record, lines);
     return lines;
 }

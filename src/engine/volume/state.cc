@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/volume/local_options.h"
 
 namespace berth::engine {
 
@@ -38,18 +39,10 @@ Volume volume_from(const std::string& text) {
             r.string_map("labels"), r.boolean("anonymous", false)};
 }
 
-void check_options(const VolumeRequest& request) {
+void check_driver(const VolumeRequest& request) {
     if (!request.driver.empty() && request.driver != "local")
         throw Error(ErrorKind::not_found,
                     "error looking up volume plugin {0}: plugin \"{0}\" not found", request.driver);
-    for (const auto& [key, value] : request.options) {
-        if (key != "type" && key != "o" && key != "device" && key != "size")
-            throw Error(ErrorKind::invalid, "create {}: invalid option: \"{}\"", request.name, key);
-        throw Error(ErrorKind::unsupported,
-                    "create {}: options of the local driver need rights that a rootless engine "
-                    "lacks: \"{}\"",
-                    request.name, key);
-    }
 }
 
 }  // namespace
@@ -87,10 +80,17 @@ async::Task<const Volume*> VolumeState::ensure(VolumeRequest request) {
     }
     if (removing.contains(request.name))
         throw Error(ErrorKind::conflict, "create {}: volume is being removed", request.name);
-    if (const auto known = volumes.find(request.name); known != volumes.end())
+    if (const auto known = volumes.find(request.name); known != volumes.end()) {
+        if (!request.driver.empty() && request.driver != "local")
+            throw Error(ErrorKind::conflict,
+                        "create {}: driver 'local' already has volume '{}': volume name must be "
+                        "unique",
+                        request.name, request.name);
         co_return &known->second;
+    }
     Name::parse(request.name);
-    check_options(request);
+    check_driver(request);
+    local_volume_from(request.name, request.options);  // refuses what cannot be mounted
     volume.name = request.name;
     volume.created = Timestamp::now();
     volume.options = request.options;
@@ -118,6 +118,36 @@ async::Task<void> VolumeState::prepare(model::MountPoint& mount) {
     mount.name = volume->name;
     mount.driver = "local";
     mount.source = mountpoint(volume->name);
+    const LocalVolume local = local_volume_from(volume->name, volume->options);
+    mount.device = local.device;
+    if (local.read_only) mount.read_write = false;
+    // Nothing that is copied now would be there at the start.
+    if (local.kind == LocalKind::tmpfs) mount.no_copy = true;
+}
+
+async::Task<void> VolumeState::mount(std::string name) {
+    const auto found = volumes.find(name);
+    if (found == volumes.end()) co_return;
+    LocalVolume local = local_volume_from(name, found->second.options);
+    if (local.kind != LocalKind::tmpfs) co_return;
+    const async::Lock::Guard guard = co_await mounting.acquire();
+    auto job = [root = deps.context.settings.data_root + "/volumes", target = mountpoint(name),
+                options = std::move(local.options),
+                use = running_use ? running_use(name) : std::nullopt] {
+        mount_tmpfs(root, target, options, use);
+    };
+    co_await deps.context.pool.run(std::move(job));
+}
+
+async::Task<void> VolumeState::unmount_unused(std::string name) {
+    const auto found = volumes.find(name);
+    if (found == volumes.end() ||
+        local_volume_from(name, found->second.options).kind != LocalKind::tmpfs)
+        co_return;
+    const async::Lock::Guard guard = co_await mounting.acquire();
+    if (in_use && in_use(name)) co_return;
+    auto job = [target = mountpoint(name)] { unmount_tmpfs(target); };
+    co_await deps.context.pool.run(std::move(job));
 }
 
 async::Task<void> VolumeState::destroy(std::string name) {

@@ -18,6 +18,8 @@ TEST(ShimConfig, survives_a_round_trip) {
     config.runtime_root = "/run/runtime";
     config.bundle = "/run/c/a";
     config.rootfs = {RootfsKind::overlay, {"/l/2", "/l/1"}, "/up", "/work", "", ""};
+    config.rootfs.uid_mapping = "0:1:5";
+    config.mounts = {{{.kind = RootfsKind::path, .path = "/v", .subpath = "a/b"}, "/run/c/a/m"}};
     config.log = {"json-file", "/log", 1000, 3, true, {{"label", "x"}}};
     config.terminal = config.open_stdin = config.stdin_once = true;
     config.console_height = 25;
@@ -26,6 +28,10 @@ TEST(ShimConfig, survives_a_round_trip) {
     EXPECT_EQ(read.runtime_arguments, config.runtime_arguments);
     EXPECT_EQ(read.rootfs.kind, RootfsKind::overlay);
     EXPECT_EQ(read.rootfs.lowerdirs, config.rootfs.lowerdirs);
+    EXPECT_EQ(read.rootfs.uid_mapping, "0:1:5");
+    ASSERT_EQ(read.mounts.size(), 1U);
+    EXPECT_EQ(read.mounts[0].mount.subpath, "a/b");
+    EXPECT_EQ(read.mounts[0].target, "/run/c/a/m");
     EXPECT_EQ(read.log.max_size, 1000);
     EXPECT_EQ(read.log.attributes, config.log.attributes);
     EXPECT_TRUE(read.log.compress && read.terminal && read.open_stdin && read.stdin_once);

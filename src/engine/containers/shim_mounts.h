@@ -1,0 +1,29 @@
+// What the shim mounts for a container before the runtime makes it: the root file system, images,
+// and places inside volumes. Synchronous, on a worker. Throws Error.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "engine/context.h"
+#include "engine/model/record.h"
+#include "engine/model/userns.h"
+#include "shim/protocol.h"
+
+namespace berth::engine {
+
+/// With `maps`, owners show as the container's user namespace needs them (decision 0010).
+shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs, const model::IdMaps& maps);
+
+struct MountPlaces final {
+    std::string directory;      // of the container
+    std::string run_directory;  // the mounts are made in it
+};
+struct ShimMounts final {
+    std::vector<shim::PreparedMount> mounts;
+    std::map<std::string, std::string> sources;  // destination -> what is to be bound there
+};
+ShimMounts shim_mounts(const model::ContainerRecord& record, const Storage& storage,
+                       const MountPlaces& places, const model::IdMaps& maps);
+
+}  // namespace berth::engine
