@@ -6,6 +6,7 @@
 #include "api/hijack.h"
 #include "api/parameters.h"
 #include "api/routes.h"
+#include "api/websocket.h"
 #include "base/json.h"
 #include "engine/engine.h"
 
@@ -14,25 +15,42 @@ namespace berth::api {
 namespace {
 constexpr std::size_t kMaxAttachBody = 64U << 10;
 
-async::Task<> attach(Call& call) {
+engine::AttachRequest attach_request(const http::Query& query) {
     engine::AttachRequest request;
-    const auto& query = call.query();
     request.logs = boolean(query, "logs");
     request.stream = boolean(query, "stream");
     request.stdin_ = boolean(query, "stdin");
     request.stdout_ = boolean(query, "stdout");
     request.stderr_ = boolean(query, "stderr");
     request.detach_keys = query.get("detachKeys");
+    return request;
+}
+
+void hand_over(Call& call, engine::AttachRequest request, http::Hijacked client) {
+    call.streams.spawn(
+        "attach " + call.name.substr(0, 12),
+        call.engine.containers().attach(call.name, std::move(request), std::move(client.socket),
+                                        std::move(client.early)));
+}
+
+async::Task<> attach(Call& call) {
+    engine::AttachRequest request = attach_request(call.query());
     // dockerode repeats its parameters in a body; what follows it is the stream.
     if (call.exchange.content_length().value_or(0) > 0)
         co_await call.exchange.read_whole_body(kMaxAttachBody);
     const auto kind = call.engine.containers().check_attach(call.name, request);
     const auto type = stream_content_type(call.version, framing_of(kind));
     http::Hijacked client = co_await hijack(call, type, http::Headers());
-    call.streams.spawn(
-        "attach " + call.name.substr(0, 12),
-        call.engine.containers().attach(call.name, std::move(request), std::move(client.socket),
-                                        std::move(client.early)));
+    hand_over(call, std::move(request), std::move(client));
+}
+
+async::Task<> attach_websocket(Call& call) {
+    engine::AttachRequest request = attach_request(call.query());
+    request.websocket = true;
+    std::string head = websocket_head(call.request());
+    call.engine.containers().check_attach(call.name, request);
+    http::Hijacked client = co_await call.exchange.hijack(std::move(head));
+    hand_over(call, std::move(request), std::move(client));
 }
 
 async::Task<> send_log(Call& call, std::unique_ptr<engine::LogStream> log) {
@@ -95,6 +113,7 @@ async::Task<> wait(Call& call) {
 
 void add_container_stream_routes(Router& router) {
     router.add("POST", "/containers/{name}/attach", attach);
+    router.add("GET", "/containers/{name}/attach/ws", attach_websocket);
     router.add("GET", "/containers/{name}/logs", logs);
     router.add("POST", "/containers/{name}/wait", wait);
 }

@@ -9,6 +9,7 @@
 #include "shim/event_loop.h"
 #include "shim/outbox.h"
 #include "shim/protocol.h"
+#include "shim/websocket.h"
 
 namespace berth::shim {
 
@@ -25,10 +26,13 @@ struct Client final {
           scanner(std::move(keys)),
           outbox(spool) {}
 
+    bool is_websocket() const { return options.framing == Framing::websocket; }
+
     UniqueFd socket;
     StreamOptions options;
     DetachScanner scanner;
     Outbox outbox;
+    WebsocketInput websocket;  // framing websocket only
     Phase phase = Phase::attached;
     bool input_open = false;  // its end of file was not seen yet
     bool gone = false;        // hung up: nothing can be sent, what it sent is still read

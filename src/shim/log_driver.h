@@ -1,4 +1,4 @@
-// Where the output of process 1 goes besides its clients: the json-file log or the journal. One
+// Where the output of process 1 goes besides its clients: a file or a log service, or both. One
 // object a container, on the shim's loop. Errors are told by throwing; the container goes on.
 #pragma once
 
@@ -20,11 +20,14 @@ class LogDriver {
     virtual void end(unsigned char stream) = 0;
     /// True while the container is to wait, for a short time at most.
     virtual bool full() const { return false; }
-    /// Called when full() has become false.
+    /// False while the last lines wait to be taken, for a short time at most.
+    virtual bool idle() const { return true; }
+    /// Called when full() has become false, or idle() true.
     virtual void on_room(std::function<void()>) {}
 };
 
-/// The driver that `config` names; null for "none". Throws Error when it cannot begin.
-std::unique_ptr<LogDriver> make_log_driver(EventLoop& loop, const LogConfig& config);
+/// The driver that `config` names, with its second log; null for "none". Throws Error when it
+/// cannot begin.
+std::unique_ptr<LogDriver> make_log_driver(EventLoop& loop, const ShimConfig& config);
 
 }  // namespace berth::shim

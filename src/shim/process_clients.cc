@@ -50,7 +50,8 @@ void ProcessStreams::attach(UniqueFd socket, StreamOptions options) {
     DetachScanner keys(settings_.terminal && options.stdin_stream ? options.detach_keys : "");
     Client& client = *clients_.emplace_back(std::make_unique<Client>(
         std::move(socket), std::move(options), std::move(keys), settings_.spool_directory));
-    client.input_open = client.options.stdin_stream && stdin_fd_;
+    // A WebSocket is read even when nothing of it is stdin: the client pings and says good-bye.
+    client.input_open = client.options.stdin_stream ? bool{stdin_fd_} : client.is_websocket();
     try {
         loop_.watch(client.socket, 0,
                     [this, &client](std::uint32_t events) { client_event(client, events); });
@@ -106,7 +107,22 @@ void ProcessStreams::read_client(Client& client) {
     take_input(client, {buffer.data(), static_cast<std::size_t>(count)});
 }
 
+void ProcessStreams::take_frames(Client& client, std::string_view bytes) {
+    const WebsocketInput::Result input = client.websocket.feed(bytes);
+    if (client.options.stdin_stream && !input.payload.empty()) type(client, input.payload);
+    if (client.phase != Client::Phase::attached || client.gone) return;
+    if (!input.replies.empty()) send(client, input.replies, "");
+    if (!input.ended || client.gone) return;
+    if (client.options.stdin_stream && settings_.input_end == InputEnd::closes_process_stdin)
+        close_stdin();
+    finish(client);
+}
+
 void ProcessStreams::take_input(Client& client, std::string_view bytes) {
+    client.is_websocket() ? take_frames(client, bytes) : type(client, bytes);
+}
+
+void ProcessStreams::type(Client& client, std::string_view bytes) {
     if (!client.scanner.active()) return write_stdin(bytes);
     const DetachScanner::Result result = client.scanner.scan(bytes);
     write_stdin(result.forward);
@@ -154,13 +170,19 @@ void ProcessStreams::deliver(const Output& output, std::string_view bytes) {
     for (Client* each : current_clients()) {
         Client& client = *each;
         if (!wants(client, output)) continue;
-        const bool raw = client.options.framing == Framing::raw;
-        try {
-            after_send(client, client.outbox.send(client.socket, raw ? "" : header, bytes));
-        } catch (const Error& error) {
-            settings_.on_problem("a client was cut off: " + error.message());
-            client_gone(client);
-        }
+        if (client.is_websocket())
+            send(client, websocket_header(bytes.size()), bytes);
+        else
+            send(client, client.options.framing == Framing::raw ? "" : header, bytes);
+    }
+}
+
+void ProcessStreams::send(Client& client, std::string_view header, std::string_view bytes) {
+    try {
+        after_send(client, client.outbox.send(client.socket, header, bytes));
+    } catch (const Error& error) {
+        settings_.on_problem("a client was cut off: " + error.message());
+        client_gone(client);
     }
 }
 
@@ -222,6 +244,8 @@ void ProcessStreams::settle_finish() {
 }
 
 void ProcessStreams::finish(Client& client) {
+    if (client.is_websocket()) send(client, websocket_close(), "");
+    if (client.gone) return;
     client.phase = Client::Phase::finishing;
     client.input_open = false;
     if (client.outbox.empty()) return linger(client);
@@ -246,7 +270,9 @@ void ProcessStreams::linger(Client& client) {
     loop_.cancel(client.stall_timer);
     ::shutdown(client.socket.get(), SHUT_WR);
     const Discarded discarded = discard_input(client.socket);
-    if (discarded == Discarded::to_the_end || !client.options.stdin_stream) return remove(client);
+    if (discarded == Discarded::to_the_end ||
+        !(client.options.stdin_stream || client.is_websocket()))
+        return remove(client);
     loop_.change(client.socket, EPOLLIN);
     client.stall_timer = loop_.after(kLingerWait, [this, &client] { remove(client); });
 }

@@ -28,7 +28,11 @@ void set_nonblocking(BorrowedFd fd) {
 
 ProcessStreams::ProcessStreams(EventLoop& loop, Settings settings)
     : loop_(loop), settings_(std::move(settings)) {
-    if (settings_.log) settings_.log->on_room([this] { update_outputs(); });
+    if (settings_.log)
+        settings_.log->on_room([this] {
+            update_outputs();
+            settle_drain();
+        });
 }
 
 ProcessStreams::~ProcessStreams() {
@@ -73,7 +77,7 @@ void ProcessStreams::set_terminal(UniqueFd master) {
     output.logged = settings_.log != nullptr;
     stdin_fd_ = std::move(master);
     for (Client* client : current_clients()) {  // they came before the terminal did
-        client->input_open = client->options.stdin_stream;
+        client->input_open = client->options.stdin_stream || client->is_websocket();
         const std::string early = std::exchange(client->options.prefix, {});
         if (!early.empty()) take_input(*client, early);
         update_client(*client);
@@ -190,6 +194,7 @@ void ProcessStreams::drain(std::function<void()> done) {
 
 void ProcessStreams::settle_drain() {
     if (!drained_ || !(discarding_ || output_ended())) return;
+    if (settings_.log && !settings_.log->idle()) return;
     loop_.cancel(drain_timer_);
     const auto done = std::exchange(drained_, nullptr);
     done();

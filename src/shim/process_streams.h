@@ -61,7 +61,8 @@ class ProcessStreams final {
     /// Throws Error{conflict} without a terminal.
     void resize(std::uint16_t height, std::uint16_t width);
 
-    /// The process ended: calls back when its output is read to the end of file. A descendant that
+    /// The process ended: calls back when its output is read to the end of file and logged. A
+    /// descendant that
     /// holds the streams open is waited for 2 s; after that its output is discarded, so that it
     /// is not killed by a broken pipe.
     void drain(std::function<void()> done);
@@ -98,6 +99,9 @@ class ProcessStreams final {
     void flush_client(Client& client);
     void read_client(Client& client);
     void take_input(Client& client, std::string_view bytes);
+    void take_frames(Client& client, std::string_view bytes);
+    void type(Client& client, std::string_view bytes);
+    void send(Client& client, std::string_view header, std::string_view bytes);
     void input_ended(Client& client);
     void client_gone(Client& client);
     void update_client(Client& client);

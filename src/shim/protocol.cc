@@ -76,6 +76,7 @@ json to_json(const RootfsMount& rootfs) {
             {"program", rootfs.program},
             {"uid_mapping", rootfs.uid_mapping},
             {"subpath", rootfs.subpath},
+            {"process", rootfs.process},
             {"gid_mapping", rootfs.gid_mapping}};
 }
 
@@ -89,6 +90,7 @@ RootfsMount rootfs_from(const JsonReader& reader) {
     rootfs.program = reader.string("program");
     rootfs.uid_mapping = reader.string("uid_mapping");
     rootfs.subpath = reader.string("subpath");
+    rootfs.process = number<pid_t>(reader, "process");
     rootfs.gid_mapping = reader.string("gid_mapping");
     if (rootfs.kind == RootfsKind::path && rootfs.path.empty())
         throw Error(ErrorKind::invalid, "rootfs.path is missing");

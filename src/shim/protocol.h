@@ -40,6 +40,8 @@ struct RootfsMount final {
     std::string uid_mapping, gid_mapping;
     /// path: what below it is bound, reached without following any link; empty: itself.
     std::string subpath;
+    /// path: as this process sees it, in its mount namespace; 0: as the shim does.
+    pid_t process = 0;
 };
 
 /// What each message of the driver syslog begins with.

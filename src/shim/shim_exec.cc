@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "linux/process_tree.h"
 #include "shim/shim.h"
 
 namespace berth::shim {
@@ -27,6 +28,7 @@ void Shim::exec(Origin origin, ExecRequest& request, std::vector<UniqueFd> fds) 
     const std::string name = fmt::format("exec-{}", next_exec_++);
     exec.file_stem = path(name.c_str());
     exec.options = std::move(request.streams);
+    if (request.ends_with_connection) exec.keeper = origin.connection;
     if (!fds.empty()) exec.client = std::move(fds.front());
     exec.handled = true;  // nothing to report until the process exists
     try {
@@ -93,6 +95,13 @@ void Shim::finish_exec(Origin origin, Exec& exec, const RuntimeResult& result) {
                    [this, &exec](linux_os::ExitStatus status) { exec_exited(exec, status); });
     if (exec.running && status_ == ProcessStatus::exited && exec.process)
         (void)exec.process.signal(SIGKILL);
+    if (exec.running && exec.keeper && !control_.connections().contains(*exec.keeper))
+        linux_os::kill_tree(exec.pid);
+}
+
+void Shim::end_kept_execs(Control::ConnectionId connection) {
+    for (const Exec& exec : execs_)
+        if (exec.running && exec.keeper == connection) linux_os::kill_tree(exec.pid);
 }
 
 void Shim::exec_exited(Exec& exec, linux_os::ExitStatus status) {

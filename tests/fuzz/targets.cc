@@ -210,8 +210,9 @@ constexpr const char* kRequest =
 
 }  // namespace
 
-const std::vector<Target>& targets() {
-    static const std::vector<Target> kTargets = {
+namespace {
+std::vector<Target> document_targets() {
+    return {
         {"tar", read_tar, tars()},
         {"compression",
          read_compressed,
@@ -249,6 +250,16 @@ const std::vector<Target>& targets() {
          {R"({"log":"a\n","stream":"stdout","attrs":{"a":"b"},"time":"2024-01-01T00:00:00.123456789Z"})"}},
         {"websocket", read_websocket, {"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"}},
         {"shim", read_shim_messages, {kRequest}}};
+}
+}  // namespace
+
+const std::vector<Target>& targets() {
+    static const std::vector<Target> kTargets = [] {
+        std::vector<Target> all = document_targets();
+        for (const auto& more : {image_targets(), request_targets()})
+            all.insert(all.end(), more.begin(), more.end());
+        return all;
+    }();
     return kTargets;
 }
 

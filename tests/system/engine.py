@@ -62,6 +62,7 @@ class Engine:
         self.socket = str(self.root / "run/docker.sock")
         self.log_path = self.root / "berthd.log"
         self.process = None
+        self.build = BUILD
         self.environment = {
             "HOME": str(self.root / "home"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.root / "run"), "XDG_DATA_HOME": str(self.root / "data"),
@@ -70,7 +71,7 @@ class Engine:
 
     def start(self, *arguments, wait=True):
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([str(BUILD / "berthd"), *arguments], env=self.environment, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([str(self.build / "berthd"), *arguments], env=self.environment, stdin=subprocess.DEVNULL,
                                         stdout=log, stderr=log, start_new_session=True)
         log.close()
         if wait:

@@ -8,6 +8,7 @@
 #include "async/task.h"
 #include "engine/containers/files.h"
 #include "engine/containers/logs.h"
+#include "shim/websocket.h"
 
 namespace berth::engine {
 
@@ -20,7 +21,9 @@ shim::StreamOptions stream_options(const Container& container, const AttachReque
     options.stdin_stream = request.stdin_ && config.open_stdin;
     options.stdout_stream = request.stdout_;
     options.stderr_stream = request.stderr_;
-    options.framing = config.tty ? shim::Framing::raw : shim::Framing::multiplexed;
+    options.framing = request.websocket ? shim::Framing::websocket
+                      : config.tty      ? shim::Framing::raw
+                                        : shim::Framing::multiplexed;
     if (config.tty && options.stdin_stream)
         options.detach_keys = detach_key_bytes(request.detach_keys);
     options.prefix = std::move(early);
@@ -44,10 +47,13 @@ async::Task<void> replay_log(ContainerState& state, const Container& container,
     history.stderr_ = request.stderr_;
     history.tail = "all";
     co_await wait_until_head_is_read(client);
-    const std::unique_ptr<LogStream> log = open_log(state, container, history);
+    std::optional<StreamKind> kind;
+    if (request.websocket) kind = StreamKind::raw;
+    const std::unique_ptr<LogStream> log = open_log(state, container, history, kind);
     for (;;) {
         std::optional<std::string> bytes = co_await log->next();
         if (!bytes) co_return;
+        if (request.websocket) bytes->insert(0, shim::websocket_header(bytes->size()));
         co_await write_to_client(client, std::move(*bytes));
     }
 }
@@ -88,7 +94,10 @@ StreamKind check_attach_request(const Container& container, const AttachRequest&
 async::Task<void> attach_client(ContainerState& state, ContainerPtr container,
                                 AttachRequest request, UniqueFd client, std::string early) {
     if (request.logs) co_await replay_log(state, *container, request, client);
-    if (!request.stream) co_return;
+    if (!request.stream) {
+        if (request.websocket) co_await write_to_client(client, shim::websocket_close());
+        co_return;
+    }
     state.publish(*container, "attach");
     shim::StreamOptions streams = stream_options(*container, request, std::move(early));
     if (container->shim && container->takes_clients) {

@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "base/error.h"
-#include "engine/model/log_options.h"
 #include "engine/model/network_config.h"
 #include "net/host_alias.h"
 
@@ -149,53 +148,6 @@ std::string with_changes(const std::string& file, const std::string& before,
     for (const std::string& line : new_lines)
         if (!has(old_lines, line)) text += line + "\n";
     return text;
-}
-
-std::int64_t size_from(const std::string& text) {
-    if (text.empty() || text == "-1") return -1;
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    std::string unit(end, text.data() + text.size());
-    for (char& c : unit) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    if (!unit.empty() && unit.back() == 'b') unit.pop_back();
-    const int shift = unit.empty()  ? 0
-                      : unit == "k" ? 10
-                      : unit == "m" ? 20
-                      : unit == "g" ? 30
-                                    : -1;
-    if (error != std::errc() || shift < 0 || value <= 0 || value > (1LL << 32))
-        throw Error(ErrorKind::invalid, "invalid size: '{}'", text);
-    return value << shift;
-}
-
-shim::LogConfig log_config(const model::ContainerRecord& record, const std::string& path) {
-    const auto& options = record.host_config.log_config.options;
-    const auto option = [&](const char* key) {
-        const auto found = options.find(key);
-        return found == options.end() ? std::string() : found->second;
-    };
-    shim::LogConfig log;
-    log.driver = record.host_config.log_config.type;
-    log.path = path;
-    log.max_size = size_from(option("max-size"));
-    const std::string files = option("max-file");
-    if (!files.empty()) {
-        const auto [end, error] =
-            std::from_chars(files.data(), files.data() + files.size(), log.max_file);
-        if (error != std::errc() || log.max_file < 1)
-            throw Error(ErrorKind::invalid, "invalid value for max-file: '{}'", files);
-    }
-    log.compress = option("compress") == "true";
-    const bool journal = log.driver == "journald";
-    log.attributes = journal ? model::journal_fields(record)
-                             : model::log_attributes(record.config, record.host_config.log_config);
-    if (journal) log.path = kJournalSocket;
-    if (const std::string tag = option("tag"); !journal && !tag.empty())
-        log.attributes["tag"] = model::expand_tag(tag, record);
-    log.non_blocking = option("mode") == "non-blocking";
-    if (const std::string buffer = option("max-buffer-size"); !buffer.empty())
-        log.max_buffer = std::max<std::int64_t>(0, size_from(buffer));
-    return log;
 }
 
 std::string detach_key_bytes(const std::string& keys) {

@@ -1,5 +1,4 @@
-// The texts of a container's /etc/hosts and /etc/resolv.conf, and which log options the shim gets.
-// Pure.
+// The texts of a container's /etc/hosts and /etc/resolv.conf, and detach keys as bytes. Pure.
 #pragma once
 
 #include <string>
@@ -8,7 +7,6 @@
 #include "engine/model/links.h"
 #include "engine/model/record.h"
 #include "engine/settings.h"
-#include "shim/protocol.h"
 
 namespace berth::engine {
 
@@ -26,12 +24,6 @@ std::string with_moved_link(const std::string& file, const model::Link& link);
 /// lines that only one of them has are taken out or added.
 std::string with_changes(const std::string& file, const std::string& before,
                          const std::string& after);
-/// Where journald listens.
-constexpr const char* kJournalSocket = "/run/systemd/journal/socket";
-/// Throws Error{invalid} for unreadable sizes and numbers.
-shim::LogConfig log_config(const model::ContainerRecord& record, const std::string& path);
-/// "10m" in bytes, -1 for no limit. Throws Error{invalid}.
-std::int64_t size_from(const std::string& text);
 /// "ctrl-p,ctrl-q" as key bytes. Throws Error{invalid}.
 std::string detach_key_bytes(const std::string& keys);
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/containers/log_setup.h"
 #include "engine/image/state.h"
 #include "engine/model/links.h"
 #include "engine/model/merge.h"
@@ -156,7 +157,9 @@ std::string joined_command(const model::ContainerRecord& record) {
 json inspect_json(const ContainerState& state, const Container& container) {
     const model::ContainerRecord& record = container.record;
     const std::string directory = state.directory(record.id);
-    const bool logs = record.host_config.log_config.type == "json-file";
+    // Of the other drivers Docker keeps the files to itself.
+    const auto log = log_files(record, state.directory(record.id));
+    const bool json_log = log && log->format == LogFormat::json_lines;
     const bool own_files =
         !record.host_config.network_mode.starts_with("container:") && record.has_been_started;
     const auto file = [&](const char* name) { return own_files ? directory + name : ""; };
@@ -171,7 +174,7 @@ json inspect_json(const ContainerState& state, const Container& container) {
             {"ResolvConfPath", file("/resolv.conf")},
             {"HostnamePath", file("/hostname")},
             {"HostsPath", file("/hosts")},
-            {"LogPath", logs ? state.log_path(record.id) : ""},
+            {"LogPath", json_log ? log->path : ""},
             {"Name", "/" + record.name},
             {"RestartCount", record.restart_count},
             {"Driver", record.driver},

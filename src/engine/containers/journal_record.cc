@@ -83,7 +83,6 @@ LogRecord record_of(const JournalEntry& entry) {
     if (!partial) record.text += '\n';
     record.from_stderr = field(entry, "PRIORITY") == "3";
     record.at = time_of(entry);
-    record.time = rfc3339(record.at);
     std::map<std::string, std::string> attributes;
     for (const auto& [name, value] : entry)
         if (!is_well_known(name)) attributes.emplace(name, value);

@@ -40,15 +40,15 @@ std::optional<std::size_t> tail_from(const std::string& text) {
 
 class FileLogStream final : public LogStream {
   public:
-    FileLogStream(ContainerState& state, const Container& container, std::string path,
+    FileLogStream(ContainerState& state, const Container& container, const LogFiles& files,
                   const LogSelection& selection, bool follow)
         : pool_(state.deps.context.pool),
-          reader_(std::make_shared<LogReader>(path, selection)),
+          reader_(std::make_shared<LogReader>(files, selection)),
           kind_(selection.kind),
           until_(selection.until) {
         if (!follow) return;
         container_ = state.find(container.record.id);
-        watch_ = watch_directory(path.substr(0, path.rfind('/')));
+        watch_ = watch_directory(files.path.substr(0, files.path.rfind('/')));
     }
 
     StreamKind kind() const override { return kind_; }
@@ -94,7 +94,7 @@ class FileLogStream final : public LogStream {
 }  // namespace
 
 std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& container,
-                                    const LogRequest& request) {
+                                    const LogRequest& request, std::optional<StreamKind> kind) {
     const model::ContainerRecord& record = container.record;
     if (!request.stdout_ && !request.stderr_)
         throw Error(ErrorKind::invalid, "Bad parameters: you must choose at least one stream");
@@ -102,7 +102,8 @@ std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& cont
         throw Error(ErrorKind::conflict,
                     "can not get logs from container which is dead or marked for removal");
     const std::string& driver = record.host_config.log_config.type;
-    if (driver != "json-file" && driver != "journald")
+    const auto files = log_files(record, state.directory(record.id));
+    if (!files && driver != "journald")
         throw Error(ErrorKind::unsupported, "configured logging driver does not support reading");
     const Timestamp now = Timestamp::now();
     LogSelection selection;
@@ -113,12 +114,11 @@ std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& cont
     selection.since = model::time_from_query(request.since, now);
     selection.until = model::time_from_query(request.until, now);
     selection.tail = tail_from(request.tail);
-    selection.kind = record.config.tty ? StreamKind::raw : StreamKind::multiplexed;
+    selection.kind = kind.value_or(record.config.tty ? StreamKind::raw : StreamKind::multiplexed);
     if (driver == "journald")
         return open_journal_log(state.find(record.id), selection,
                                 request.follow ? Follow::yes : Follow::no);
-    return std::make_unique<FileLogStream>(state, container, state.log_path(record.id), selection,
-                                           request.follow);
+    return std::make_unique<FileLogStream>(state, container, *files, selection, request.follow);
 }
 
 }  // namespace berth::engine

@@ -208,7 +208,7 @@ void StartWork::operator()() const {
     check_host_devices(record.host_config);
     check_devices(record.mounts);
     check_subpaths(record);
-    ShimMounts mounts = shim_mounts(record, storage, {directory, run_directory}, maps);
+    ShimMounts mounts = shim_mounts(record, storage, {directory, run_directory, ipc_process}, maps);
     inputs.mount_sources = std::move(mounts.sources);
     write_network_files(*this, inputs);
     inputs.lowest_oom_score = abilities.lowest_oom_score;

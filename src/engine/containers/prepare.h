@@ -27,6 +27,7 @@ struct StartWork final {
     std::string run_directory;                  // exec_root/c/<id12>
     std::map<std::string, std::string> joined;  // namespaces of other containers
     std::string network_owner;                  // the container whose /etc/hosts it has
+    int ipc_process;  // process 1 of the container whose IPC namespace is joined; 0: none
     std::vector<model::Link> links;
     std::string cgroup;  // its directory; empty: none
     const model::Abilities& abilities;

@@ -68,6 +68,12 @@ std::string network_owner(const ContainerState& state, const model::ContainerRec
     return owner->id;
 }
 
+/// Process 1 of the container whose IPC namespace this one takes.
+int ipc_process(const ContainerState& state, const model::HostConfig& host) {
+    if (!host.ipc_mode.starts_with("container:")) return 0;
+    return state.find(host.ipc_mode.substr(10))->record.state.pid;
+}
+
 void publish_volumes(const ContainerState& state, const Container& container) {
     for (const model::MountPoint& mount : container.record.mounts)
         if (mount.type == model::MountType::volume)
@@ -110,6 +116,7 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
                    .run_directory = run_directory,
                    .joined = joined_namespaces(state, container->record.host_config),
                    .network_owner = network_owner(state, container->record),
+                   .ipc_process = ipc_process(state, container->record.host_config),
                    .links = running_links(state, container->record),
                    .cgroup = container->state().cgroup,
                    .abilities = state.deps.abilities};

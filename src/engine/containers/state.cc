@@ -69,10 +69,6 @@ std::string ContainerState::run_directory(const std::string& id) const {
     return settings().exec_root + "/c/" + id.substr(0, 12);
 }
 
-std::string ContainerState::log_path(const std::string& id) const {
-    return directory(id) + "/" + id + "-json.log";
-}
-
 void ContainerState::save(const Container& container, Durability durability) const {
     replace_file(directory(container.record.id) + "/container.json",
                  dump_json(model::to_json(container.record)), 0600, durability);

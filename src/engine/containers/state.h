@@ -112,7 +112,6 @@ struct ContainerState final {
     ContainerPtr try_find(const std::string& ref) const;
     std::string directory(const std::string& id) const;      // data_root/containers/<id>
     std::string run_directory(const std::string& id) const;  // exec_root/c/<id12>
-    std::string log_path(const std::string& id) const;
     void save(const Container& container, Durability durability) const;
     /// Saves what has happened and cannot be undone. A failure (a full disk) is logged and tried
     /// again until it works: the state in memory goes on.

@@ -40,6 +40,11 @@ struct Exec final {
     SteadyTime ended;
     async::Condition changed;
     shim::Framing framing = shim::Framing::multiplexed;
+    // Of a command that the engine itself runs:
+    bool own = false;
+    bool given_up = false;  // nobody waits for it any more
+    async::Event launched;  // or failed
+    std::optional<Error> failure;
 };
 using ExecPtr = std::shared_ptr<Exec>;
 
@@ -91,6 +96,7 @@ shim::ExecRequest exec_request(const Exec& exec, std::string process, std::strin
     if (exec.config.tty && exec.config.attach_stdin)
         request.streams.detach_keys = detach_key_bytes(exec.config.detach_keys);
     request.streams.prefix = std::move(early);
+    request.ends_with_connection = exec.own;
     return request;
 }
 
@@ -126,6 +132,7 @@ struct ExecState final {
 
     ContainerState& containers;
     std::map<std::string, ExecPtr> execs;
+    std::map<std::string, ExecPtr> launching;  // of our own, by container
     bool sweeping = false;
 
     ExecPtr find(const std::string& id) const {
@@ -186,6 +193,8 @@ struct ExecState final {
     ExecPtr add(ContainerPtr container, ExecConfig config);
     void adopt(ContainerPtr container, const shim::ExecState& found);
     async::Task<void> launch(ExecPtr exec, BorrowedFd client, std::string early);
+    async::Task<void> launch_own(ExecPtr exec, UniqueFd client);
+    async::Task<async::Wake> wait_launched(ExecPtr exec, SteadyTime deadline);
     async::Task<ExecOutcome> run(ContainerPtr container, std::vector<std::string> command,
                                  SteadyTime deadline, std::size_t output_limit);
 };
@@ -251,19 +260,52 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
     throw *failure;
 }
 
+/// Goes on when its caller gave up: a launch cannot be taken back.
+async::Task<void> ExecState::launch_own(ExecPtr exec, UniqueFd client) {
+    const std::string container = exec->container->id();
+    launching[container] = exec;
+    try {
+        co_await launch(exec, client, "");
+    } catch (...) {
+        exec->failure = async::to_error(std::current_exception());
+    }
+    launching.erase(container);
+    exec->launched.set();
+    if (!exec->given_up || !exec->running) co_return;
+    auto kill = [pid = exec->pid] { linux_os::kill_tree(pid); };
+    co_await containers.deps.context.pool.run(std::move(kill));
+}
+
+async::Task<async::Wake> ExecState::wait_launched(ExecPtr exec, SteadyTime deadline) {
+    if (exec->launched.is_set()) co_return async::Wake::notified;
+    co_return co_await exec->launched.wait_until(deadline);
+}
+
 async::Task<ExecOutcome> ExecState::run(ContainerPtr container, std::vector<std::string> command,
                                         SteadyTime deadline, std::size_t output_limit) {
     check_running(*container);
+    ExecOutcome late;
+    late.timed_out = true;
+    // One that is stuck in its launch is enough.
+    if (const auto earlier = launching.find(container->id()); earlier != launching.end())
+        if (co_await wait_launched(earlier->second, deadline) == async::Wake::deadline)
+            co_return late;
     ExecConfig config;
     config.attach_stdout = config.attach_stderr = true;
     config.cmd = std::move(command);
     const ExecPtr exec = add(std::move(container), std::move(config));
     exec->framing = shim::Framing::raw;
+    exec->own = true;
     // Nobody asks for it later: it is forgotten at once.
-    const std::shared_ptr<void> forget(nullptr, [this, id = exec->id](void*) { execs.erase(id); });
+    const std::shared_ptr<void> forget(nullptr, [this, exec](void*) {
+        exec->given_up = true;
+        exec->container->exec_ids.erase(exec->id);
+        execs.erase(exec->id);
+    });
     auto [ours, theirs] = linux_os::stream_socket_pair(linux_os::Blocking::no);
-    co_await launch(exec, theirs, "");
-    theirs.reset();
+    containers.deps.context.tasks.spawn("probe", launch_own(exec, std::move(theirs)));
+    if (co_await wait_launched(exec, deadline) == async::Wake::deadline) co_return late;
+    if (exec->failure) throw *exec->failure;
     const auto output = std::make_shared<CollectedOutput>(std::move(ours), output_limit);
     ExecOutcome outcome;
     const async::Finish finish = co_await async::finish_by(deadline, collect(output));

@@ -9,6 +9,7 @@
 #include "engine/containers/files.h"
 #include "engine/containers/journal_log.h"
 #include "engine/containers/journal_record.h"
+#include "engine/containers/log_setup.h"
 
 namespace berth::engine {
 namespace {
@@ -76,7 +77,7 @@ TEST(LogOptions, a_tag_names_the_container_and_its_image) {
 
 TEST(LogConfig, json_file_has_the_tag_among_its_attributes) {
     const auto log = log_config(record_with("json-file", {{"tag", "{{.Name}}"}}), "/x/log");
-    EXPECT_EQ(log.path, "/x/log");
+    EXPECT_EQ(log.path, "/x/log/" + std::string(64, 'a') + "-json.log");
     EXPECT_EQ(log.attributes, (Texts{{"tag", "web"}}));
 }
 

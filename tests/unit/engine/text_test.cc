@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "archive/compression.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/containers/files.h"
 #include "engine/containers/log_reader.h"
+#include "engine/containers/log_setup.h"
 #include "engine/containers/start.h"
 #include "engine/filters.h"
 #include "engine/model/names.h"
@@ -145,7 +147,7 @@ class LogReaderTest : public testing::Test {
     }
     std::string read_all(LogSelection selection) {
         selection.kind = StreamKind::raw;
-        LogReader reader(path_, selection);
+        LogReader reader({path_, format_}, selection);
         std::string all;
         while (true) {
             const LogPiece piece = reader.read();
@@ -154,8 +156,17 @@ class LogReaderTest : public testing::Test {
         }
     }
 
+    static std::string gzip(const std::string& text) {
+        archive::StringSink packed;
+        archive::GzipSink sink(packed);
+        sink.write(text);
+        sink.finish();
+        return packed.text();
+    }
+
     std::string directory_;
     std::string path_;
+    LogFormat format_ = LogFormat::json_lines;
 };
 
 TEST_F(LogReaderTest, reads_rotated_files_oldest_first) {
@@ -176,12 +187,12 @@ TEST_F(LogReaderTest, one_read_of_a_big_log_looks_at_a_part_of_it) {
     std::string content;
     for (int i = 0; i < 40000; ++i) content += line("old", 1);
     write(path_, content + line("new", 2));
-    LogReader by_time(path_, {.since = {2 * kSecond}});
+    LogReader by_time({path_}, {.since = {2 * kSecond}});
     const LogPiece first = by_time.read();
     EXPECT_EQ(first.bytes, "");
     EXPECT_TRUE(first.more);
     EXPECT_EQ(read_all({.since = {2 * kSecond}}), "new\n");
-    LogReader by_number(path_, {.tail = 40000});
+    LogReader by_number({path_}, {.tail = 40000});
     const LogPiece searched = by_number.read();
     EXPECT_EQ(searched.bytes, "");
     EXPECT_TRUE(searched.more);
@@ -193,6 +204,71 @@ TEST_F(LogReaderTest, selects_by_time_and_stream) {
     write(path_, line("a", 1) + line("b", 2, "stderr") + line("c", 3) + line("d", 4));
     EXPECT_EQ(read_all({.since = {2 * kSecond}, .until = {3 * kSecond}}), "b\nc\n");
     EXPECT_EQ(read_all({.stdout_ = false}), "b\n");
+}
+
+/// A record of the driver local at the given second; `extra` are further fields.
+std::string local_record(const std::string& text, int second, const std::string& extra = "") {
+    std::string entry = "\x0a\6stdout\x10";
+    for (auto ns = static_cast<std::uint64_t>(second) * kSecond; ns != 0; ns >>= 7U)
+        entry += static_cast<char>((ns & 0x7fU) | (ns >= 0x80 ? 0x80U : 0U));
+    entry += "\x1a";
+    entry += static_cast<char>(text.size());
+    entry += text + extra;
+    const std::string length{0, 0, 0, static_cast<char>(entry.size())};
+    return length + entry + length;
+}
+
+TEST_F(LogReaderTest, reads_the_driver_local) {
+    format_ = LogFormat::local;
+    write(path_ + ".1", local_record("one", 1) + local_record("two", 2));
+    write(path_, local_record("three", 3));
+    EXPECT_EQ(read_all({}), "one\ntwo\nthree\n");
+    EXPECT_EQ(read_all({.tail = 2}), "two\nthree\n");
+    EXPECT_EQ(read_all({.tail = 0}), "");
+    EXPECT_EQ(read_all({.tail = 9}), "one\ntwo\nthree\n");
+    EXPECT_EQ(read_all({.since = {2 * kSecond}, .until = {2 * kSecond}}), "two\n");
+}
+
+TEST_F(LogReaderTest, pieces_of_a_line_are_joined) {
+    format_ = LogFormat::local;
+    write(path_, local_record("a", 1, "\x20\1") + local_record("b", 1, "\x20\1\x2a\2\x08\1"));
+    EXPECT_EQ(read_all({}), "ab\n");
+}
+
+TEST_F(LogReaderTest, a_damaged_local_file_ends_there) {
+    format_ = LogFormat::local;
+    write(path_, local_record("one", 1) + "\xff\xff\xff\xff garbage");
+    EXPECT_EQ(read_all({}), "one\n");
+    EXPECT_EQ(read_all({.tail = 1}), "one\n");
+}
+
+TEST_F(LogReaderTest, compressed_files_are_read_too) {
+    write(path_ + ".2.gz", gzip(line("one", 1) + line("two", 2)));
+    write(path_ + ".1", line("three", 3));
+    write(path_, line("four", 4));
+    EXPECT_EQ(read_all({}), "one\ntwo\nthree\nfour\n");
+    EXPECT_EQ(read_all({.tail = 3}), "two\nthree\nfour\n");
+    write(path_ + ".2.gz", gzip(line("one", 1)).substr(0, 20));
+    EXPECT_EQ(read_all({.tail = 2}), "three\nfour\n");
+}
+
+TEST_F(LogReaderTest, no_file_is_missed_when_several_rotations_lie_between_two_reads) {
+    write(path_, line("one", 1));
+    LogReader reader({path_}, {.kind = StreamKind::raw});
+    EXPECT_EQ(reader.read().bytes, "one\n");
+    EXPECT_FALSE(reader.read().more);
+    std::filesystem::rename(path_, path_ + ".3");
+    write(path_ + ".2", line("two", 2));
+    write(path_ + ".1", line("three", 3));
+    write(path_, line("four", 4));
+    std::string all;
+    for (LogPiece piece = reader.read(); piece.more; piece = reader.read()) all += piece.bytes;
+    EXPECT_EQ(all, "two\nthree\nfour\n");
+    // The one that was read last is compressed by now.
+    write(path_ + ".1.gz", gzip(line("four", 4)));
+    std::filesystem::remove(path_ + ".1");
+    write(path_, line("five", 5));
+    EXPECT_EQ(reader.read().bytes, "five\n");
 }
 
 TEST_F(LogReaderTest, absent_file_is_empty) { EXPECT_EQ(read_all({}), ""); }
