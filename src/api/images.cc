@@ -15,6 +15,11 @@ void add_virtual_size(const Call& call, nlohmann::json& image) {
         image["VirtualSize"] = image["Size"];
 }
 
+// Only df counted containers before 1.51.
+void hide_containers(const Call& call, nlohmann::json& image) {
+    if (call.version < ApiVersion{1, 51}) image["Containers"] = -1;
+}
+
 void add_missing_names(const Call& call, nlohmann::json& image) {
     if (call.version >= ApiVersion{1, 43} || !image["RepoTags"].empty()) return;
     image["RepoTags"] = nlohmann::json::array({"<none>:<none>"});
@@ -31,6 +36,7 @@ async::Task<> list(Call& call) {
     for (auto& image : images) {
         add_virtual_size(call, image);
         add_missing_names(call, image);
+        hide_containers(call, image);
     }
     co_await reply_json(call, 200, images);
 }

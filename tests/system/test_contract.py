@@ -11,7 +11,8 @@ from schema import DEFINITION, Schema
 from test_compatibility import ROUTES
 
 SERVED = [(method, route) for method, route, state, *_ in ROUTES if state == "works"]
-NAMED = [(method, route) for method, route in SERVED if "{" in route]
+# What is no WebSocket is refused before its container is looked for.
+NAMED = [(method, route) for method, route in SERVED if "{" in route and not route.endswith("/ws")]
 VERSIONS = [f"1.{minor}" for minor in range(24, 52)]
 
 
@@ -68,15 +69,17 @@ def test_an_unknown_name_is_a_documented_error(engine, schema, method, route):
     path = re.sub(r"\{\w+\}", "contract-none", route)
     if "/networks/{id}/" in route:
         path = path.replace("contract-none", "bridge")
+    if route.startswith("/distribution"):
+        path = path.replace("contract-none", "127.0.0.1:1/contract-none")
     body = {"Container": "contract-none", "Cmd": ["x"]} if method == "POST" else b"" if method == "PUT" else None
-    query = {"/archive": "?path=/", "/rename": "?name=contract-x", "/resize": "?h=1&w=1", "/tag": "?repo=a", "/push": "?tag=a", "/attach/ws": "?stream=1"}
+    query = {"/archive": "?path=/", "/rename": "?name=contract-x", "/resize": "?h=1&w=1", "/tag": "?repo=a", "/push": "?tag=a"}
     path += next((text for end, text in query.items() if route.endswith(end)), "")
     answer = engine.api(method, "/v1.51" + path, body, {"X-Registry-Auth": "e30="} if route.endswith("/push") else None)
     if answer[0] < 400:
         # A forced or idempotent one: nothing to find is fine for dockerd as well.
         assert route in ("/images/{name}/push", "/images/{name}/get"), answer
         return
-    assert answer[0] in ((404,) if not route.startswith("/distribution") else (401, 403, 404, 500)), answer
+    assert answer[0] == (503 if route.startswith("/distribution") else 404), answer
     # The definition knows no 404 of some, which dockerd gives all the same.
     if answer[0] in (defined(schema, method, route) or ()):
         check(schema, method, route, answer)
