@@ -2,10 +2,13 @@
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 
 import pytest
 
+from engine import wait_until
 from images import busybox_rootfs_tar, docker_archive
 
 
@@ -171,3 +174,29 @@ def _tar(name, content):
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("driver", ["vfs", "fuse-overlayfs"])
+def test_the_other_storage_drivers_copy_compare_commit_and_export_alike(bare_engine, driver):
+    engine = bare_engine
+    if driver == "fuse-overlayfs" and not (shutil.which(driver) and os.access("/dev/fuse", os.R_OK | os.W_OK)):
+        pytest.skip("fuse-overlayfs does not work here")
+    engine.start("--storage-driver", driver)
+    engine.docker("import", "-", "busybox", input=busybox_rootfs_tar())
+    name = engine.docker("create", "-v", "/volume", "busybox", "sh", "-c", "rm /etc/group; rm -r /home; mkdir /home; echo 1 > /home/x; touch /ready; sleep 1000").stdout.strip()
+    engine.docker("cp", "-", f"{name}:/volume", input=_tar("before", b"start"))
+    engine.docker("cp", "-", f"{name}:/etc", input=_tar("before", b"start"))
+    engine.docker("start", name)
+    engine.docker("exec", name, "sh", "-c", "until [ -e /ready ]; do true; done")
+    engine.docker("cp", "-", f"{name}:/etc", input=_tar("while", b"running"))
+    assert engine.docker("exec", name, "cat", "/etc/while", "/etc/before", "/volume/before").stdout == "runningstartstart"
+    expected = ["A /etc/before", "A /etc/while", "A /home/x", "A /ready", "C /etc", "C /home", "D /etc/group"]
+    assert set(expected) <= set(diff(engine, name)) <= {*expected, "A /volume"}
+    engine.docker("commit", name, "result")
+    engine.docker("kill", name)
+    engine.docker("wait", name)
+    assert engine.docker("run", "--rm", "result", "sh", "-c", "cat /home/x /etc/while; ls /etc/group", check=False).stdout == "1\nrunning"
+    with tarfile.open(fileobj=io.BytesIO(engine.docker("export", name, text=False).stdout)) as tar:
+        assert "home/x" in tar.getnames() and "etc/group" not in tar.getnames()
+    # No FUSE server outlives what it was started for.
+    wait_until(lambda: not engine.pids("fuse-overlayfs"), "the end of fuse-overlayfs")
