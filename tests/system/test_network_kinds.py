@@ -70,5 +70,7 @@ def test_hosts_that_share_a_network_share_its_files(engine):
     address = engine.inspect("shared-first")["NetworkSettings"]["Networks"]["net-shared"]["IPAddress"]
     out = engine.docker("run", "--rm", "--network", "container:shared-first", "busybox", "cat", "/etc/hosts", "/etc/resolv.conf").stdout
     assert address in out and "nameserver 127.0.0.11" in out
-    engine.docker("rm", "-f", "shared-first")
+    engine.docker("run", "-d", "--name", "shared-second", "--network", "container:shared-first", "busybox", "sleep", "1000")
+    assert engine.docker("run", "--rm", "--network", "container:shared-second", "busybox", "cat", "/etc/hosts", "/etc/resolv.conf").stdout == out
+    engine.docker("rm", "-f", "shared-first", "shared-second")
     engine.docker("network", "rm", "net-shared")

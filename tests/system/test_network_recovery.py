@@ -127,7 +127,7 @@ def test_an_unknown_version_of_the_record_is_not_touched(bare_engine):
 def test_networks_that_come_and_go_leave_nothing(own_engine):
     engine = own_engine
     holder = json.loads((engine.root / "run/berth/holder.json").read_text())["pid"]
-    engine.docker("run", "-d", "--name", "churn", "busybox", "sleep", "1000")
+    engine.docker("run", "-d", "--name", "churn", "busybox", "sleep", "1000000")  # a soak takes hours
     before = container_network_links(holder)
     (network_pid,) = engine.pids("berth-network")
     come_and_go(engine, 2)
