@@ -20,7 +20,7 @@ def image(engine, request):
     """A fresh image of two layers under a name of its own; removed with all its names."""
     name = request.node.name.replace("[", "-").replace("]", "").lower()
     base, top = layer_tar({"etc/base": name.encode() * 5000}), layer_tar({"etc/top": name.encode()})
-    engine.docker("load", input=docker_archive([f"{name}:1"], [busybox_rootfs_tar(), base, top]))
+    engine.docker("load", input=docker_archive([f"{name}:1"], [base, top]))
     identity = engine.inspect(f"{name}:1")["Id"]
     yield f"{name}:1"
     engine.docker("rmi", "-f", identity, check=False)
@@ -42,10 +42,11 @@ def push(engine, image, target, *options):
     return engine.docker("push", *options, target).stdout
 
 
-def test_a_pushed_image_is_found_by_others_and_comes_back(engine, registry, image):
+def test_a_pushed_image_is_found_by_others_and_comes_back(engine, registry):
     target = f"{registry.address}/made/app:1"
-    identity = engine.inspect(image)["Id"]
-    out = push(engine, image, target)
+    engine.docker("load", input=docker_archive([target], [busybox_rootfs_tar(), layer_tar({"etc/base": b"base"}), layer_tar({"etc/top": b"top"})]))
+    identity = engine.inspect(target)["Id"]
+    out = engine.docker("push", target).stdout
     assert f"The push refers to repository [{registry.address}/made/app]" in out
     assert ": Preparing" in out and out.count(": Pushed") == 3
     digest = registry.digest_of("made/app:1")
@@ -54,21 +55,21 @@ def test_a_pushed_image_is_found_by_others_and_comes_back(engine, registry, imag
     engine.docker("rmi", "-f", identity)
     engine.docker("pull", target)
     assert engine.inspect(target)["Id"] == identity
-    assert engine.docker("run", "--rm", target, "cat", "/etc/top").stdout.startswith("test_a_pushed")
+    assert engine.docker("run", "--rm", target, "cat", "/etc/top").stdout == "top"
 
 
 def test_layers_that_are_there_are_not_sent_again(engine, registry, image):
     push(engine, image, f"{registry.address}/twice/app:1")
     again = push(engine, image, f"{registry.address}/twice/app:2")
-    assert again.count("Layer already exists") == 3 and "Pushed" not in again
+    assert again.count("Layer already exists") == 2 and "Pushed" not in again
     elsewhere = push(engine, image, f"{registry.address}/twice/other:1")
-    assert elsewhere.count("Mounted from twice/app") == 3 and "Pushed" not in elsewhere
+    assert elsewhere.count("Mounted from twice/app") == 2 and "Pushed" not in elsewhere
     assert len({registry.digest_of(name) for name in ("twice/app:1", "twice/app:2", "twice/other:1")}) == 1
 
 
 @pytest.mark.parametrize("form", [("v2s2", "gzip"), ("oci", "gzip"), ("oci", "zstd")])
 def test_a_pulled_image_keeps_its_digest(engine, registry, form):
-    source = registry.push(f"origin/{'-'.join(form)}:1", docker_archive(["x:1"], [busybox_rootfs_tar(), layer_tar({"etc/f": str(form).encode()})]),
+    source = registry.push(f"origin/{'-'.join(form)}:1", docker_archive(["x:1"], [layer_tar({"etc/base": b"base" * 9000}), layer_tar({"etc/f": str(form).encode()})]),
                            "--format", form[0], "--dest-compress-format", form[1])
     digest = registry.digest_of(source.split("/", 1)[1])
     engine.docker("pull", source)
@@ -78,7 +79,7 @@ def test_a_pulled_image_keeps_its_digest(engine, registry, form):
 
 
 def test_a_change_upon_a_pulled_image_sends_the_change_alone(engine, registry):
-    base = busybox_rootfs_tar()
+    base = layer_tar({"etc/base": b"upon" * 9000})
     source = registry.push("upon/base:1", docker_archive(["x:1"], [base]))
     engine.docker("pull", source)
     engine.docker("load", input=docker_archive(["upon:1"], [base, layer_tar({"etc/mine": b"mine"})]))
