@@ -15,5 +15,8 @@ struct Target final {
 };
 
 const std::vector<Target>& targets();
+/// Parts of targets().
+std::vector<Target> image_targets();
+std::vector<Target> request_targets();
 
 }  // namespace berth::fuzz
