@@ -89,11 +89,21 @@ std::string choose_name(const ContainerState& state, const std::string& asked,
     return name;
 }
 
+/// A container that the new one wants something of. Clients take a 404 for a missing image, and the
+/// CLI would pull that.
+ContainerPtr find_donor(const ContainerState& state, const std::string& ref) {
+    try {
+        return state.find(ref);
+    } catch (const Error& error) {
+        throw Error::with_text(ErrorKind::invalid, error.message());
+    }
+}
+
 /// "container:NAME" becomes "container:ID", for network, pid and ipc.
 void resolve_container_modes(const ContainerState& state, model::HostConfig& host) {
     for (std::string* mode : {&host.network_mode, &host.pid_mode, &host.ipc_mode}) {
         if (!mode->starts_with("container:")) continue;
-        *mode = "container:" + state.find(mode->substr(10))->record.id;
+        *mode = "container:" + find_donor(state, mode->substr(10))->record.id;
     }
 }
 
@@ -122,7 +132,7 @@ VolumesFrom volumes_from(const std::string& text) {
 void add_volumes_from(const ContainerState& state, model::ContainerRecord& record) {
     for (const std::string& text : record.host_config.volumes_from) {
         const VolumesFrom from = volumes_from(text);
-        for (model::MountPoint mount : state.find(from.container)->record.mounts) {
+        for (model::MountPoint mount : find_donor(state, from.container)->record.mounts) {
             const bool covered =
                 std::ranges::any_of(record.mounts, [&](const model::MountPoint& other) {
                     return other.destination == mount.destination;
