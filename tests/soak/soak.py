@@ -8,6 +8,7 @@ import concurrent.futures
 import os
 import pathlib
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -41,16 +42,21 @@ class Soak:
     def __init__(self, engine, seed):
         self.engine, self.seed = engine, seed
         self.done = collections.Counter()
+        self.complaints = collections.Counter()
         self.lock = threading.Lock()
         self.until = 0
         self.number = 0
 
     def docker(self, *arguments, **options):
         try:
-            return self.engine.docker(*arguments, check=False, timeout=120, **options)
+            done = self.engine.docker(*arguments, check=False, timeout=300, **options)
+            if done.returncode != 0 and isinstance(done.stderr, str):
+                line = (done.stderr.strip().splitlines() or ["no word"])[0]
+                self.complaints[arguments[0] + ": " + re.sub(r"[0-9a-f]{12,}|\d+", "N", line)[:150]] += 1
+            return done
         except subprocess.TimeoutExpired as error:
             self.count("hung: " + arguments[0])
-            return error
+            return subprocess.CompletedProcess(arguments, 1, error.stdout or "", error.stderr or "")
 
     def count(self, what):
         with self.lock:
@@ -235,7 +241,8 @@ def main():
             soak.round(min(ROUND, max(5, end - time.monotonic())))
             rounds.append((f"{minutes - (end - time.monotonic()) / 60:.1f} min", at_rest(engine, before)))
             print(rounds[-1][0], dict(soak.done), grown(before, rounds[-1][1]) or "nothing grew", flush=True)
-        table([rounds[0], *rounds[1:][:: max(1, len(rounds) // 8)][:7], rounds[-1]])
+        print("what the CLI said when it failed:", *(f"{count:6} {what}" for what, count in soak.complaints.most_common(25)), sep="\n")
+        table([*rounds[:-1][:: max(1, len(rounds) // 8)], rounds[-1]])
         more = grown(before, rounds[-1][1])
         print("grew: " + ", ".join(f"{name} {before[name]} -> {rounds[-1][1][name]}" for name in more) if more else "nothing grew")
         hung = [what for what in soak.done if what.startswith("hung")]
