@@ -67,8 +67,10 @@ class Server:
 
     def __init__(self):
         self.process = subprocess.Popen([IPERF3, "-s", "-p", "5201", "--forceflush"], stdout=subprocess.PIPE, text=True, start_new_session=True)
-        while "listening" not in self.process.stdout.readline():
-            pass
+        for line in self.process.stdout:
+            if "listening" in line:
+                return
+        raise RuntimeError("iperf3 does not listen: is another one at port 5201?")
 
     def stop(self):
         self.process.kill()
