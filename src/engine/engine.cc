@@ -130,6 +130,14 @@ void Engine::Parts::wire() {
                 uses.push_back({record->id, false});
         return uses;
     };
+    images->state().top_layers = [&state] {
+        std::vector<std::string> tops;
+        for (const auto& [key, container] : state.by_id)
+            tops.push_back(container->record.top_layer);
+        for (const model::ContainerRecord* record : state.creating)
+            tops.push_back(record->top_layer);
+        return tops;
+    };
     volumes->state().users = [&state](const std::string& name) {
         std::vector<std::string> users;
         for (const auto& [key, container] : state.by_id)
@@ -210,6 +218,7 @@ async::Task<void> Engine::start() {
     co_await parts.networks->state().load();
     parts.wire();
     co_await parts.containers->load();
+    parts.images->state().collect_layers();
 }
 
 async::Task<void> Engine::shutdown() {

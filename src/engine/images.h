@@ -48,6 +48,7 @@ struct SearchRequest final {
 };
 
 struct ImportRequest final {
+    std::string source = "-";  // or an URL, which is fetched
     std::string repository, tag, message, platform;
     std::vector<std::string> changes;
 };
@@ -94,7 +95,7 @@ class Images final {
     /// Writes a docker and OCI archive of the images to `into` (blocking), "X" as `docker save X`.
     /// Throws Error{not_found} before the first byte. `stop` cancels.
     async::Task<void> save(std::vector<std::string> names, UniqueFd into, std::stop_token stop);
-    /// A flat file system as one layer; the new image's digest.
+    /// A flat file system as one layer; the new image's digest. `tar` is read for the source "-".
     async::Task<std::string> import(UniqueFd tar, ImportRequest request, std::stop_token stop);
 
     nlohmann::json list(const ImageListRequest& request) const;

@@ -53,7 +53,8 @@ void repair_image(ImageStore& store, LayerSink& sink, const StoreFault& fault, c
 
 }  // namespace
 
-StoreReport check_store(const ImageStore& store, LayerInventory& layers, std::stop_token stop) {
+StoreReport check_store(const ImageStore& store, LayerInventory& layers,
+                        const std::set<Digest>& held, std::stop_token stop) {
     StoreReport report;
     // In this order nothing that a pull is just bringing looks unused: its layers are leased until
     // its image is in the index.
@@ -67,7 +68,7 @@ StoreReport check_store(const ImageStore& store, LayerInventory& layers, std::st
     Problems broken;
     for (const Digest& chain_id : listed) {
         if (leased.contains(chain_id)) continue;
-        if (!std::ranges::binary_search(in_use, chain_id)) {
+        if (!held.contains(chain_id) && !std::ranges::binary_search(in_use, chain_id)) {
             report.faults.push_back(
                 {StoreFault::Kind::unused_layer, chain_id, {}, "no image has it"});
         } else if (auto problem = layers.problem_of(chain_id, stop)) {

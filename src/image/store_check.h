@@ -1,10 +1,12 @@
-// The deep check of a store (`berth doctor --store`): configurations by their digests, layers against
-// what was unpacked, what nothing names. And its mending: what is broken goes, so that a pull brings
-// it anew. Blocks for as long as reading all layers takes; any thread, also beside pulls.
+// The deep check of a store (`berth doctor --store`): configurations by their digests, layers
+// against what was unpacked, what nothing names. And its mending: what is broken goes, so that a
+// pull brings it anew. Blocks for as long as reading all layers takes; any thread, also beside
+// pulls.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -38,7 +40,10 @@ struct StoreReport final {
     std::vector<StoreFault> faults;
 };
 
-StoreReport check_store(const ImageStore& store, LayerInventory& layers, std::stop_token stop);
+/// `held`: layers that are not unused although no image has them, since containers are built on
+/// them.
+StoreReport check_store(const ImageStore& store, LayerInventory& layers,
+                        const std::set<Digest>& held, std::stop_token stop);
 
 struct StoreRepair final {
     std::vector<std::string> done;        // a line each

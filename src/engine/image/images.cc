@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
 
+#include "archive/produced_source.h"
 #include "archive/stream.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -14,6 +15,7 @@
 #include "image/load.h"
 #include "image/reference.h"
 #include "image/save.h"
+#include "image/transport.h"
 
 namespace berth::engine {
 
@@ -100,6 +102,22 @@ json graph_driver(const Context& context, const image::Image& image) {
     return {{"Name", name}, {"Data", std::move(data)}};
 }
 
+/// What an URL names, while it comes.
+std::unique_ptr<archive::Source> fetch(const std::string& url,
+                                       std::shared_ptr<const image::RegistrySettings> settings,
+                                       std::stop_token stop) {
+    return std::make_unique<archive::ProducedSource>(
+        [url, settings = std::move(settings), stop = std::move(stop)](archive::Sink& sink) {
+            image::Transport transport(*settings);
+            image::HttpRequest request;
+            request.url = url;
+            request.on_body = [&sink](long, std::string_view bytes) { sink.write(bytes); };
+            const long status = transport.exchange(request, {}, stop).status;
+            if (status / 100 != 2)
+                throw Error(ErrorKind::invalid, "failed to GET {} with status {}", url, status);
+        });
+}
+
 }  // namespace
 
 Images::Images(ImageDependencies dependencies)
@@ -172,15 +190,19 @@ async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std
         wanted.reference =
             image::Reference::parse(request.repository, request.tag).with_default_tag();
     wanted.message = request.message;
-    wanted.source = "-";
+    wanted.source = request.source;
     wanted.changes = request.changes;
     wanted.platform = request.platform;
     const auto file = std::make_shared<UniqueFd>(std::move(tar));
     ImageState* state = state_.get();
-    auto job = [state, file, wanted = std::move(wanted), stop] {
-        archive::FdSource source(*file);
+    auto job = [state, file, wanted = std::move(wanted), registry = state->registry, stop] {
+        std::unique_ptr<archive::Source> source;
+        if (wanted.source == "-")
+            source = std::make_unique<archive::FdSource>(*file);
+        else
+            source = fetch(wanted.source, registry, stop);
         const auto ignore = [](const image::Progress&) {};
-        return image::import_image(*state->store, *state->layers, source, wanted, ignore, stop);
+        return image::import_image(*state->store, *state->layers, *source, wanted, ignore, stop);
     };
     const Digest id = co_await state->deps.context.pool.run_on_thread("import", std::move(job));
     state->publish(id.str(), "import", id.str());
@@ -276,12 +298,17 @@ async::Task<json> Images::remove(std::string name, ImageRemoveOptions options) {
     ImageState* state = state_.get();
     const auto force = options.force ? image::Force::yes : image::Force::no;
     const auto prune = options.no_prune ? image::PruneParents::no : image::PruneParents::yes;
-    auto job = [state, name, force, prune, uses, target] {
+    auto job = [state, name, force, prune, uses, target, held = state->layers_of_containers()] {
         const image::FindUses find_uses = [&](const Digest& id) {
             return id == target.id ? uses : std::vector<image::ImageUse>();
         };
         image::Removal removal = state->store->remove(name, force, prune, find_uses);
-        for (const Digest& layer : removal.layers.chain_ids()) state->layers->remove(layer);
+        for (const Digest& layer : removal.layers.chain_ids())
+            if (!held.contains(layer)) state->layers->remove(layer);
+        std::erase_if(removal.records, [&held](const image::RemovalRecord& record) {
+            return record.kind == image::RemovalRecord::Kind::deleted &&
+                   held.contains(Digest::parse(record.what));
+        });
         return removal.records;
     };
     const std::vector<image::RemovalRecord> records =

@@ -75,6 +75,15 @@ class StorageArchives final : public image::LayerArchives {
     const storage::LayerStore& layers_;
 };
 
+std::optional<Digest> parent_of(const storage::LayerStore& layers, const Digest& chain_id) {
+    try {
+        const auto layer = layers.find(chain_id);
+        return layer ? layer->parent : std::nullopt;
+    } catch (const Error&) {
+        return std::nullopt;  // its record cannot be read
+    }
+}
+
 bool is_there(image::LayerSink& layers, const Digest& chain_id) {
     try {
         return layers.find(chain_id).has_value();
@@ -100,6 +109,17 @@ image::RegistrySettings registry_settings(const Settings& settings) {
 
 }  // namespace
 
+std::set<Digest> with_lower_layers(const storage::LayerStore& layers,
+                                   const std::vector<std::string>& tops) {
+    std::set<Digest> found;
+    for (const std::string& top : tops) {
+        if (top.empty()) continue;
+        std::optional<Digest> next = Digest::parse(top);
+        while (next && found.insert(*next).second) next = parent_of(layers, *next);
+    }
+    return found;
+}
+
 std::unique_ptr<image::LayerSink> make_layer_sink(const storage::LayerStore& layers) {
     return std::make_unique<StorageSink>(layers);
 }
@@ -114,10 +134,18 @@ void ImageState::load() {
     for (const std::string& note : store->open_notes()) log::warn("images: {}", note);
     apply_registry_settings();
     drop_incomplete();
-    std::set<Digest> wanted;
+}
+
+void ImageState::collect_layers() const {
+    std::set<Digest> wanted = layers_of_containers();
     for (const Digest& digest : store->layers_in_use()) wanted.insert(digest);
-    for (const storage::Layer& layer : context.storage.layers.list())
-        if (!wanted.contains(layer.chain_id)) context.storage.layers.remove(layer.chain_id);
+    for (const Digest& chain_id : deps.context.storage.layers.chain_ids())
+        if (!wanted.contains(chain_id)) deps.context.storage.layers.remove(chain_id);
+}
+
+std::set<Digest> ImageState::layers_of_containers() const {
+    return top_layers ? with_lower_layers(deps.context.storage.layers, top_layers())
+                      : std::set<Digest>();
 }
 
 // Of a disk that lost something: a pull brings such an image whole again.

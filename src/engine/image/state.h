@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct ImageForContainer final {
     model::ContainerConfig config;
 };
 
+/// The layers `tops` (chain ids; empty ones are passed over) and all below them.
+std::set<Digest> with_lower_layers(const storage::LayerStore& layers,
+                                   const std::vector<std::string>& tops);
+
 /// Puts layers into the storage. The sink borrows it; any thread.
 std::unique_ptr<image::LayerSink> make_layer_sink(const storage::LayerStore& layers);
 
@@ -46,9 +51,17 @@ struct ImageState final {
     std::shared_ptr<image::Puller> puller;  // a pull that runs keeps its own
     /// Containers made from an image; set by the engine.
     image::FindUses uses;
+    /// Chain ids of the layers that containers are built on; set by the engine.
+    std::function<std::vector<std::string>()> top_layers;
 
-    /// Opens the store and removes layers that no image names.
+    /// Opens the store.
     void load();
+    /// Removes layers that neither an image nor a container has; once containers are known, and
+    /// before anything is served.
+    void collect_layers() const;
+    /// All layers that containers are built on: they outlive their image where its removal was
+    /// forced.
+    std::set<Digest> layers_of_containers() const;
     /// Later pulls use the mirrors, registries and limits of the settings as they are now.
     void apply_registry_settings();
     /// Throws Error{not_found} "No such image: X:tag".

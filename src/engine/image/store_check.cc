@@ -49,33 +49,29 @@ std::string_view to_string(image::StoreFault::Kind kind) {
     return "image";
 }
 
-// By the records: nobody else knows while no engine runs. Containers may outlive theirs.
-image::FindUses recorded_uses(const std::string& data_root) {
-    return [data_root](const Digest& id) {
-        std::vector<image::ImageUse> uses;
-        std::error_code absent;
-        for (const auto& entry :
-             std::filesystem::directory_iterator(data_root + "/containers", absent)) {
-            const auto text = read_file_if_exists(entry.path().string() + "/container.json");
-            if (!text) continue;
-            try {
-                const model::ContainerRecord record = model::record_from(parse_json(*text));
-                if (record.image_id == id.str())
-                    uses.push_back({record.id, record.state.is_running()});
-            } catch (const Error&) {
-                continue;  // the engine itself says so when it starts
-            }
+// Nobody else knows of containers while no engine runs, and they may outlive theirs.
+std::vector<model::ContainerRecord> recorded_containers(const std::string& data_root) {
+    std::vector<model::ContainerRecord> records;
+    std::error_code absent;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(data_root + "/containers", absent)) {
+        const auto text = read_file_if_exists(entry.path().string() + "/container.json");
+        if (!text) continue;
+        try {
+            records.push_back(model::record_from(parse_json(*text)));
+        } catch (const Error&) {
+            continue;  // the engine itself says so when it starts
         }
-        return uses;
-    };
+    }
+    return records;
 }
 
 }  // namespace
 
 image::StoreReport check_images(const image::ImageStore& store, const storage::LayerStore& layers,
-                                std::stop_token stop) {
+                                const std::set<Digest>& held, std::stop_token stop) {
     StoredLayers inventory(layers);
-    return image::check_store(store, inventory, std::move(stop));
+    return image::check_store(store, inventory, held, std::move(stop));
 }
 
 json to_json(const image::StoreReport& report, const image::StoreRepair& repair) {
@@ -95,18 +91,28 @@ json check_data_root(const std::string& data_root, StoreCheck check) {
     check_format(data_root);
     const storage::LayerStore layers = storage::LayerStore::open(data_root);
     image::ImageStore store(data_root);
-    const image::StoreReport report = check_images(store, layers, {});
+    const std::vector<model::ContainerRecord> containers = recorded_containers(data_root);
+    std::vector<std::string> tops;
+    for (const model::ContainerRecord& record : containers) tops.push_back(record.top_layer);
+    const image::FindUses uses = [&containers](const Digest& id) {
+        std::vector<image::ImageUse> found;
+        for (const model::ContainerRecord& record : containers)
+            if (record.image_id == id.str())
+                found.push_back({record.id, record.state.is_running()});
+        return found;
+    };
+    const image::StoreReport report =
+        check_images(store, layers, with_lower_layers(layers, tops), {});
     image::StoreRepair repair;
     if (check == StoreCheck::mend)
-        repair =
-            image::repair_store(store, *make_layer_sink(layers), report, recorded_uses(data_root));
+        repair = image::repair_store(store, *make_layer_sink(layers), report, uses);
     return to_json(report, repair);
 }
 
 async::Task<json> Images::check_store(StoreCheck check, std::stop_token stop) {
     ImageState* state = state_.get();
-    auto look = [state, stop] {
-        return check_images(*state->store, state->deps.context.storage.layers, stop);
+    auto look = [state, stop, held = state->layers_of_containers()] {
+        return check_images(*state->store, state->deps.context.storage.layers, held, stop);
     };
     const image::StoreReport report =
         co_await state->deps.context.pool.run_on_thread("check-store", std::move(look));

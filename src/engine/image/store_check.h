@@ -16,7 +16,7 @@ namespace berth::engine {
 
 /// Any thread.
 image::StoreReport check_images(const image::ImageStore& store, const storage::LayerStore& layers,
-                                std::stop_token stop);
+                                const std::set<Digest>& held, std::stop_token stop);
 nlohmann::json to_json(const image::StoreReport& report, const image::StoreRepair& repair);
 
 /// Takes the lock of the data directory. Throws Error{unavailable} when an engine holds it.

@@ -30,12 +30,13 @@ class StoreCheckTest : public ::testing::Test {
         id_ = store_.add(image).id;
         inventory_.present = chain_ids_;
     }
-    StoreReport check() { return check_store(store_, inventory_, {}); }
+    StoreReport check() { return check_store(store_, inventory_, held_, {}); }
 
     TemporaryDirectory directory_;
     ImageStore store_{directory_.path()};
     FakeInventory inventory_;
     FakeSink sink_;
+    std::set<Digest> held_;
     const std::string low_ = make_tar({{"a", "1"}});
     const std::string top_ = make_tar({{"b", "2"}});
     std::vector<Digest> chain_ids_;
@@ -69,6 +70,12 @@ TEST_F(StoreCheckTest, ALayerOfARunningPullIsNotUnused) {
     inventory_.present.push_back(other);
     EXPECT_EQ(check().faults.size(), 1U);
     const LayerLease lease = store_.lease({other});
+    EXPECT_TRUE(check().faults.empty());
+}
+
+TEST_F(StoreCheckTest, ALayerOfAContainerIsNotUnused) {
+    held_ = {archive::sha256("other")};
+    inventory_.present.push_back(*held_.begin());
     EXPECT_TRUE(check().faults.empty());
 }
 
