@@ -31,17 +31,31 @@ async::Task<> import_body(engine::Engine& engine, UniqueFd body, engine::ImportR
     sink(line);
 }
 
+async::Task<> import_url(engine::Engine& engine, engine::ImportRequest request,
+                         engine::ProgressSink sink, std::stop_token stop) {
+    const nlohmann::json line{{"status", "Downloading from " + request.source}};
+    sink(line);
+    co_await import_body(engine, UniqueFd(), std::move(request), std::move(sink), std::move(stop));
+}
+
 async::Task<> import(Call& call) {
     const auto& query = call.query();
-    if (query.get("fromSrc") != "-")
-        throw Error(ErrorKind::unsupported, "importing from an URL is not supported: {}",
-                    query.get("fromSrc"));
     engine::ImportRequest request;
+    request.source = query.get("fromSrc");
     request.repository = query.get("repo");
     request.tag = query.get("tag");
     request.message = query.get("message");
     request.platform = query.get("platform");
     request.changes = query.all("changes");
+    if (request.source != "-") {
+        if (request.source.find("://") == std::string::npos)
+            request.source = "http://" + request.source;
+        ProgressWork work = [&call, &request](engine::ProgressSink sink, std::stop_token stop) {
+            return import_url(call.engine, std::move(request), std::move(sink), std::move(stop));
+        };
+        co_await reply_with_progress(call, std::move(work));
+        co_return;
+    }
     BodyWork work = [&call, &request](UniqueFd body, engine::ProgressSink sink,
                                       std::stop_token stop) {
         return import_body(call.engine, std::move(body), std::move(request), std::move(sink),

@@ -1,7 +1,6 @@
 #include "shim/rootfs.h"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -14,6 +13,7 @@
 #include "base/file.h"
 #include "linux/mount_api.h"
 #include "linux/overlay_mount.h"
+#include "linux/pid_fd.h"
 #include "linux/rooted_path.h"
 #include "linux/spawn.h"
 #include "shim/runtime_call.h"
@@ -53,6 +53,11 @@ void Rootfs::mount_overlay() {
 }
 
 void Rootfs::mount_path() {
+    if (mount_.process != 0) {
+        const linux_os::PidFd process = linux_os::PidFd::open(mount_.process);
+        linux_os::attach_mount(linux_os::clone_mount_of(process.fd(), mount_.path), target_);
+        return;
+    }
     if (::mount(mount_.path.c_str(), target_.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0)
         throw_errno("binding {} to {}", mount_.path, target_);
 }
@@ -73,9 +78,8 @@ void Rootfs::mount_place() {
 }
 
 void Rootfs::mount_fuse(std::function<void(std::optional<Error>)> done) {
-    std::string options = fmt::format("lowerdir={}", fmt::join(mount_.lowerdirs, ":"));
-    if (!mount_.upperdir.empty())
-        options += fmt::format(",upperdir={},workdir={}", mount_.upperdir, mount_.workdir);
+    std::string options =
+        linux_os::fuse_overlay_options({mount_.lowerdirs, mount_.upperdir, mount_.workdir});
     if (!mount_.uid_mapping.empty()) options += ",uidmapping=" + mount_.uid_mapping;
     if (!mount_.gid_mapping.empty()) options += ",gidmapping=" + mount_.gid_mapping;
     auto messages = std::make_shared<UniqueFd>(::memfd_create("fuse-stderr", MFD_CLOEXEC));

@@ -1,10 +1,13 @@
 """docker commit, diff, export and import of what was exported."""
+import functools
 import hashlib
+import http.server
 import io
 import json
 import os
 import shutil
 import tarfile
+import threading
 
 import pytest
 
@@ -160,6 +163,22 @@ def test_an_export_of_each_state_is_imported_again(engine, changed):
     assert engine.docker("run", "--rm", "committed/imported").stdout == "new\n"
     assert engine.inspect("committed/imported")["Comment"] == "from a container"
     engine.docker("rmi", "committed/imported")
+
+
+def test_import_from_an_url(engine, tmp_path):
+    (tmp_path / "root.tar").write_bytes(busybox_rootfs_tar())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            assert "Downloading from" in engine.docker("import", f"{url}/root.tar", "committed/url").stdout
+            assert f"failed to GET {url}/absent.tar with status 404" in engine.docker("import", f"{url}/absent.tar", check=False).stderr
+        finally:
+            server.shutdown()
+    assert engine.inspect("committed/url")["Comment"] == f"Imported from {url}/root.tar"
+    assert engine.docker("run", "--rm", "committed/url", "echo", "works").stdout == "works\n"
+    engine.docker("rmi", "committed/url")
 
 
 def test_unknown_containers(engine):
