@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 
 namespace berth::image {
 namespace {
@@ -96,7 +97,13 @@ void BlobRecords::add(const std::vector<Digest>& diff_ids,
             records_.erase(records_.begin());
         news |= note(records_[diff_ids[i]], blobs[i], repository.name());
     }
-    if (news) write();
+    if (!news) return;
+    try {
+        write();
+    } catch (const Error& error) {
+        // Not worth an image that is whole.
+        log::warn("what registries have of its layers is not recorded: {}", error.message());
+    }
 }
 
 }  // namespace berth::image

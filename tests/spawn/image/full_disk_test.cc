@@ -29,18 +29,35 @@ class LayersOnDisk final : public LayerSink {
         if (!layer) return std::nullopt;
         return StoredLayer{layer->chain_id, layer->size};
     }
-    StoredLayer apply(const LayerPlace& place, archive::Source& tar,
-                      std::stop_token stop) override {
-        storage::ApplyRequest request;
-        request.parent = place.parent;
-        request.expected_diff_id = place.diff_id;
-        const storage::Layer layer = layers_.apply(request, tar, std::move(stop));
-        return {layer.chain_id, layer.size};
+    std::unique_ptr<StagedLayer> stage(const StageRequest& request, archive::Source& tar,
+                                       std::stop_token stop) override {
+        storage::StageRequest wanted;
+        wanted.lower = request.lower;
+        wanted.expected_diff_id = request.diff_id;
+        return std::make_unique<OnDisk>(layers_.stage(wanted, tar, std::move(stop)));
+    }
+    std::vector<StoredLayer> commit(const std::optional<Digest>& parent,
+                                    const std::vector<StagedLayer*>& staged) override {
+        std::vector<storage::StagedLayer*> layers;
+        for (StagedLayer* each : staged) layers.push_back(static_cast<OnDisk*>(each)->layer.get());
+        std::vector<StoredLayer> stored;
+        for (const storage::Layer& layer : layers_.commit(parent, layers))
+            stored.push_back({layer.chain_id, layer.size});
+        return stored;
+    }
+    std::vector<UniqueFd> open_files(const Digest& chain_id) override {
+        return layers_.open_files(chain_id);
     }
     void remove(const Digest& chain_id) override { layers_.remove(chain_id); }
     std::size_t count() const { return layers_.list().size(); }
 
   private:
+    struct OnDisk final : StagedLayer {
+        explicit OnDisk(std::unique_ptr<storage::StagedLayer> from) : layer(std::move(from)) {}
+        const Digest& diff_id() const override { return layer->diff_id(); }
+        UniqueFd files() const override { return duplicate(layer->files()); }
+        std::unique_ptr<storage::StagedLayer> layer;
+    };
     storage::LayerStore layers_;
 };
 

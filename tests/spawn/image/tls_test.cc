@@ -2,12 +2,14 @@
 // it says when it does not.
 #include <stdlib.h>
 
+#include "image/push.h"
 #include "outside_fixture.h"
 
 namespace berth::image {
 namespace {
 
 using test::Authority;
+using test::error_of;
 using test::KeyPair;
 using test::kind_of;
 
@@ -27,6 +29,34 @@ TEST_F(TlsTest, AnAuthorityInCertsDIsTrusted) {
     EXPECT_EQ(archive::sha256(store_->config_text(result.id)), result.id);
     EXPECT_EQ(pull("app@" + result.manifest_digest.str()).id, result.id);
     EXPECT_EQ(sink_.applied(), 2);
+}
+
+/// For an image whose layers are all at the registry.
+class NoArchives final : public LayerArchives {
+  public:
+    LayerArchive open(const Digest& chain_id) override {
+        throw Error(ErrorKind::internal, "{} was not to be sent", chain_id.str());
+    }
+};
+
+TEST_F(TlsTest, APushTrustsTheSameAuthorityAndKeepsTheDigest) {
+    push("app:1");
+    const Authority authority(directory_.path(), "own");
+    serve_tls(authority);
+    NoArchives archives;
+    const auto copy = [&](const PullResult& pulled) {
+        const Reference target = Reference::parse(registry_->host() + "/copy:1");
+        store_->tag(target, pulled.id);
+        image::push(*store_, archives, settings_,
+                    {.reference = target, .platform = "", .credentials = {}}, lines_.callback(),
+                    {});
+    };
+    trust("ca.crt", authority.certificate());
+    const PullResult pulled = pull("app:1");
+    copy(pulled);
+    EXPECT_EQ(pull("copy:1").manifest_digest, pulled.manifest_digest);
+    settings_.certificate_directories.clear();
+    EXPECT_TRUE(has(error_of([&] { copy(pulled); }), "failed to verify certificate"));
 }
 
 TEST_F(TlsTest, TheUsersCertsDIsTheDefaultPlace) {
