@@ -256,6 +256,19 @@ async::Task<json> Networks::create(json) { co_return json::object(); }
 async::Task<json> Networks::prune(Filters) { co_return json::object(); }
 async::Task<void> Networks::remove(std::string) { co_return; }
 async::Task<void> Containers::connect(std::string, json) { co_return; }
+async::Task<PathStat> Containers::stat_path(std::string, std::string) { co_return PathStat{}; }
+async::Task<OpenedArchive> Containers::open_archive(std::string, std::string) {
+    co_return OpenedArchive{};
+}
+async::Task<void> Containers::send_archive(OpenedArchive, UniqueFd, std::stop_token) { co_return; }
+async::Task<void> Containers::put_archive(std::string, ArchivePut, UniqueFd, std::stop_token) {
+    co_return;
+}
+async::Task<void> Containers::export_root(std::string, UniqueFd, std::stop_token) { co_return; }
+async::Task<json> Containers::changes(std::string) { co_return json::array(); }
+async::Task<std::string> Containers::commit(std::string, CommitRequest, std::stop_token) {
+    co_return "";
+}
 async::Task<void> Containers::disconnect(std::string, json) { co_return; }
 
 System::System(SystemDependencies) {}
