@@ -85,7 +85,11 @@ void read_registry_answers(std::string_view bytes) {
     for (const image::Challenge& challenge : image::parse_challenges(bytes))
         if (challenge.scheme.empty()) throw std::runtime_error("a challenge without a scheme");
     image::decode_registry_auth(bytes);
-    image::parse_platform(bytes);
+    try {
+        image::parse_platform(bytes);
+    } catch (const Error&) {
+        return;
+    }
 }
 
 void apply_changes(std::string_view bytes) { image::apply_changes({}, {std::string(bytes)}); }

@@ -72,8 +72,10 @@ void read_arguments(std::string_view bytes) {
         arguments.emplace_back(bytes.substr(begin, end - begin));
         begin = end + 1;
     }
-    cli::create_request(
-        cli::Flags::parse(arguments, cli::container_flags(), cli::Positionals::end_of_flags));
+    const auto flags =
+        cli::Flags::parse(arguments, cli::container_flags(), cli::Positionals::end_of_flags);
+    flags.require(1, "run IMAGE");
+    cli::create_request(flags);
 }
 
 }  // namespace
