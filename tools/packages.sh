@@ -5,7 +5,7 @@ build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev l
   libsdbus-c++-dev libsystemd-dev"
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
 test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
-  curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server"
+  curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server crun runc"
 # For the clients of tests/clients that are npm packages.
 node_packages="nodejs npm"
 # The virtual machine of tests/vm: to make and run it, and what is inside.

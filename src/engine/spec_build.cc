@@ -88,6 +88,10 @@ oci::Process build_process(const SpecInputs& inputs) {
     return process;
 }
 
+bool is_foreign(const model::HostConfig& host, const Settings& settings) {
+    return settings.runtimes.contains(host.runtime);
+}
+
 bool shares(const std::string& mode) { return mode == "host" || mode.starts_with("container:"); }
 
 /// Namespaces of its own, except those of the host and those that it joins.
@@ -181,6 +185,16 @@ void add_devices(const SpecInputs& inputs, std::vector<oci::Mount>& mounts) {
         mounts.push_back(bind_mount(path, path, {"bind", "nosuid", "noexec"}));
 }
 
+/// With the IPC namespace of another container goes its /dev/shm.
+void share_memory(const SpecInputs& inputs, std::vector<oci::Mount>& mounts) {
+    const auto shared = inputs.mount_sources.find("/dev/shm");
+    if (shared == inputs.mount_sources.end()) return;
+    for (oci::Mount& mount : mounts)
+        if (mount.destination == "/dev/shm" && mount.type == "tmpfs")
+            mount = bind_mount(shared->second, mount.destination,
+                               {"rbind", "nosuid", "noexec", "nodev"});
+}
+
 std::vector<oci::Mount> build_mounts(const SpecInputs& inputs) {
     const model::ContainerRecord& record = inputs.record;
     std::vector<oci::Mount> mounts =
@@ -192,6 +206,7 @@ std::vector<oci::Mount> build_mounts(const SpecInputs& inputs) {
                });
     });
     bind_what_the_host_owns(record.host_config, mounts);
+    share_memory(inputs, mounts);
     if (record.host_config.ipc_mode == "host")
         std::erase_if(mounts, [&](const oci::Mount& mount) {
             return inputs.absent_on_host.contains(mount.destination);
@@ -250,6 +265,8 @@ oci::Spec build_spec(const SpecInputs& inputs) {
     const model::ContainerRecord& record = inputs.record;
     const model::HostConfig& host = record.host_config;
     oci::Spec spec;
+    // Debian 12's crun takes no later version, and needs nothing of one.
+    if (is_foreign(host, inputs.settings)) spec.version = "1.0.2";
     spec.process = build_process(inputs);
     spec.root = {inputs.rootfs, host.readonly_rootfs};
     if (host.uts_mode != "host" && !shares(host.network_mode)) {

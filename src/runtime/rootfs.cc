@@ -80,6 +80,18 @@ bool is_in_pid_namespace_of_host_proc() {
     return line.substr(0, line.find('\n')).find('\t') == std::string_view::npos;
 }
 
+UniqueFd clone_source(const MountStep& step) {
+    try {
+        return linux_os::clone_mount(step.source, step.depth);
+    } catch (const Error& error) {
+        if (error.errno_value() != EINVAL || step.depth == Depth::recursive) throw;
+        throw Error(ErrorKind::denied,
+                    "the host has mounts below {}, which a plain user cannot leave out: bind it "
+                    "with them",
+                    step.source);
+    }
+}
+
 UniqueFd make_kernel_filesystem(const MountStep& step, const Plan& plan) {
     try {
         return linux_os::make_filesystem(step.type, step.source, step.options, step.own.set);
@@ -169,7 +181,7 @@ UniqueFd Rootfs::open_target(const MountStep& step, BorrowedFd source) const {
 UniqueFd Rootfs::make_mount(const MountStep& step, const Plan& plan) const {
     switch (step.kind) {
         case MountKind::bind: {
-            UniqueFd mount = linux_os::clone_mount(step.source, step.depth);
+            UniqueFd mount = clone_source(step);
             // Flags are only added: those that the host locked stay. Clearing is best effort for
             // the same reason.
             if (step.own.set)

@@ -57,7 +57,7 @@ def test_an_empty_directory_behind_a_volume_takes_the_images_content(engine):
 def test_a_missing_directory_behind_a_volume_is_named(engine):
     create(engine, "nowhere", type="none", o="bind", device="/not/there")
     done = engine.docker("run", "--rm", "-v", "nowhere:/data", "busybox", "true", check=False)
-    assert done.returncode == 125 and "failed to mount local volume: mount /not/there:" in done.stderr
+    assert done.returncode != 0 and "failed to mount local volume: mount /not/there:" in done.stderr
     assert "no such file or directory" in done.stderr
     engine.docker("volume", "rm", "nowhere")
 
@@ -124,7 +124,8 @@ def test_volumes_from_with_modes(engine):
     refused = engine.api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"VolumesFrom": [identity + ":mode"]}})
     assert refused[0] == 400 and refused[2]["message"] == "invalid mode: mode"
     missing = engine.api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"VolumesFrom": ["absent"]}})
-    assert missing[0] == 404 and missing[2]["message"] == "No such container: absent"
+    # Not a 404, for which the CLI would pull the image.
+    assert missing[0] == 400 and "No such container: absent" in missing[2]["message"]
     engine.docker("rm", identity)
     engine.docker("volume", "rm", "given")
 
@@ -176,17 +177,25 @@ def test_propagations(engine, propagation):
     assert ("those that it makes do not leave it" in done.stderr) == propagation.endswith("shared")
 
 
-@pytest.mark.parametrize("word,writable", [("enabled", False), ("writable", True), ("readonly", False), ("disabled", None)])
-def test_recursive_binds(engine, word, writable):
+@pytest.mark.parametrize("word,writable", [("enabled", False), ("writable", True), ("readonly", False)])
+def test_read_only_binds_with_mounts_below(engine, word, writable):
     """A read-only bind of /dev, whose /dev/shm is a mount of its own."""
     needs_cli("1.44")
-    read_only = "" if word == "disabled" else ",readonly,bind-propagation=rprivate"
-    out = run(engine, "--mount", f"type=bind,src=/dev,dst=/d,bind-recursive={word}{read_only}", "busybox", "sh", "-c",
-              "grep -c ' /d/' /proc/self/mountinfo; touch /d/shm/berth-test && rm /d/shm/berth-test && echo writable; true").split()
-    if writable is None:
-        assert out[0] == "0"
-    elif out[0] != "0" and os.path.ismount("/dev/shm"):
-        assert ("writable" in out) == writable
+    if not os.path.ismount("/dev/shm"):
+        pytest.skip("/dev/shm is not a mount here")
+    out = run(engine, "--mount", f"type=bind,src=/dev,dst=/d,readonly,bind-propagation=rprivate,bind-recursive={word}", "busybox", "sh", "-c",
+              "touch /d/shm/berth-test && rm /d/shm/berth-test && echo writable; true")
+    assert ("writable" in out) == writable
+
+
+def test_a_bind_without_the_mounts_below(engine):
+    """The kernel shows nobody but the host's root what lies under a mount."""
+    needs_cli("1.44")
+    mount = "type=bind,dst=/d,bind-recursive=disabled,src="
+    assert run(engine, "--mount", mount + str(engine.root), "busybox", "ls", "/d")
+    done = engine.docker("run", "--rm", "--mount", mount + "/proc", "busybox", "true", check=False)
+    if any(line.split()[4].startswith("/proc/") for line in open("/proc/self/mountinfo")):
+        assert done.returncode != 0 and "the host has mounts below /proc, which a plain user cannot leave out" in done.stderr
 
 
 def test_a_bind_makes_its_source_when_asked(engine):

@@ -6,6 +6,8 @@ namespace berth::engine {
 
 namespace {
 
+constexpr const char* kShm = "/dev/shm";
+
 /// What stands in the layers is what a container without a user namespace of its own sees. For one
 /// that has it, fuse-overlayfs shows each owner as the container's id is mapped: nothing is copied,
 /// and the writable layer is like any other.
@@ -73,6 +75,12 @@ ShimMounts shim_mounts(const model::ContainerRecord& record, const Storage& stor
         result.mounts.push_back({std::move(mount), target});
         return target;
     };
+    if (places.ipc_process != 0) {
+        shim::RootfsMount shm;
+        shm.path = kShm;
+        shm.process = places.ipc_process;
+        result.sources.emplace(kShm, add(std::move(shm)));
+    }
     for (const model::MountPoint& point : record.mounts) {
         std::string source = point.device.empty() ? point.source : point.device;
         if (point.type == model::MountType::image) {

@@ -18,6 +18,7 @@ shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs, const model::I
 struct MountPlaces final {
     std::string directory;      // of the container
     std::string run_directory;  // the mounts are made in it
+    int ipc_process = 0;        // whose IPC namespace, and so /dev/shm, is shared; 0: nobody's
 };
 struct ShimMounts final {
     std::vector<shim::PreparedMount> mounts;
