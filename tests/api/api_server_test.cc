@@ -197,7 +197,8 @@ TEST_F(ApiServer, attach_to_an_absent_container_is_a_404_before_the_hijack) {
 
 TEST_F(ApiServer, exec_start_reads_its_body_before_the_hijack) {
     const std::string answer =
-        raw("POST /exec/e1/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: "
+        raw("POST /exec/e1/start HTTP/1.1\r\nHost: d\r\nContent-Type: "
+            "application/json\r\nContent-Length: "
             "2\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}in");
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 101 UPGRADED\r\n")) << answer;
     EXPECT_NE(answer.find("Api-Version: 1.51\r\n"), std::string::npos) << answer;
@@ -264,8 +265,9 @@ TEST_F(ApiServer, import_that_wants_no_more_still_answers) {
 TEST_F(ApiServer, image_names_are_greedy_and_sized_twice_before_1_44) {
     expect(call("GET", "/images/localhost:5000%2Fa/b:c/json"), 200,
            "{\"Id\":\"localhost:5000/a/b:c\"}\n");
-    expect(call("GET", "/v1.43/images/json"), 200, "[{\"Size\":7,\"VirtualSize\":7}]\n");
-    expect(call("GET", "/v1.44/images/json"), 200, "[{\"Size\":7}]\n");
+    expect(call("GET", "/v1.43/images/json"), 200,
+           "[{\"Containers\":-1,\"Size\":7,\"VirtualSize\":7}]\n");
+    expect(call("GET", "/v1.44/images/json"), 200, "[{\"Containers\":-1,\"Size\":7}]\n");
 }
 
 TEST_F(ApiServer, swarm_is_inactive_and_the_rest_is_honest) {
