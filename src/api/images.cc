@@ -27,6 +27,14 @@ void add_missing_names(const Call& call, nlohmann::json& image) {
         image["RepoDigests"] = nlohmann::json::array({"<none>@<none>"});
 }
 
+// Gone in 1.45. What the image was made with is not kept, and a client of old asks only for what
+// the configuration has too: docker-compose 1.29 takes the volumes from here.
+void add_container_config(const Call& call, nlohmann::json& image) {
+    if (call.version >= ApiVersion{1, 45}) return;
+    image["Container"] = "";
+    image["ContainerConfig"] = image["Config"];
+}
+
 async::Task<> list(Call& call) {
     engine::ImageListRequest request;
     if (boolean(call.query(), "all")) request.scope = engine::ListScope::all;
@@ -44,6 +52,7 @@ async::Task<> list(Call& call) {
 async::Task<> inspect(Call& call) {
     auto image = call.engine.images().inspect(call.name);
     add_virtual_size(call, image);
+    add_container_config(call, image);
     co_await reply_json(call, 200, image);
 }
 

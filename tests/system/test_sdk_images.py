@@ -92,3 +92,9 @@ def test_an_image_in_use_is_409_and_force_spares_the_running_container(client, m
     container.reload()
     assert container.status == "running"
     container.remove(force=True)
+
+
+def test_an_old_client_finds_the_configuration_twice(engine):
+    """docker-compose 1.29 takes the volumes of an image from ContainerConfig, which 1.45 dropped."""
+    old, new = (engine.api("GET", f"/v{version}/images/busybox/json")[2] for version in ("1.44", "1.45"))
+    assert old["ContainerConfig"] == old["Config"] == new["Config"] and "ContainerConfig" not in new
