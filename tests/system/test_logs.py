@@ -153,7 +153,7 @@ def test_follow_ends_with_the_removal_of_the_container(engine, container):
 
 
 def test_a_reader_that_takes_nothing_does_not_hold_the_container_back(engine, container):
-    identity = container("busybox", "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.02; done; yes $(head -c 200 /dev/zero | tr '\\0' x) | head -c 15000000; echo end >&2")
+    identity = container("busybox", "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.02; done; yes $(head -c 200 /dev/zero | tr '\\0' x) | head -n 75000; echo end >&2")
     stalled = socket.socket(socket.AF_UNIX)
     stalled.connect(engine.socket)
     stalled.sendall(f"GET /containers/{identity}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())

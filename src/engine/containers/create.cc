@@ -17,6 +17,7 @@
 #include "engine/containers/links.h"
 #include "engine/containers/prepare.h"
 #include "engine/image/state.h"
+#include "engine/model/log_options.h"
 #include "engine/model/merge.h"
 #include "engine/model/names.h"
 #include "engine/model/warnings.h"
@@ -390,6 +391,8 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     resolve_container_modes(state, request.host_config);
     model::apply_defaults(request, state.settings(),
                           {.container_id = id, .host_name = host_name()});
+    // Options without a driver are the default driver's.
+    model::check_log_options(request.host_config.log_config);
     auto container = std::make_shared<Container>();
     model::ContainerRecord& record = container->record;
     record = make_record(state, request, image, id);
