@@ -125,7 +125,8 @@ bool mount_at(BorrowedFd root, BorrowedFd mount, const std::string& destination,
 
 /// A detached copy of what is mounted; nothing when the source is gone.
 UniqueFd source_of(const model::MountPoint& point) {
-    UniqueFd source{::open(point.source.c_str(), O_PATH | O_CLOEXEC)};
+    const std::string& path = point.device.empty() ? point.source : point.device;
+    UniqueFd source{::open(path.c_str(), O_PATH | O_CLOEXEC)};
     if (source && !point.subpath.empty())
         source = linux_os::try_open_in_root(source, point.subpath, O_PATH, Resolve::in_root);
     if (!source) return {};
@@ -189,7 +190,8 @@ RootPlan plan_of(const ContainerState& state, const Container& container, RootAc
     if (!record.top_layer.empty()) plan.top = Digest::parse(record.top_layer);
     if (mounts == RootMounts::none) return plan;
     for (const model::MountPoint& point : record.mounts)
-        if (point.type != model::MountType::tmpfs) plan.mounts.push_back(point);
+        if (point.type == model::MountType::bind || point.type == model::MountType::volume)
+            plan.mounts.push_back(point);
     return plan;
 }
 
