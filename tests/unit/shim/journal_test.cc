@@ -202,6 +202,20 @@ TEST_F(JournalTest, a_stuck_journald_holds_the_container_back_for_a_short_time_o
     EXPECT_FALSE(log.full());
 }
 
+TEST_F(JournalTest, at_the_end_a_stuck_journald_is_waited_for_without_blocking) {
+    JournalLog log(loop, config);
+    std::string lines;
+    for (int i = 0; i < kMany / 10; ++i) lines += "a line of some length\n";
+    log.write(1, lines);
+    log.on_room([&] { loop.stop(); });
+    const auto begun = std::chrono::steady_clock::now();
+    log.end(1);
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, LogQueue::kPatience / 2);
+    EXPECT_FALSE(log.idle());
+    loop.run();
+    EXPECT_TRUE(log.idle());
+}
+
 TEST_F(JournalTest, in_non_blocking_mode_the_container_never_waits) {
     config.non_blocking = true;
     config.max_buffer = 1000;
