@@ -19,6 +19,9 @@ template <typename... Cases>
 struct Overloaded : Cases... {
     using Cases::operator()...;
 };
+// clang before 17 does not deduce an aggregate's arguments.
+template <typename... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
 
 json message(std::string_view type) { return json{{"v", kVersion}, {"type", type}}; }
 
