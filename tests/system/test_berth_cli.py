@@ -77,6 +77,18 @@ def test_load_import_and_images(berth):
     assert berth("load", input=b"nonsense" * 100, check=False).returncode == 1
 
 
+def test_diff_commit_and_export(berth, engine, tmp_path):
+    name = berth("run", "-d", "busybox", "sh", "-c", "echo 1 > /made; sleep 1000").stdout.strip()
+    wait_until(lambda: berth("diff", name).stdout == "A /made\n", "the file")
+    made = berth("commit", "-m", "why", "-c", "CMD cat /made", name, "by-berth:1").stdout.strip()
+    assert engine.inspect("by-berth:1")["Id"] == made and engine.inspect(made)["Comment"] == "why"
+    assert berth("run", "--rm", "by-berth:1").stdout == "1\n"
+    berth("export", "-o", str(tmp_path / "root.tar"), name)
+    assert "made" in subprocess.run(["tar", "-tf", str(tmp_path / "root.tar")], capture_output=True, text=True, check=True).stdout.splitlines()
+    berth("rm", "-f", name)
+    engine.docker("rmi", "by-berth:1")
+
+
 def test_pull_and_run_of_an_absent_image(berth, registry):
     reference = registry.push("cli/app:1", docker_archive(["x:1"], [busybox_rootfs_tar(), layer_tar({"etc/p": b"p\n"})]))
     done = berth("run", "--rm", reference, "cat", "/etc/p")
