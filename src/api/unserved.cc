@@ -2,6 +2,7 @@
 // compose and Portainer rely on, a plugin is never found; the rest says 501 instead of pretending
 // to be an unknown path.
 #include <array>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "api/call.h"
@@ -37,6 +38,12 @@ async::Task<> no_plugin(Call& call) {
     co_return;
 }
 
+// There is no builder and so no cache of one; `docker system prune` asks on its way.
+async::Task<> prune_no_build_cache(Call& call) {
+    const nlohmann::json nothing{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}};
+    co_await reply_json(call, 200, nothing);
+}
+
 using Path = std::pair<const char*, const char*>;
 
 constexpr std::array kSwarm{Path{"GET", "/swarm"},
@@ -53,10 +60,13 @@ constexpr std::array kSwarm{Path{"GET", "/swarm"},
                             Path{"GET", "/tasks/{name}"},
                             Path{"GET", "/tasks/{name}/logs"}};
 
-constexpr std::array kNotYet{Path{"POST", "/build"},        Path{"POST", "/build/prune"},
-                             Path{"POST", "/build/cancel"}, Path{"POST", "/session"},
-                             Path{"POST", "/grpc"},         Path{"GET", "/plugins/privileges"},
-                             Path{"POST", "/plugins/pull"}, Path{"POST", "/plugins/create"}};
+constexpr std::array kNotYet{Path{"POST", "/build"},
+                             Path{"POST", "/build/cancel"},
+                             Path{"POST", "/session"},
+                             Path{"POST", "/grpc"},
+                             Path{"GET", "/plugins/privileges"},
+                             Path{"POST", "/plugins/pull"},
+                             Path{"POST", "/plugins/create"}};
 
 constexpr std::array kPlugin{
     Path{"GET", "/plugins/{name...}/json"},    Path{"DELETE", "/plugins/{name...}"},
@@ -77,6 +87,7 @@ void add_unserved_routes(Router& router) {
     }
     router.add("GET", "/services/{name}/logs", no_swarm);
     for (const auto& [method, path] : kPlugin) router.add(method, path, no_plugin);
+    router.add("POST", "/build/prune", prune_no_build_cache);
     for (const auto& [method, path] : kNotYet) router.add(method, path, not_implemented);
 }
 

@@ -108,3 +108,8 @@ def test_prune_commands_of_the_cli(prune_engine):
     assert name in prune_engine.docker("container", "prune", "-f").stdout
     for command in (("image", "prune", "-f"), ("volume", "prune", "-f"), ("volume", "prune", "-af"), ("image", "prune", "-af")):
         assert "Total reclaimed space:" in prune_engine.docker(*command).stdout
+
+
+def test_a_system_prune_ends_well(prune_engine):
+    done = prune_engine.docker("system", "prune", "-f", "--volumes")
+    assert "Total reclaimed space: " in done.stdout and done.stderr == ""
