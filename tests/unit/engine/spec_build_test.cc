@@ -41,6 +41,19 @@ TEST(spec_build, defaults_are_dockers) {
     EXPECT_FALSE(spec.process->no_new_privileges);
 }
 
+TEST(spec_build, an_own_network_does_not_pace_unless_it_was_asked_to) {
+    model::ContainerRecord r = record();
+    const Settings settings;
+    SpecInputs inputs{.record = r, .settings = settings};
+    inputs.congestion_control = "reno";
+    EXPECT_EQ(build_spec(inputs).linux_part.sysctl.at("net.ipv4.tcp_congestion_control"), "reno");
+    r.host_config.sysctls["net.ipv4.tcp_congestion_control"] = "bbr";
+    EXPECT_EQ(build_spec(inputs).linux_part.sysctl.at("net.ipv4.tcp_congestion_control"), "bbr");
+    r.host_config = {};
+    r.host_config.network_mode = "host";
+    EXPECT_TRUE(build_spec(inputs).linux_part.sysctl.empty());
+}
+
 TEST(spec_build, another_user_than_root_has_no_effective_capabilities) {
     const model::ContainerRecord r = record();
     const Settings settings;
