@@ -131,8 +131,8 @@ def test_update_changes_the_restart_policy(engine, sleeper):
     ("--cpu-shares", "512", "CpuShares", 512), ("--cpuset-cpus", "0", "CpusetCpus", "0"), ("--pids-limit", "100", "PidsLimit", 100),
     ("--blkio-weight", "300", "BlkioWeight", 300)])
 def test_update_keeps_a_limit(engine, container, flag, value, key, kept):
-    identity = container("--memory-swap=-1", "busybox", "sleep", "1000") if flag == "--memory" else container("busybox", "sleep", "1000")
-    engine.docker("update", flag, value, identity)
+    identity = container("busybox", "sleep", "1000")
+    engine.docker("update", flag, value, *(["--memory-swap", "128m"] if flag == "--memory" else []), identity)
     assert engine.inspect(identity)["HostConfig"][key] == kept
 
 
