@@ -419,7 +419,8 @@ void Supervisor::on_child_end(Child& child) {
         return;
     }
     if (phase_ == Phase::starting && holder_is_dying()) on_holder_end();
-    if (phase_ == Phase::starting && !child.may_end()) {
+    // One that served already is started again, though the other one is not ready yet.
+    if (phase_ == Phase::starting && !child.ready && !child.may_end()) {
         const std::string how = fmt::format("{} {}", child.program(), child.how_it_ended());
         child.forget();
         return fail_start(how + " before it was ready");

@@ -126,15 +126,21 @@ class Engine:
             return None
 
     def inside_containers(self):
-        """Processes of containers of this engine: their root file system tells."""
+        """Processes of containers of this engine: what is mounted in them comes from its directories."""
         found = []
         for entry in pathlib.Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and str(self.root) in (entry / "mountinfo").read_text():
+                if entry.name.isdigit() and any(self.is_source_of(line) for line in (entry / "mountinfo").read_text().splitlines()):
                     found.append(int(entry.name))
             except OSError:
                 continue
         return found
+
+    def is_source_of(self, line):
+        """Whether a line of mountinfo shows something of this engine; where it is mounted does not count: a mount below our
+        directory in the host's namespace (by fusermount) is seen by every process of the machine."""
+        fields = line.split(" ")
+        return any(str(self.root) in field for field in fields[:4] + fields[5:])
 
     def remove(self):
         # The holder has neither arguments nor an environment that tell whose it is.
