@@ -1,4 +1,5 @@
 """Networks outlive the processes that serve them, and leave nothing when they go."""
+import concurrent.futures
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from test_leaks import container_network_links
 from test_recovery import kill_and_wait_for_another
 
 CYCLES = int(os.environ.get("BERTH_NETWORK_CYCLES", "100"))  # a soak asks for 10000
+AT_A_TIME = 4
 
 
 def two_networks(engine):
@@ -127,31 +129,41 @@ def test_an_unknown_version_of_the_record_is_not_touched(bare_engine):
 def test_networks_that_come_and_go_leave_nothing(own_engine):
     engine = own_engine
     holder = json.loads((engine.root / "run/berth/holder.json").read_text())["pid"]
-    engine.docker("run", "-d", "--name", "churn", "busybox", "sleep", "1000000")  # a soak takes hours
+    for worker in range(AT_A_TIME):
+        engine.docker("run", "-d", "--name", f"churn-{worker}", "busybox", "sleep", "1000000")  # a soak takes long
     before = container_network_links(holder)
     (network_pid,) = engine.pids("berth-network")
-    come_and_go(engine, 2)
+    come_and_go(engine, 2 * AT_A_TIME)
     descriptors = len(os.listdir(f"/proc/{network_pid}/fd"))
     come_and_go(engine, CYCLES)
     assert container_network_links(holder) == before
     assert len(os.listdir(f"/proc/{network_pid}/fd")) <= descriptors
-    assert engine.docker("exec", "churn", "ls", "/sys/class/net").stdout.split() == ["eth0", "lo"]
     assert "br-" not in network_rules(holder)
-    engine.docker("rm", "-f", "churn")
+    for worker in range(AT_A_TIME):
+        assert engine.docker("exec", f"churn-{worker}", "ls", "/sys/class/net").stdout.split() == ["eth0", "lo"]
+        engine.docker("rm", "-f", f"churn-{worker}")
 
 
 def come_and_go(engine, times):
+    """So many cycles in all, some at a time, each worker with a network and a container of its own."""
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        for done in [pool.submit(cycle, engine, worker, times // AT_A_TIME) for worker in range(AT_A_TIME)]:
+            done.result()
+
+
+def cycle(engine, worker, times):
+    network, container = f"churned-{worker}", {"Container": f"churn-{worker}"}
     for number in range(times):
-        status, _, made = engine.api("POST", "/networks/create", {"Name": "churned", "EnableIPv6": number % 2 == 0})
+        status, _, made = engine.api("POST", "/networks/create", {"Name": network, "EnableIPv6": number % 2 == 0})
         assert status == 201, made
-        assert engine.api("POST", "/networks/churned/connect", {"Container": "churn"})[0] == 200
+        assert engine.api("POST", f"/networks/{network}/connect", container)[0] == 200
         if number % 3:
-            assert engine.api("POST", "/networks/churned/disconnect", {"Container": "churn"})[0] == 200
-            assert engine.api("DELETE", "/networks/churned")[0] == 204
+            assert engine.api("POST", f"/networks/{network}/disconnect", container)[0] == 200
+            assert engine.api("DELETE", f"/networks/{network}")[0] == 204
         else:
-            assert engine.api("DELETE", "/networks/churned")[0] == 403
-            assert engine.api("POST", "/networks/churned/disconnect", {"Container": "churn", "Force": True})[0] == 200
-            assert engine.api("DELETE", "/networks/churned")[0] == 204
+            assert engine.api("DELETE", f"/networks/{network}")[0] == 403
+            assert engine.api("POST", f"/networks/{network}/disconnect", {**container, "Force": True})[0] == 200
+            assert engine.api("DELETE", f"/networks/{network}")[0] == 204
 
 
 def network_rules(holder):
