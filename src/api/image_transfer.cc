@@ -76,11 +76,12 @@ async::Task<> create(Call& call) {
 }
 
 async::Task<> load(Call& call) {
-    const auto output =
-        boolean(call.query(), "quiet") ? engine::LoadOutput::quiet : engine::LoadOutput::progress;
-    BodyWork work = [&call, output](UniqueFd body, engine::ProgressSink sink,
-                                    std::stop_token stop) {
-        return call.engine.images().load(std::move(body), output, std::move(sink), std::move(stop));
+    engine::LoadRequest request{.platform = platform(call.query())};
+    if (boolean(call.query(), "quiet")) request.output = engine::LoadOutput::quiet;
+    BodyWork work = [&call, &request](UniqueFd body, engine::ProgressSink sink,
+                                      std::stop_token stop) {
+        return call.engine.images().load(std::move(body), request, std::move(sink),
+                                         std::move(stop));
     };
     co_await reply_with_progress_of_body(call, std::move(work));
 }
@@ -88,8 +89,9 @@ async::Task<> load(Call& call) {
 async::Task<> reply_with_archive(Call& call, std::vector<std::string> names) {
     http::Headers headers = common_headers();
     headers.set("Content-Type", "application/x-tar");
-    DownloadWork work = [&call, names = std::move(names)](UniqueFd into, std::stop_token stop) {
-        return call.engine.images().save(names, std::move(into), std::move(stop));
+    engine::SaveRequest request{.names = std::move(names), .platform = platform(call.query())};
+    DownloadWork work = [&call, &request](UniqueFd into, std::stop_token stop) {
+        return call.engine.images().save(request, std::move(into), std::move(stop));
     };
     co_await reply_with_download(call, std::move(headers), std::move(work));
 }

@@ -50,14 +50,15 @@ async::Task<> list(Call& call) {
 }
 
 async::Task<> inspect(Call& call) {
-    auto image = call.engine.images().inspect(call.name);
+    auto image = call.engine.images().inspect(call.name, platform(call.query()));
     add_virtual_size(call, image);
     add_container_config(call, image);
     co_await reply_json(call, 200, image);
 }
 
 async::Task<> history(Call& call) {
-    co_await reply_json(call, 200, call.engine.images().history(call.name));
+    const auto entries = call.engine.images().history(call.name, platform(call.query()));
+    co_await reply_json(call, 200, entries);
 }
 
 async::Task<> tag(Call& call) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace berth::api {
 
@@ -47,6 +49,19 @@ std::uint32_t terminal_size(const http::Query& query, std::string_view key) {
     if (*value < 0 || *value > 0xffff)
         throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}: out of range", *value, key);
     return static_cast<std::uint32_t>(*value);
+}
+
+std::string platform(const http::Query& query) {
+    const std::string text = query.get("platform");
+    if (text.empty()) return "";
+    const nlohmann::json document = parse_json(text);
+    const JsonReader reader(document, "platform");
+    const std::string os = reader.string("os"), architecture = reader.string("architecture");
+    const std::string variant = reader.string("variant");
+    if (os.empty() || architecture.empty())
+        throw Error(ErrorKind::invalid,
+                    "failed to parse platform: both OS and Architecture must be provided");
+    return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
 }
 
 void check_json_content_type(std::string_view content_type) {

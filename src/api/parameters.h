@@ -17,6 +17,9 @@ bool boolean(const http::Query& query, std::string_view key, bool fallback = fal
 std::optional<std::int64_t> integer(const http::Query& query, std::string_view key);
 /// Height or width of a terminal: required. Throws Error{invalid}.
 std::uint32_t terminal_size(const http::Query& query, std::string_view key);
+/// The JSON object of an OCI platform as "os/architecture[/variant]"; empty when absent. Throws
+/// Error{invalid}.
+std::string platform(const http::Query& query);
 /// Throws Error{invalid} unless the header is application/json, with or without parameters.
 void check_json_content_type(std::string_view content_type);
 

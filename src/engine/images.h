@@ -59,6 +59,15 @@ struct ImageRemoveOptions final {
 };
 
 enum class LoadOutput { quiet, progress };
+/// A platform is "os/architecture[/variant]"; empty: any.
+struct LoadRequest final {
+    LoadOutput output = LoadOutput::progress;
+    std::string platform;
+};
+struct SaveRequest final {
+    std::vector<std::string> names;
+    std::string platform;
+};
 enum class StoreCheck { look, mend };
 
 struct ImageListRequest final {
@@ -90,17 +99,18 @@ class Images final {
     async::Task<nlohmann::json> distribution(std::string name, std::string registry_auth,
                                              std::stop_token stop);
     /// Reads a docker or OCI archive from `tar` (a pipe or file, blocking) to its end.
-    async::Task<void> load(UniqueFd tar, LoadOutput output, ProgressSink sink,
+    async::Task<void> load(UniqueFd tar, LoadRequest request, ProgressSink sink,
                            std::stop_token stop);
     /// Writes a docker and OCI archive of the images to `into` (blocking), "X" as `docker save X`.
     /// Throws Error{not_found} before the first byte. `stop` cancels.
-    async::Task<void> save(std::vector<std::string> names, UniqueFd into, std::stop_token stop);
+    async::Task<void> save(SaveRequest request, UniqueFd into, std::stop_token stop);
     /// A flat file system as one layer; the new image's digest. `tar` is read for the source "-".
     async::Task<std::string> import(UniqueFd tar, ImportRequest request, std::stop_token stop);
 
     nlohmann::json list(const ImageListRequest& request) const;
-    nlohmann::json inspect(const std::string& name) const;
-    nlohmann::json history(const std::string& name) const;
+    /// Throw Error{not_found} for an image of another platform too.
+    nlohmann::json inspect(const std::string& name, const std::string& platform) const;
+    nlohmann::json history(const std::string& name, const std::string& platform) const;
     async::Task<void> tag(std::string name, std::string repository, std::string tag);
     /// The list of {"Untagged"} and {"Deleted"} objects.
     async::Task<nlohmann::json> remove(std::string name, ImageRemoveOptions options);

@@ -135,13 +135,14 @@ Digest ImageLoad::run(const ArchivedImage& image) {
 }  // namespace
 
 std::vector<Digest> load(ImageStore& store, LayerSink& sink, archive::Source& archive,
-                         LoadOutput output, const ProgressCallback& progress,
+                         const LoadOptions& options, const ProgressCallback& progress,
                          std::stop_token stop) {
     const ArchiveMembers members(archive, store.make_temporary(), stop);
     ProgressLog log(progress);
-    ImageLoad load(store, sink, members, output, log, stop);
+    ImageLoad load(store, sink, members, options.output, log, stop);
     std::vector<Digest> result;
-    for (const ArchivedImage& image : plan_load(members)) result.push_back(load.run(image));
+    for (const ArchivedImage& image : plan_load(members, options.platform))
+        result.push_back(load.run(image));
     return result;
 }
 

@@ -3,6 +3,7 @@
 // Synchronous; run it on a thread of its own.
 #pragma once
 
+#include <optional>
 #include <stop_token>
 #include <vector>
 
@@ -14,9 +15,15 @@ namespace berth::image {
 
 enum class LoadOutput { quiet, progress };
 
+struct LoadOptions final {
+    LoadOutput output = LoadOutput::progress;
+    std::optional<oci::Platform> platform;  // as plan_load()
+};
+
 /// Adds every image of the archive and returns their ids. `progress` gets "Loaded image: …" lines.
 /// Throws Error{invalid} for a damaged archive; images loaded before that one stay.
 std::vector<Digest> load(ImageStore& store, LayerSink& sink, archive::Source& archive,
-                         LoadOutput output, const ProgressCallback& progress, std::stop_token stop);
+                         const LoadOptions& options, const ProgressCallback& progress,
+                         std::stop_token stop);
 
 }  // namespace berth::image

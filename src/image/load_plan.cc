@@ -59,7 +59,8 @@ std::vector<Reference> names_of(const oci::Descriptor& entry) {
     return {reference};
 }
 
-std::vector<ArchivedImage> plan_oci_layout(const ArchiveMembers& members) {
+std::vector<ArchivedImage> plan_oci_layout(const ArchiveMembers& members,
+                                           const std::optional<oci::Platform>& wanted) {
     const oci::ImageIndex top =
         oci::parse_index(members.text("index.json", oci::kMaxManifestBytes));
     std::vector<ArchivedImage> result;
@@ -67,7 +68,8 @@ std::vector<ArchivedImage> plan_oci_layout(const ArchiveMembers& members) {
         std::string text = checked_blob(members, entry.digest, oci::kMaxManifestBytes);
         if (oci::classify_document(text, entry.media_type) == oci::DocumentKind::index) {
             const oci::ImageIndex inner = oci::parse_index(text);
-            const oci::Descriptor& chosen = select_manifest(inner, host_platform());
+            const oci::Descriptor& chosen =
+                select_manifest(inner, wanted.value_or(host_platform()));
             text = checked_blob(members, chosen.digest, oci::kMaxManifestBytes);
         } else if (entry.platform && entry.platform->os == "unknown") {
             continue;  // an attestation
@@ -85,12 +87,23 @@ std::vector<ArchivedImage> plan_oci_layout(const ArchiveMembers& members) {
 
 }  // namespace
 
-std::vector<ArchivedImage> plan_load(const ArchiveMembers& members) {
-    if (members.contains("manifest.json")) return plan_docker_archive(members);
-    if (members.contains("index.json")) return plan_oci_layout(members);
-    throw Error(ErrorKind::invalid,
-                "invalid archive: it has neither manifest.json nor index.json, so it is no "
-                "archive of images");
+std::vector<ArchivedImage> plan_load(const ArchiveMembers& members,
+                                     const std::optional<oci::Platform>& wanted) {
+    std::vector<ArchivedImage> images;
+    if (members.contains("manifest.json")) {
+        images = plan_docker_archive(members);
+    } else if (members.contains("index.json")) {
+        images = plan_oci_layout(members, wanted);
+    } else {
+        throw Error(ErrorKind::invalid,
+                    "invalid archive: it has neither manifest.json nor index.json, so it is no "
+                    "archive of images");
+    }
+    if (wanted)
+        for (const ArchivedImage& image : images)
+            check_platform(image.tags.empty() ? "without a name" : image.tags.front().familiar(),
+                           oci::parse_image_config(image.config).platform, wanted);
+    return images;
 }
 
 }  // namespace berth::image

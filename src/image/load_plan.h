@@ -2,11 +2,13 @@
 // (an OCI layout). Reads small members only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "image/archive_members.h"
 #include "image/reference.h"
+#include "oci/image_spec.h"
 
 namespace berth::image {
 
@@ -16,7 +18,9 @@ struct ArchivedImage final {
     std::vector<Reference> tags;
 };
 
-/// Throws Error{invalid}.
-std::vector<ArchivedImage> plan_load(const ArchiveMembers& members);
+/// Of an index the manifest of `wanted`, else of this machine. Throws Error{invalid}, and
+/// {not_found} for an image of another platform than the wanted one.
+std::vector<ArchivedImage> plan_load(const ArchiveMembers& members,
+                                     const std::optional<oci::Platform>& wanted = {});
 
 }  // namespace berth::image

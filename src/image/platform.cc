@@ -91,6 +91,15 @@ bool is_compatible(const Platform& wanted, const Platform& offered) {
     return std::ranges::find(list, normalise(offered)) != list.end();
 }
 
+void check_platform(const std::string& name, const oci::Platform& found,
+                    const std::optional<oci::Platform>& wanted) {
+    if (!wanted || is_compatible(*wanted, found)) return;
+    throw Error(ErrorKind::not_found,
+                "image with reference {} was found but does not provide the specified platform "
+                "({})",
+                name, wanted->str());
+}
+
 const oci::Descriptor& select_manifest(const oci::ImageIndex& index, const Platform& wanted) {
     for (const Platform& candidate : acceptable(normalise(wanted))) {
         const auto found = std::ranges::find_if(index.manifests, [&](const oci::Descriptor& entry) {

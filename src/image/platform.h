@@ -1,6 +1,8 @@
 // Which platform of a manifest list to take. Pure, but for host_platform().
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "oci/image_spec.h"
@@ -13,6 +15,10 @@ oci::Platform host_platform();
 oci::Platform parse_platform(std::string_view text);
 /// True when an image of `offered` runs where `wanted` is asked for.
 bool is_compatible(const oci::Platform& wanted, const oci::Platform& offered);
+/// Throws Error{not_found} with Docker's text when the image that `name` found is not for `wanted`;
+/// nothing is any.
+void check_platform(const std::string& name, const oci::Platform& found,
+                    const std::optional<oci::Platform>& wanted);
 /// The best entry: exact, else the nearest compatible variant; attestations (unknown/unknown) are
 /// skipped. Throws Error{not_found} with Docker's text.
 const oci::Descriptor& select_manifest(const oci::ImageIndex& index, const oci::Platform& wanted);

@@ -214,17 +214,17 @@ async::Task<json> Images::search(SearchRequest, std::stop_token) { co_return jso
 async::Task<json> Images::distribution(std::string, std::string, std::stop_token) {
     co_return json::object();
 }
-async::Task<void> Images::load(UniqueFd tar, LoadOutput, ProgressSink sink, std::stop_token) {
+async::Task<void> Images::load(UniqueFd tar, LoadRequest, ProgressSink sink, std::stop_token) {
     auto read = [fd = std::make_shared<UniqueFd>(std::move(tar))] {
         return read_all(*fd, 64U << 20).size();
     };
     const std::size_t size = co_await state_->workers.run(std::move(read));
     sink({{"stream", fmt::format("{} bytes", size)}});
 }
-async::Task<void> Images::save(std::vector<std::string> names, UniqueFd into, std::stop_token) {
-    if (names.front() == "absent")
-        throw Error(ErrorKind::not_found, "No such image: {}", names.front());
-    write_all(into, "archive of " + names.front());
+async::Task<void> Images::save(SaveRequest request, UniqueFd into, std::stop_token) {
+    const std::string& name = request.names.front();
+    if (name == "absent") throw Error(ErrorKind::not_found, "No such image: {}", name);
+    write_all(into, "archive of " + name);
     co_return;
 }
 async::Task<std::string> Images::import(UniqueFd, ImportRequest, std::stop_token) {
@@ -232,8 +232,8 @@ async::Task<std::string> Images::import(UniqueFd, ImportRequest, std::stop_token
     co_return "";
 }
 json Images::list(const ImageListRequest&) const { return json::array({{{"Size", 7}}}); }
-json Images::inspect(const std::string& name) const { return {{"Id", name}}; }
-json Images::history(const std::string&) const { return json::array(); }
+json Images::inspect(const std::string& name, const std::string&) const { return {{"Id", name}}; }
+json Images::history(const std::string&, const std::string&) const { return json::array(); }
 async::Task<void> Images::tag(std::string, std::string, std::string) { co_return; }
 async::Task<json> Images::remove(std::string, ImageRemoveOptions) { co_return json::array(); }
 async::Task<json> Images::check_store(StoreCheck, std::stop_token) { co_return json::object(); }

@@ -2,8 +2,10 @@
 import hashlib
 import io
 import json
+import platform
 import subprocess
 import tarfile
+import urllib.parse
 
 import pytest
 
@@ -86,3 +88,12 @@ def test_skopeo_reads_both_forms(engine, saved_image, tmp_path):
         shown = subprocess.run(["skopeo", "inspect", "--config", "--raw", f"{transport}:{path}"], capture_output=True, timeout=60)
         assert shown.returncode == 0, shown.stderr
         assert "sha256:" + hashlib.sha256(shown.stdout).hexdigest() == engine.inspect(tag)["Id"]
+
+
+@pytest.mark.parametrize("path", ["images/busybox/get", "images/busybox/json", "images/busybox/history"])
+def test_another_platform_than_the_images_is_not_found(engine, path):
+    ours, other = (urllib.parse.quote(json.dumps({"os": "linux", "architecture": name})) for name in (platform.machine(), "s390x"))
+    assert engine.api("GET", f"/{path}?platform={ours}")[0] == 200
+    status, _, body = engine.api("GET", f"/{path}?platform={other}")
+    assert status == 404 and body["message"].endswith("does not provide the specified platform (linux/s390x)")
+    assert engine.api("GET", f"/{path}?platform=linux")[0] == 400

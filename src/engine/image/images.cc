@@ -13,6 +13,7 @@
 #include "engine/model/times.h"
 #include "image/import.h"
 #include "image/load.h"
+#include "image/platform.h"
 #include "image/reference.h"
 #include "image/save.h"
 #include "image/transport.h"
@@ -118,6 +119,11 @@ std::unique_ptr<archive::Source> fetch(const std::string& url,
         });
 }
 
+std::optional<oci::Platform> wanted_platform(const std::string& text) {
+    if (text.empty()) return std::nullopt;
+    return image::parse_platform(text);
+}
+
 }  // namespace
 
 Images::Images(ImageDependencies dependencies)
@@ -145,31 +151,37 @@ async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop
     state_->publish(name, "pull", name);
 }
 
-async::Task<void> Images::load(UniqueFd tar, LoadOutput output, ProgressSink sink,
+async::Task<void> Images::load(UniqueFd tar, LoadRequest request, ProgressSink sink,
                                std::stop_token stop) {
     auto progress = post_progress(state_->deps.context.executor, std::move(sink));
     const auto file = std::make_shared<UniqueFd>(std::move(tar));
     ImageState* state = state_.get();
-    const auto mode =
-        output == LoadOutput::quiet ? image::LoadOutput::quiet : image::LoadOutput::progress;
-    auto job = [state, file, mode, progress = std::move(progress), stop] {
+    image::LoadOptions options{.output = request.output == LoadOutput::quiet
+                                             ? image::LoadOutput::quiet
+                                             : image::LoadOutput::progress,
+                               .platform = wanted_platform(request.platform)};
+    auto job = [state, file, options = std::move(options), progress = std::move(progress), stop] {
         archive::FdSource source(*file);
-        return image::load(*state->store, *state->layers, source, mode, progress, stop);
+        return image::load(*state->store, *state->layers, source, options, progress, stop);
     };
     const std::vector<Digest> loaded =
         co_await state->deps.context.pool.run_on_thread("load", std::move(job));
     for (const Digest& id : loaded) state->publish(id.str(), "load", id.str());
 }
 
-async::Task<void> Images::save(std::vector<std::string> names, UniqueFd into,
-                               std::stop_token stop) {
+async::Task<void> Images::save(SaveRequest request, UniqueFd into, std::stop_token stop) {
     ImageState* state = state_.get();
     const auto file = std::make_shared<UniqueFd>(std::move(into));
-    auto job = [state, file, names = std::move(names), stop] {
-        const std::vector<image::SavedImage> plan = image::plan_save(*state->store, names);
+    auto job = [state, file, request = std::move(request), stop] {
+        const auto wanted = wanted_platform(request.platform);
+        const std::vector<image::SavedImage> plan = image::plan_save(*state->store, request.names);
         std::vector<Digest> layers;
-        for (const image::SavedImage& saved : plan)
+        for (const image::SavedImage& saved : plan) {
+            const std::string name =
+                saved.names.empty() ? saved.image.id.str() : saved.names.front().familiar();
+            image::check_platform(name, state->store->config(saved.image.id).platform, wanted);
             layers.insert(layers.end(), saved.image.chain_ids.begin(), saved.image.chain_ids.end());
+        }
         const image::LayerLease lease = state->store->lease(std::move(layers));
         archive::FdSink sink(*file);
         image::save(*state->store, *state->archives, plan, sink, stop);
@@ -234,9 +246,10 @@ json Images::list(const ImageListRequest& request) const {
     return result;
 }
 
-json Images::inspect(const std::string& name) const {
+json Images::inspect(const std::string& name, const std::string& platform) const {
     const image::Image image = state_->store->resolve(name);
     const oci::ImageConfig config = state_->store->config(image.id);
+    image::check_platform(name, config.platform, wanted_platform(platform));
     const auto container = model::container_config_from(oci::to_json(config.config));
     json value = {{"Id", image.id.str()},
                   {"RepoTags", texts(image.repo_tags())},
@@ -258,9 +271,10 @@ json Images::inspect(const std::string& name) const {
     return value;
 }
 
-json Images::history(const std::string& name) const {
+json Images::history(const std::string& name, const std::string& platform) const {
     const image::Image image = state_->store->resolve(name);
     const oci::ImageConfig config = state_->store->config(image.id);
+    image::check_platform(name, config.platform, wanted_platform(platform));
     json result = json::array();
     std::size_t layer = 0;
     for (const oci::HistoryEntry& entry : config.history) {

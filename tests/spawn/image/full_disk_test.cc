@@ -103,7 +103,7 @@ class FullDiskTest : public test::OutsideTest {
     void load_here() {
         const std::string bytes = read_file(path("image.tar"));
         archive::MemorySource source(bytes);
-        load(*images_, *layers_, source, LoadOutput::quiet, lines_.callback(), {});
+        load(*images_, *layers_, source, {.output = LoadOutput::quiet}, lines_.callback(), {});
     }
     void expect_nothing_left() const {
         EXPECT_TRUE(images_->list().empty());

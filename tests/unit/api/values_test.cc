@@ -123,5 +123,17 @@ TEST(Streams, hijack_head_answers_an_upgrade_or_a_plain_request) {
               "Upgrade\r\nUpgrade: tcp\r\n\r\n");
 }
 
+TEST(Parameters, platform_is_an_object_of_json) {
+    const auto given = [](const std::string& text) {
+        return platform(http::Query::parse("platform=" + text));
+    };
+    EXPECT_EQ(platform({}), "");
+    EXPECT_EQ(given(R"({"os":"linux","architecture":"arm64"})"), "linux/arm64");
+    EXPECT_EQ(given(R"({"os":"linux","architecture":"arm","variant":"v7"})"), "linux/arm/v7");
+    EXPECT_EQ(message_of([&] { given(R"({"os":"linux"})"); }),
+              "failed to parse platform: both OS and Architecture must be provided");
+    EXPECT_NE(message_of([&] { given("linux/arm64"); }), "nothing thrown");
+}
+
 }  // namespace
 }  // namespace berth::api

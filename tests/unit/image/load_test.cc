@@ -20,7 +20,7 @@ class LoadTest : public testing::Test {
   protected:
     std::vector<Digest> load_bytes(const std::string& bytes) {
         archive::MemorySource source(bytes);
-        return load(store_, sink_, source, LoadOutput::quiet, lines_.callback(), {});
+        return load(store_, sink_, source, {.output = LoadOutput::quiet}, lines_.callback(), {});
     }
     Files docker_archive(const std::string& layer_name, const std::string& layer,
                          const std::string& tag) const {
@@ -43,6 +43,22 @@ TEST_F(LoadTest, TakesADockerArchiveInGzip) {
     EXPECT_EQ(store_.resolve("a:1").id, ids[0]);
     EXPECT_EQ(lines_.text, std::vector<std::string>{"{\"stream\":\"Loaded image: a:1\\n\"}\r\n"});
     EXPECT_EQ(sink_.count(), 1U);
+}
+
+TEST_F(LoadTest, RefusesAnImageOfAnotherPlatform) {
+    archive::MemorySource source(make_tar(docker_archive("l1/layer.tar", tar_, "a:1")));
+    const LoadOptions options{.output = LoadOutput::quiet,
+                              .platform = oci::Platform{"linux", "s390x", ""}};
+    try {
+        load(store_, sink_, source, options, lines_.callback(), {});
+        FAIL() << "it was loaded";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::not_found);
+        EXPECT_EQ(error.message(),
+                  "image with reference a:1 was found but does not provide the specified platform "
+                  "(linux/s390x)");
+    }
+    EXPECT_TRUE(store_.list().empty());
 }
 
 TEST_F(LoadTest, FollowsALinkedLayer) {
