@@ -6,12 +6,12 @@
 #include <charconv>
 #include <cstdlib>
 #include <map>
-#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/delegation_plan.h"
 #include "daemon/options.h"
+#include "shim/log_options.h"
 
 namespace berth::daemon {
 namespace {
@@ -160,26 +160,8 @@ void check_api_version(const std::string& text) {
 // The engine checks a container's own choice in the same words.
 void check_log(const Config& config) {
     if (config.log_driver == "none") return;
-    using Names = std::set<std::string_view>;
-    static const std::map<std::string, Names> kOptions{
-        {"json-file",
-         {"max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"}},
-        {"local", {"max-size", "max-file", "compress"}},
-        {"journald", {"labels", "labels-regex", "env", "env-regex", "tag"}},
-        {"syslog",
-         {"syslog-address", "syslog-facility", "syslog-format", "syslog-tls-ca-cert",
-          "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify", "labels", "labels-regex",
-          "env", "env-regex", "tag"}}};
-    static const Names kCommon{"mode",           "max-buffer-size", "cache-disabled",
-                               "cache-max-size", "cache-max-file",  "cache-compress"};
-    const auto known = kOptions.find(config.log_driver);
-    if (known == kOptions.end())
-        throw Error(ErrorKind::invalid, "logger: no log driver named '{}' is registered",
-                    config.log_driver);
+    shim::check_log_option_names(config.log_driver, config.log_opts);
     for (const auto& [key, value] : config.log_opts) {
-        if (!known->second.contains(key) && !kCommon.contains(key))
-            throw Error(ErrorKind::invalid, "unknown log opt '{}' for {} log driver", key,
-                        config.log_driver);
         if (key == "max-size" && value != "-1" && parse_bytes(value) == 0)
             throw Error(ErrorKind::invalid, "log opt max-size: invalid size: '{}'", value);
         if (key == "mode") check_one_of("log opt mode", value, {"blocking", "non-blocking"});

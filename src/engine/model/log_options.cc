@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "engine/filters.h"
 #include "engine/model/syslog_options.h"
+#include "shim/log_options.h"
 
 namespace berth::engine::model {
 
@@ -20,38 +21,6 @@ std::string option(const Options& options, const char* key) {
 
 [[noreturn]] void refuse(const std::string& text) {
     throw Error::with_text(ErrorKind::invalid, text);
-}
-
-using Names = std::set<std::string>;
-
-/// What each driver takes; null for an unknown driver.
-const Names* known_options(const std::string& driver) {
-    static const std::map<std::string, Names> kOptions = {
-        {"json-file",
-         {"max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"}},
-        {"local", {"max-size", "max-file", "compress"}},
-        {"journald", {"labels", "labels-regex", "env", "env-regex", "tag"}},
-        {"syslog",
-         {"syslog-address", "syslog-facility", "syslog-format", "syslog-tls-ca-cert",
-          "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify", "labels", "labels-regex",
-          "env", "env-regex", "tag"}}};
-    const auto found = kOptions.find(driver);
-    return found == kOptions.end() ? nullptr : &found->second;
-}
-
-/// What every driver takes.
-const Names kCommonOptions = {"mode",           "max-buffer-size", "cache-disabled",
-                              "cache-max-size", "cache-max-file",  "cache-compress"};
-
-void check_names(const LogConfig& log) {
-    const Names* known = known_options(log.type);
-    if (known == nullptr)
-        refuse(fmt::format("logger: no log driver named '{}' is registered", log.type));
-    for (const auto& [key, value] : log.options)
-        if (!known->contains(key) && !kCommonOptions.contains(key))
-            refuse(log.type == "local"
-                       ? fmt::format("unknown log opt '{}' for log driver local", key)
-                       : fmt::format("unknown log opt '{}' for {} log driver", key, log.type));
 }
 
 void check_files(const Options& options) {
@@ -109,7 +78,7 @@ void check_boolean(const Options& options, const char* key) {
 
 void check_log_options(const LogConfig& log) {
     if (log.type.empty() || log.type == "none") return;
-    check_names(log);
+    shim::check_log_option_names(log.type, log.options);
     if (log.type == "json-file") check_files(log.options);
     if (log.type == "local" && option(log.options, "compress") == "true" &&
         option(log.options, "max-file") == "1")
