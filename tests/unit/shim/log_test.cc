@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -42,7 +43,12 @@ class LogDirectory : public testing::Test {
         ASSERT_NE(::mkdtemp(name), nullptr);
         directory = name;
     }
-    void TearDown() override { remove_tree(directory); }
+    void TearDown() override {
+        // A child that compresses works in the directory.
+        while (::wait(nullptr) > 0) {
+        }
+        remove_tree(directory);
+    }
     std::string directory;
 };
 
