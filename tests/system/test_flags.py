@@ -179,7 +179,12 @@ def test_stop_signal_and_timeout(engine, container):
 
 
 def test_detach_keys_and_sig_proxy_are_taken(engine):
-    assert engine.docker("run", "--rm", "--detach-keys", "ctrl-x,x", "--sig-proxy=false", "--quiet", "busybox", "echo", "ran").stdout == "ran\n"
+    assert engine.docker("run", "--rm", "--detach-keys", "ctrl-x,x", "--sig-proxy=false", "busybox", "echo", "ran").stdout == "ran\n"
+
+
+def test_quiet_is_taken(engine):
+    needs_cli("1.43")
+    assert engine.docker("run", "--rm", "--quiet", "busybox", "echo", "ran").stdout == "ran\n"
 
 
 def test_published_ports_of_all_kinds(engine, container):

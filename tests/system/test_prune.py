@@ -4,7 +4,7 @@ import urllib.parse
 
 import pytest
 
-from engine import wait_until
+from engine import needs_cli, wait_until
 from images import busybox_rootfs_tar
 
 KEEP = "berth.test=keep"
@@ -104,6 +104,7 @@ def test_df_counts_shared_layers_once(prune_engine):
 
 
 def test_prune_commands_of_the_cli(prune_engine):
+    needs_cli("1.42")
     name = prune_engine.docker("create", "busybox", "true").stdout.strip()
     assert name in prune_engine.docker("container", "prune", "-f").stdout
     for command in (("image", "prune", "-f"), ("volume", "prune", "-f"), ("volume", "prune", "-af"), ("image", "prune", "-af")):

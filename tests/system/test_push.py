@@ -3,6 +3,7 @@ import base64
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -48,7 +49,7 @@ def test_a_pushed_image_is_found_by_others_and_comes_back(engine, registry):
     identity = engine.inspect(target)["Id"]
     out = engine.docker("push", target).stdout
     assert f"The push refers to repository [{registry.address}/made/app]" in out
-    assert ": Preparing" in out and out.count(": Pushed") == 3
+    assert ": Preparing" in out and len(re.findall(": Pushed|: Mounted from", out)) == 3  # its base may have come by another test
     digest = registry.digest_of("made/app:1")
     assert f"1: digest: {digest} size: " in out
     assert f"{registry.address}/made/app@{digest}" in engine.inspect(target)["RepoDigests"]

@@ -226,6 +226,7 @@ def test_a_destination_can_be_taken_once(engine):
 
 
 def test_usage_counts_who_has_a_volume(engine):
+    needs_cli("1.42")
     engine.docker("create", "--name", "counted", "-v", "counted:/x", "busybox", "true")
     (volume,) = [v for v in engine.api("GET", "/system/df?type=volume")[2]["Volumes"] if v["Name"] == "counted"]
     assert volume["UsageData"]["RefCount"] == 1

@@ -243,6 +243,8 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
         shim::ExecRequest request =
             exec_request(*exec, std::move(process), std::move(early), static_cast<bool>(client));
         check_running(*exec->container);
+        // Before the process, as in dockerd: a short one may end before the shim's answer is here.
+        publish(*exec, "exec_start: " + joined(exec->config.cmd));
         const pid_t pid = co_await exec->container->shim->exec(std::move(request), client);
         exec->pid = pid;
         // A short process may have ended before this line.
@@ -251,10 +253,7 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
     } catch (...) {
         failure = async::to_error(std::current_exception());
     }
-    if (!failure) {
-        publish(*exec, "exec_start: " + joined(exec->config.cmd));
-        co_return;
-    }
+    if (!failure) co_return;
     const int code = start_failure_code(failure->message());
     finish(*exec, code == 128 ? 126 : code);
     throw *failure;
