@@ -46,7 +46,8 @@ TEST_F(LoadTest, TakesADockerArchiveInGzip) {
 }
 
 TEST_F(LoadTest, RefusesAnImageOfAnotherPlatform) {
-    archive::MemorySource source(make_tar(docker_archive("l1/layer.tar", tar_, "a:1")));
+    const std::string bytes = make_tar(docker_archive("l1/layer.tar", tar_, "a:1"));
+    archive::MemorySource source(bytes);
     const LoadOptions options{.output = LoadOutput::quiet,
                               .platform = oci::Platform{"linux", "s390x", ""}};
     try {
