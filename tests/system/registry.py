@@ -35,9 +35,17 @@ class Registry:
             subprocess.run(["htpasswd", "-cbB", str(self.directory / "htpasswd"), *self.password], check=True, capture_output=True)
             text += f"auth:\n  htpasswd: {{realm: test, path: {self.directory}/htpasswd}}\n"
         config.write_text(text)
+        self.serve(config)
+        wait_until(lambda: self.answers() or self.serve_again(config), "the registry answers")
+
+    def serve(self, config):
         self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        wait_until(self.answers, "the registry answers")
+
+    def serve_again(self, config):
+        """A connection of somebody else may have had the port for a moment."""
+        if self.process.poll() is not None:
+            self.serve(config)
 
     def answers(self):
         try:

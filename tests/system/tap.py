@@ -57,11 +57,12 @@ class Tap:
                 sink.sendall(piece)
         except OSError:
             pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        finally:  # whatever became of `then`, nobody waits for this connection any more
+            for end in (source, sink):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
