@@ -14,17 +14,6 @@ namespace berth::api {
 namespace {
 constexpr std::int64_t kDefaultFound = 25;
 
-/// {"os":"linux","architecture":"arm64","variant":"v8"} → "linux/arm64/v8"
-std::string platform_text(const std::string& parameter) {
-    if (parameter.empty()) return "";
-    const auto value = parse_json(parameter);
-    const JsonReader reader(value, "platform");
-    std::string text = reader.string("os") + "/" + reader.string("architecture");
-    if (const std::string variant = reader.string("variant"); !variant.empty())
-        text += "/" + variant;
-    return text;
-}
-
 std::string registry_auth(const Call& call) {
     return call.request().headers.get("X-Registry-Auth");
 }
@@ -33,7 +22,7 @@ async::Task<> push(Call& call) {
     engine::PushRequest request;
     request.name = call.name;
     request.tag = call.query().get("tag");
-    request.platform = platform_text(call.query().get("platform"));
+    request.platform = platform(call.query());
     request.registry_auth = registry_auth(call);
     // Clients of long ago sent the credentials as the body.
     const auto body = co_await read_json(call, BodyRule::optional);

@@ -15,6 +15,11 @@ std::vector<std::string_view> words_of(std::string_view text, std::string_view s
     return words;
 }
 
+std::vector<std::string> copied_words_of(std::string_view text, std::string_view separators) {
+    const auto words = words_of(text, separators);
+    return {words.begin(), words.end()};
+}
+
 std::uint64_t fnv1a(std::string_view text) {
     std::uint64_t hash = 0xcbf29ce484222325;
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,9 @@ constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
 /// The pieces between runs of separators; none is empty. They borrow `text`.
 std::vector<std::string_view> words_of(std::string_view text,
                                        std::string_view separators = kWhiteSpace);
+/// The same as texts of their own.
+std::vector<std::string> copied_words_of(std::string_view text,
+                                         std::string_view separators = kWhiteSpace);
 
 /// FNV-1a, 64 bits: for names and spreading, where nobody gains from a collision.
 std::uint64_t fnv1a(std::string_view text);

@@ -183,10 +183,8 @@ ServiceFacts gather_service_facts(const std::string& user, const std::string& os
     facts.in_container =
         exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container");
     facts.hierarchy = find_hierarchy();
-    const std::string controllers =
-        rootlesskit::HostFiles().text("/sys/fs/cgroup/cgroup.controllers");
-    const auto names = words_of(controllers);
-    facts.kernel_controllers = {names.begin(), names.end()};
+    facts.kernel_controllers =
+        copied_words_of(rootlesskit::HostFiles().text("/sys/fs/cgroup/cgroup.controllers"));
     const char* variable = ::secure_getenv("XDG_RUNTIME_DIR");
     const std::string runtime =
         variable && *variable ? variable : rootlesskit::default_runtime_path(facts.uid);

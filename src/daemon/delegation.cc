@@ -52,9 +52,7 @@ CgroupPlace look_around() {
 }
 
 std::vector<std::string> words_in(const std::string& path) {
-    const std::string text = read_file_if_exists(path).value_or("");
-    const auto words = words_of(text);
-    return {words.begin(), words.end()};
+    return copied_words_of(read_file_if_exists(path).value_or(""));
 }
 
 bool has(const std::vector<std::string>& names, const std::string& name) {

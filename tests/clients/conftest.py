@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from engine import DOCKER, Engine  # noqa: E402
-from images import busybox_rootfs_tar  # noqa: E402
+from engine import DOCKER  # noqa: E402
+from running import running_engine  # noqa: E402
 import programs  # noqa: E402
 
 MODULES = pathlib.Path(os.environ.get("BERTH_CLIENTS") or "/nonexistent") / "node_modules"
@@ -23,12 +23,7 @@ NEWER = pathlib.Path(os.environ.get("BERTH_NEWER_CLIENTS") or "/nonexistent")
 @pytest.fixture(scope="session")
 def engine():
     """An engine with the image `busybox` that all tests of a worker share."""
-    instance = Engine()
-    instance.start()
-    instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
-    yield instance
-    instance.stop()
-    instance.remove()
+    yield from running_engine()
 
 
 @pytest.fixture(scope="session")

@@ -7,18 +7,8 @@ import shutil
 import pytest
 
 from engine import Engine
-from images import busybox_rootfs_tar
 from registry import Registry
-
-
-def running_engine():
-    """A started engine with the image `busybox` in it, for as long as the generator lives."""
-    instance = Engine()
-    instance.start()
-    instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
-    yield instance
-    instance.stop()
-    instance.remove()
+from running import running_engine
 
 
 @pytest.fixture(scope="session")

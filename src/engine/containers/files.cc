@@ -4,24 +4,13 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "engine/model/network_config.h"
 #include "net/host_alias.h"
 
 namespace berth::engine {
 
 namespace {
-
-std::vector<std::string> split(const std::string& text, const char* separators) {
-    std::vector<std::string> words;
-    std::size_t from = 0;
-    while ((from = text.find_first_not_of(separators, from)) != std::string::npos) {
-        const std::size_t to = text.find_first_of(separators, from);
-        words.push_back(text.substr(from, to - from));
-        if (to == std::string::npos) break;
-        from = to;
-    }
-    return words;
-}
 
 std::string join(const std::vector<std::string>& words) {
     std::string text;
@@ -35,8 +24,8 @@ struct Resolver final {
 
 Resolver parse_resolver(const std::string& text) {
     Resolver resolver;
-    for (const std::string& line : split(text, "\n")) {
-        std::vector<std::string> words = split(line, " \t");
+    for (const std::string& line : copied_words_of(text, "\n")) {
+        std::vector<std::string> words = copied_words_of(line, " \t");
         if (words.size() < 2) continue;
         const std::string key = words.front();
         words.erase(words.begin());
@@ -126,7 +115,7 @@ std::string resolv_conf_text(const model::ContainerRecord& record, const Setting
 std::string with_moved_link(const std::string& file, const model::Link& link) {
     const std::string names = names_of(link);
     std::string text;
-    for (const std::string& line : split(file, "\n")) {
+    for (const std::string& line : copied_words_of(file, "\n")) {
         const auto tab = line.find('\t');
         const bool moved = tab != std::string::npos && line.substr(tab + 1) == names;
         text += (moved ? link.address + "\t" + names : line) + "\n";
@@ -137,13 +126,13 @@ std::string with_moved_link(const std::string& file, const model::Link& link) {
 std::string with_changes(const std::string& file, const std::string& before,
                          const std::string& after) {
     if (file == before) return after;
-    const std::vector<std::string> old_lines = split(before, "\n");
-    const std::vector<std::string> new_lines = split(after, "\n");
+    const std::vector<std::string> old_lines = copied_words_of(before, "\n");
+    const std::vector<std::string> new_lines = copied_words_of(after, "\n");
     const auto has = [](const std::vector<std::string>& lines, const std::string& line) {
         return std::ranges::find(lines, line) != lines.end();
     };
     std::string text;
-    for (const std::string& line : split(file, "\n"))
+    for (const std::string& line : copied_words_of(file, "\n"))
         if (!has(old_lines, line) || has(new_lines, line)) text += line + "\n";
     for (const std::string& line : new_lines)
         if (!has(old_lines, line)) text += line + "\n";
@@ -153,7 +142,7 @@ std::string with_changes(const std::string& file, const std::string& before,
 std::string detach_key_bytes(const std::string& keys) {
     if (keys.empty()) return "\x10\x11";
     std::string bytes;
-    for (const std::string& key : split(keys, ",")) {
+    for (const std::string& key : copied_words_of(keys, ",")) {
         if (key.size() == 1) {
             bytes += key;
             continue;

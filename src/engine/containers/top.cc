@@ -23,10 +23,6 @@ namespace {
 constexpr std::size_t kMaxOutput = 16U << 20;
 constexpr std::size_t kMaxArguments = 4096;
 
-std::vector<std::string> copied(const std::vector<std::string_view>& words) {
-    return {words.begin(), words.end()};
-}
-
 /// The command's words, which the last column has all of.
 std::vector<std::string> row_of(std::vector<std::string> words, std::size_t columns) {
     for (std::size_t i = columns; i < words.size(); ++i) words[columns - 1] += " " + words[i];
@@ -165,7 +161,7 @@ void check_ps_arguments(const std::string& arguments) {
 ProcessTable parse_ps_output(std::string_view text, const std::vector<pid_t>& processes) {
     ProcessTable table;
     const std::size_t first_end = std::min(text.find('\n'), text.size());
-    table.titles = copied(words_of(text.substr(0, first_end)));
+    table.titles = copied_words_of(text.substr(0, first_end));
     const auto title = std::ranges::find(table.titles, "PID");
     // Clients show this text.
     if (title == table.titles.end())
@@ -174,7 +170,7 @@ ProcessTable parse_ps_output(std::string_view text, const std::vector<pid_t>& pr
     bool last_was_ours = false;
     for (std::size_t from = first_end + 1; from < text.size();) {
         const std::size_t to = std::min(text.find('\n', from), text.size());
-        std::vector<std::string> words = copied(words_of(text.substr(from, to - from)));
+        std::vector<std::string> words = copied_words_of(text.substr(from, to - from));
         from = to + 1;
         if (words.size() < table.titles.size()) continue;
         const std::string& shown = words[column];
@@ -217,7 +213,7 @@ async::Task<nlohmann::json> list_processes(ContainerState& state, ContainerPtr c
                                            std::string ps_arguments) {
     check_ps_arguments(ps_arguments);
     check_running(*container);
-    auto job = [target = stats_target(state, *container), words = copied(words_of(ps_arguments))] {
+    auto job = [target = stats_target(state, *container), words = copied_words_of(ps_arguments)] {
         const std::vector<pid_t> processes = processes_of(target);
         const std::string program = find_ps();
         if (program.empty()) return table_from_proc(processes);

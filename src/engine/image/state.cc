@@ -75,20 +75,13 @@ class StorageArchives final : public image::LayerArchives {
     const storage::LayerStore& layers_;
 };
 
-std::optional<Digest> parent_of(const storage::LayerStore& layers, const Digest& chain_id) {
+/// Nothing for one whose record cannot be read, too.
+std::optional<storage::Layer> find_layer(const storage::LayerStore& layers,
+                                         const Digest& chain_id) {
     try {
-        const auto layer = layers.find(chain_id);
-        return layer ? layer->parent : std::nullopt;
+        return layers.find(chain_id);
     } catch (const Error&) {
-        return std::nullopt;  // its record cannot be read
-    }
-}
-
-bool is_there(image::LayerSink& layers, const Digest& chain_id) {
-    try {
-        return layers.find(chain_id).has_value();
-    } catch (const Error&) {
-        return false;  // its record cannot be read
+        return std::nullopt;
     }
 }
 
@@ -115,7 +108,10 @@ std::set<Digest> with_lower_layers(const storage::LayerStore& layers,
     for (const std::string& top : tops) {
         if (top.empty()) continue;
         std::optional<Digest> next = Digest::parse(top);
-        while (next && found.insert(*next).second) next = parent_of(layers, *next);
+        while (next && found.insert(*next).second) {
+            const auto layer = find_layer(layers, *next);
+            next = layer ? layer->parent : std::nullopt;
+        }
     }
     return found;
 }
@@ -151,8 +147,9 @@ std::set<Digest> ImageState::layers_of_containers() const {
 // Of a disk that lost something: a pull brings such an image whole again.
 void ImageState::drop_incomplete() {
     for (const image::Image& image : store->list()) {
-        const auto lost = std::ranges::find_if_not(
-            image.chain_ids, [&](const Digest& chain_id) { return is_there(*layers, chain_id); });
+        const auto lost = std::ranges::find_if_not(image.chain_ids, [&](const Digest& chain_id) {
+            return find_layer(deps.context.storage.layers, chain_id).has_value();
+        });
         if (lost == image.chain_ids.end()) continue;
         log::warn("images: {} ({}) dropped: its layer {} is missing; pull or load it again",
                   image.id.short_hex(), fmt::join(image.repo_tags(), ", "), lost->short_hex());

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "engine/filters.h"
 #include "engine/model/syslog_options.h"
 #include "shim/log_options.h"
@@ -33,13 +34,8 @@ void check_files(const Options& options) {
 }
 
 std::set<std::string> listed(const std::string& text) {
-    std::set<std::string> names;
-    for (std::size_t from = 0; from < text.size();) {
-        const std::size_t to = std::min(text.find(',', from), text.size());
-        if (to > from) names.insert(text.substr(from, to - from));
-        from = to + 1;
-    }
-    return names;
+    const auto names = words_of(text, ",");
+    return {names.begin(), names.end()};
 }
 
 /// journald takes capitals, digits and underscores, and none of those at the front.
