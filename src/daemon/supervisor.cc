@@ -409,6 +409,8 @@ std::string Supervisor::status_line() const {
 }
 
 void Supervisor::on_child_end(Child& child) {
+    // Its last words may have come after the look at its channel, and say why it ended.
+    while (child.channel() && linux_os::wait_readable(child.channel(), 0)) on_message(child);
     if (phase_ == Phase::stopping_engine && &child == &engine_) {
         engine_.forget();
         return stop_rest();

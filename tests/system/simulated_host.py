@@ -32,8 +32,7 @@ for name in newuidmap newgidmap; do
 done
 install -d -o 1000 -g 1000 -m 700 run/user/1000 home/joe
 mount --bind etc /etc
-mkdir -p /run/user 2>/dev/null || true
-mount --rbind run/user /run/user
+if [ -d /run/user ]; then mount --rbind run/user /run/user; else mount --rbind run /run; fi
 mount --bind home /home
 ip link set lo up
 ip link add uplink type veth peer name outside
