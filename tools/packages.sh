@@ -8,14 +8,23 @@ test_packages="libgtest-dev libgmock-dev clang-format python3 python3-pytest pyt
   curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server crun runc"
 # For the clients of tests/clients that are npm packages.
 node_packages="nodejs npm"
+# To make the image of Debian that tests/clients runs servers of, and what is in it.
+image_tools="mmdebstrap uidmap"
+image_packages="postgresql nginx-light redis-server mariadb-server-core mariadb-client-core python3-psycopg2 python3-flask gunicorn util-linux procps"
 # The virtual machine of tests/vm: to make and run it, and what is inside.
 vm_packages="qemu-system-x86 mmdebstrap e2fsprogs uidmap"
 vm_image_packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd uidmap fuse-overlayfs busybox-static iproute2 procps kmod sudo
   python3-minimal python3-pytest ca-certificates attr libcap2-bin util-linux-extra
   libslirp0 libsdbus-c++1 libsystemd0 libnftables1 libcurl4 libglib2.0-0 libisal2 libzstd1 libseccomp2 libmnl0 libssl3 libjansson4"
 
-# Debian 12's default Boost is too old, and later releases have newer ones only.
-[ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 12 ] || build_packages=${build_packages/libboost1.81-dev/libboost-dev}
+# Debian 12's default Boost is too old; later releases have newer ones only, other names for some libraries, and a clang-format
+# that lays out differently (tests/style/format.sh).
+if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" != 12 ]; then
+    build_packages=${build_packages/libboost1.81-dev/libboost-dev}
+    run_packages=${run_packages/libcurl4/libcurl4t64}
+    test_packages=${test_packages/clang-format /}
+    vm_image_packages=$(sed -E 's/libsdbus-c\+\+1/libsdbus-c++2/; s/\b(libcurl4|libglib2\.0-0|libssl3)\b/\1t64/g' <<<"$vm_image_packages")
+fi
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
