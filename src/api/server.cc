@@ -26,6 +26,7 @@ struct Server::Parts final {
         add_image_transfer_routes(router);
         add_registry_routes(router);
         add_volume_routes(router);
+        add_build_routes(router);
         add_network_routes(router);
         add_unserved_routes(router);
     }
@@ -44,11 +45,14 @@ async::Task<> Server::Parts::dispatch(http::Exchange& exchange) {
     const auto& request = exchange.request();
     if (request.version >= 11 && request.headers.find("Host") == nullptr)
         throw Error(ErrorKind::invalid, "missing required Host header");
+    if (!request.query_problem.empty())
+        throw Error(ErrorKind::invalid, "{}", request.query_problem);
     const VersionedPath versioned = split_version(request.path);
     auto match = router.find(request.method, versioned.path);
     if (!match) throw Error(ErrorKind::not_found, "page not found");
     check_version(versioned.version, oldest);
-    Call call{exchange, engine, streams, versioned.version, std::move(match->name)};
+    const ApiVersion version = shape_for(request.headers.get("User-Agent"), versioned.version);
+    Call call{exchange, engine, streams, version, std::move(match->name)};
     co_await match->handler(call);
 }
 

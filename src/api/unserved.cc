@@ -7,17 +7,13 @@
 
 #include "api/call.h"
 #include "api/routes.h"
+#include "engine/model/swarm.h"
 
 namespace berth::api {
 
 namespace {
-// Clients match this text.
-constexpr const char* kNoManager =
-    "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to "
-    "connect this node to swarm and try again.";
-
 async::Task<> no_swarm(Call&) {
-    throw Error(ErrorKind::unavailable, "{}", kNoManager);
+    throw Error(ErrorKind::unavailable, "{}", engine::model::kNoSwarmManager);
     co_return;
 }
 
@@ -60,8 +56,7 @@ constexpr std::array kSwarm{Path{"GET", "/swarm"},
                             Path{"GET", "/tasks/{name}"},
                             Path{"GET", "/tasks/{name}/logs"}};
 
-constexpr std::array kNotYet{Path{"POST", "/build"},
-                             Path{"POST", "/build/cancel"},
+constexpr std::array kNotYet{Path{"POST", "/build/cancel"},
                              Path{"POST", "/session"},
                              Path{"POST", "/grpc"},
                              Path{"GET", "/plugins/privileges"},

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/frames.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/engine_client.h"

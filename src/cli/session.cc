@@ -12,11 +12,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/frames.h"
 
 namespace berth::cli {
 namespace {
 
-constexpr std::size_t kFrameHeader = 8;
 constexpr std::size_t kBuffer = 64U << 10;
 constexpr int kErrorStream = 3;  // "daemon error inside the stream"
 
@@ -100,29 +100,6 @@ bool forward_input(BorrowedFd connection, std::span<char> buffer) {
 }  // namespace
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
-
-void FrameSplitter::feed(std::string_view bytes) {
-    while (!bytes.empty()) {
-        if (left_ == 0) {
-            const std::size_t take = std::min(kFrameHeader - header_.size(), bytes.size());
-            header_ += bytes.substr(0, take);
-            bytes.remove_prefix(take);
-            if (header_.size() < kFrameHeader) return;
-            stream_ = static_cast<unsigned char>(header_[0]);
-            if (stream_ > kErrorStream)
-                throw Error(ErrorKind::invalid, "unrecognized stream {} in the engine's answer",
-                            stream_);
-            for (std::size_t i = 4; i < kFrameHeader; ++i)
-                left_ = left_ << 8 | static_cast<unsigned char>(header_[i]);
-            header_.clear();
-            continue;
-        }
-        const std::string_view part = bytes.substr(0, left_);
-        sink_(stream_, part);
-        left_ -= part.size();
-        bytes.remove_prefix(part.size());
-    }
-}
 
 void run_session(http::Upgraded connection, Framing framing, Input input,
                  const SessionHooks& hooks) {

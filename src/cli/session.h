@@ -24,19 +24,4 @@ void run_session(http::Upgraded connection, Framing framing, Input input,
 /// Whether standard input is a terminal.
 bool stdin_is_terminal();
 
-/// Splits a multiplexed stream (8-byte headers) into standard output and error as bytes come.
-class FrameSplitter final {
-  public:
-    using Sink = std::function<void(int stream, std::string_view bytes)>;
-    explicit FrameSplitter(Sink sink) : sink_(std::move(sink)) {}
-    /// Throws Error{invalid} on a header that is none.
-    void feed(std::string_view bytes);
-
-  private:
-    Sink sink_;
-    std::string header_;
-    std::size_t left_ = 0;
-    int stream_ = 1;
-};
-
 }  // namespace berth::cli

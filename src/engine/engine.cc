@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "engine/abilities.h"
+#include "engine/build/build_state.h"
 #include "engine/containers/state.h"
 #include "engine/data_root.h"
 #include "engine/housekeeping_state.h"
@@ -61,7 +62,12 @@ Storage open_storage(const Settings& settings) {
     request.data_directory = settings.data_root;
     if (!settings.storage_driver.empty())
         request.requested = storage::driver_from(settings.storage_driver);
-    Storage storage{storage::probe(request), storage::LayerStore::open(settings.data_root)};
+    const archive::TarLimits limits{
+        .max_entries = static_cast<std::uint64_t>(settings.max_layer_entries),
+        .entries_setting = "max-layer-entries",
+        .max_total_size = static_cast<std::uint64_t>(settings.max_layer_size),
+        .size_setting = "max-layer-size"};
+    Storage storage{storage::probe(request), storage::LayerStore::open(settings.data_root, limits)};
     log::info("storage driver {}: {}", storage::to_string(storage.driver.kind),
               storage.driver.reason);
     return storage;
@@ -88,6 +94,7 @@ struct Engine::Parts final {
     std::unique_ptr<Networks> networks;
     std::unique_ptr<Containers> containers;
     std::unique_ptr<Execs> execs;
+    std::unique_ptr<Builder> builder;
     std::unique_ptr<Housekeeping> housekeeping;
     std::unique_ptr<System> system;
     std::string own_id;  // the engine's, kept in the data root
@@ -109,6 +116,7 @@ void Engine::Parts::build() {
     containers = std::make_unique<Containers>(ContainerDependencies{
         context, images->state(), volumes->state(), networks->state(), abilities});
     execs = std::make_unique<Execs>(containers->state());
+    builder = std::make_unique<Builder>(BuilderDependencies{context, *containers, *images});
     housekeeping =
         std::make_unique<Housekeeping>(HousekeepingDependencies{*containers, *images, *volumes});
     system = std::make_unique<System>(
@@ -132,10 +140,11 @@ void Engine::Parts::wire() {
     };
     images->state().top_layers = [&state] {
         std::vector<std::string> tops;
-        for (const auto& [key, container] : state.by_id)
-            tops.push_back(container->record.top_layer);
-        for (const model::ContainerRecord* record : state.creating)
-            tops.push_back(record->top_layer);
+        const auto add = [&tops](const model::ContainerRecord& record) {
+            std::ranges::move(model::top_layers_of(record), std::back_inserter(tops));
+        };
+        for (const auto& [key, container] : state.by_id) add(container->record);
+        for (const model::ContainerRecord* record : state.creating) add(*record);
         return tops;
     };
     volumes->state().users = [&state](const std::string& name) {
@@ -219,6 +228,7 @@ async::Task<void> Engine::start() {
     parts.wire();
     co_await parts.containers->load();
     parts.images->state().collect_layers();
+    parts.builder->load();
 }
 
 async::Task<void> Engine::shutdown() {
@@ -256,6 +266,7 @@ Execs& Engine::execs() { return *parts_->execs; }
 Images& Engine::images() { return *parts_->images; }
 Volumes& Engine::volumes() { return *parts_->volumes; }
 Networks& Engine::networks() { return *parts_->networks; }
+Builder& Engine::builder() { return *parts_->builder; }
 Housekeeping& Engine::housekeeping() { return *parts_->housekeeping; }
 Events& Engine::events() { return parts_->events; }
 System& Engine::system() { return *parts_->system; }

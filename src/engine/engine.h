@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "async/task.h"
+#include "engine/build/build.h"
 #include "engine/containers.h"
 #include "engine/events.h"
 #include "engine/execs.h"
@@ -41,6 +42,7 @@ class Engine final {
     Images& images();
     Volumes& volumes();
     Networks& networks();
+    Builder& builder();
     Housekeeping& housekeeping();
     Events& events();
     System& system();

@@ -9,6 +9,7 @@ oci::ImageConfig committed_config(Commit commit, Timestamp now) {
     result.created = now;
     result.author = commit.author;
     result.comment = commit.comment;
+    result.command = std::move(commit.command);
     if (result.platform.architecture.empty()) result.platform = parse_platform("");
     result.config = std::move(commit.config);
     if (commit.diff_id) result.diff_ids.push_back(*commit.diff_id);

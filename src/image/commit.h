@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "oci/image_spec.h"
 
@@ -16,6 +17,7 @@ struct Commit final {
     std::string created_by;         // the container's command line
     std::string author;
     std::string comment;
+    std::vector<std::string> command;  // of a build's step, for its cache
 };
 
 oci::ImageConfig committed_config(Commit commit, Timestamp now);

@@ -188,6 +188,7 @@ ImageConfig parse_image_config(std::string_view text) {
         result.diff_ids.push_back(Digest::parse(diff_id));
     }
     result.history = read_history(reader);
+    result.command = reader.object("container_config").string_or_strings("Cmd");
     return result;
 }
 
@@ -245,6 +246,7 @@ json to_json(const ImageConfig& config) {
     if (!config.author.empty()) result["author"] = config.author;
     if (!config.comment.empty()) result["comment"] = config.comment;
     if (!config.docker_version.empty()) result["docker_version"] = config.docker_version;
+    if (!config.command.empty()) result["container_config"] = {{"Cmd", config.command}};
     return result;
 }
 

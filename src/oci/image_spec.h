@@ -104,6 +104,8 @@ struct ImageConfig final {
     ContainerDefaults config;
     std::vector<Digest> diff_ids;  // lowest first
     std::vector<HistoryEntry> history;
+    /// container_config.Cmd: the step of a build that made it. Docker's cache compares it.
+    std::vector<std::string> command;
 };
 
 enum class DocumentKind { manifest, index };

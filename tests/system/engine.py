@@ -164,7 +164,7 @@ class Engine:
 
     def docker(self, *arguments, input=None, check=True, timeout=120, **options):
         """Runs the docker CLI; text in and out unless `input` is bytes and text=False is given."""
-        environment = dict(self.environment, DOCKER_HOST="unix://" + self.socket)
+        environment = dict(self.environment, DOCKER_HOST="unix://" + self.socket, **options.pop("env", {}))
         text = options.pop("text", not isinstance(input, bytes))
         done = subprocess.run([DOCKER, *arguments], env=environment, input=input, timeout=timeout, text=text,
                               stdin=None if input is not None else subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -175,7 +175,7 @@ class Engine:
         return done
 
     def popen(self, *arguments, **options):
-        environment = dict(self.environment, DOCKER_HOST="unix://" + self.socket)
+        environment = dict(self.environment, DOCKER_HOST="unix://" + self.socket, **options.pop("env", {}))
         return subprocess.Popen([DOCKER, *arguments], env=environment, **options)
 
     def api(self, method, path, body=None, headers=None, timeout=60):

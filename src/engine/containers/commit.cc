@@ -2,15 +2,11 @@
 
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
-
-#include "archive/produced_source.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/changes.h"
 #include "engine/containers/pause.h"
+#include "engine/image/derive.h"
 #include "engine/image/state.h"
 #include "engine/model/merge.h"
 #include "image/changes.h"
@@ -48,96 +44,38 @@ oci::ContainerDefaults defaults_from(const model::ContainerConfig& config) {
 struct CommitWork final {
     image::ImageStore& store;
     ChangesWork files;
-    std::optional<Digest> parent;
-    std::optional<image::Reference> reference;
-    image::Commit commit;  // without what the layer adds
+    Derivation derivation;  // without what is found out of the disk
     std::stop_token stop;
 
     Digest operator()();
 
   private:
-    std::vector<storage::Layer> layers_below() const;
-    storage::Layer make_layer(const std::vector<storage::Change>& changes) const;
-    void read_base(const std::vector<storage::Layer>& layers);
-    Digest add(const std::vector<storage::Layer>& layers) const;
-    void drop(const Digest& chain_id) const;
+    void read_base();
 };
 
-/// Lowest first.
-std::vector<storage::Layer> CommitWork::layers_below() const {
-    std::vector<storage::Layer> layers;
-    for (std::optional<Digest> next = files.top; next;) {
-        auto layer = files.storage.layers.find(*next);
-        if (!layer) throw Error(ErrorKind::not_found, "no such layer: {}", next->str());
-        next = layer->parent;
-        layers.push_back(*std::move(layer));
-    }
-    std::ranges::reverse(layers);
-    return layers;
-}
-
 /// The layers outlive the image as long as a container is made of them.
-void CommitWork::read_base(const std::vector<storage::Layer>& layers) {
+void CommitWork::read_base() {
+    oci::ImageConfig& base = derivation.commit.base;
     try {
-        if (parent) commit.base = store.config(*parent);
+        if (derivation.parent) base = store.config(*derivation.parent);
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::not_found) throw;
-        parent.reset();
+        derivation.parent.reset();
     }
-    if (parent) return;
-    for (const storage::Layer& layer : layers) commit.base.diff_ids.push_back(layer.diff_id);
-}
-
-storage::Layer CommitWork::make_layer(const std::vector<storage::Change>& changes) const {
-    archive::ProducedSource tar([this, &changes](archive::Sink& sink) {
-        storage::write_changes(files.rootfs(), changes, sink, stop);
-    });
-    storage::ApplyRequest request;
-    request.parent = files.top;
-    return files.storage.layers.apply(request, tar, stop);
-}
-
-Digest CommitWork::add(const std::vector<storage::Layer>& layers) const {
-    image::NewImage image;
-    image.config = dump_json(oci::to_json(image::committed_config(commit, Timestamp::now())));
-    for (const storage::Layer& layer : layers) image.layers.push_back({layer.chain_id, layer.size});
-    image.parent = parent;
-    if (reference) image.references = {*reference};
-    return store.add(image).id;
-}
-
-/// Unless an image has it after all.
-void CommitWork::drop(const Digest& chain_id) const {
-    const image::UnusedLayers unused = store.unused_of({chain_id});
-    for (const Digest& layer : unused.chain_ids()) files.storage.layers.remove(layer);
+    if (derivation.parent) return;
+    for (const storage::Layer& layer : layers_up_to(files.storage.layers, files.top))
+        base.diff_ids.push_back(layer.diff_id);
 }
 
 Digest CommitWork::operator()() {
-    std::vector<storage::Layer> layers = layers_below();
-    std::vector<Digest> below;
-    for (const storage::Layer& layer : layers) below.push_back(layer.chain_id);
-    const image::LayerLease lease = store.lease(below);
-    read_base(layers);
+    read_base();
+    derivation.top = files.top;
     const std::vector<storage::Change> changes = files();
-    if (changes.empty()) return add(layers);
-    if (layers.size() == oci::kMaxLayers)
-        throw Error(ErrorKind::invalid, "max depth exceeded: an image has at most {} layers",
-                    oci::kMaxLayers);
-    for (;;) {
-        const storage::Layer layer = make_layer(changes);
-        std::optional<image::LayerLease> mine(store.lease({layer.chain_id}));
-        // The very same layer was another image's, and went with it meanwhile.
-        if (!files.storage.layers.find(layer.chain_id)) continue;
-        commit.diff_id = layer.diff_id;
-        layers.push_back(layer);
-        try {
-            return add(layers);
-        } catch (...) {
-            mine.reset();
-            drop(layer.chain_id);
-            throw;
-        }
-    }
+    if (!changes.empty())
+        derivation.write_layer = [this, &changes](archive::Sink& sink) {
+            storage::write_changes(files.rootfs(), changes, sink, stop);
+        };
+    return derive_image(store, files.storage.layers, std::move(derivation), stop).id;
 }
 
 std::optional<image::Reference> reference_of(const CommitRequest& request) {
@@ -185,21 +123,22 @@ async::Task<std::string> commit_container(ContainerState& state, ContainerPtr co
     const model::ContainerConfig config = config_for(*container, request);
     CommitWork work{.store = *state.deps.images.store,
                     .files = changes_work(state, *container),
-                    .parent = std::nullopt,
-                    .reference = reference_of(request),
-                    .commit = {},
+                    .derivation = {},
                     .stop = std::move(stop)};
+    Derivation& derivation = work.derivation;
+    derivation.reference = reference_of(request);
     if (!container->record.image_id.empty())
-        work.parent = Digest::parse(container->record.image_id);
-    work.commit.config = image::apply_changes(defaults_from(config), request.changes);
-    work.commit.created_by = fmt::format(
+        derivation.parent = Digest::parse(container->record.image_id);
+    image::Commit& commit = derivation.commit;
+    commit.config = image::apply_changes(defaults_from(config), request.changes);
+    commit.created_by = fmt::format(
         "{}", fmt::join(container->record.config.cmd.value_or(std::vector<std::string>()), " "));
-    work.commit.author = request.author;
-    work.commit.comment = request.comment;
-    const std::string reference = work.reference ? work.reference->familiar() : "";
+    commit.author = request.author;
+    commit.comment = request.comment;
+    const std::string reference = derivation.reference ? derivation.reference->familiar() : "";
 
     const bool pause = request.pause == CommitPause::yes && can_be_paused(*container);
-    if (pause) co_await pause_container(state, container);
+    if (pause) co_await pause_container(state, container, PausedBy::engine);
     std::optional<Digest> id;
     std::exception_ptr failure;
     try {

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "archive/produced_source.h"
 #include "archive/stream.h"
@@ -119,9 +120,14 @@ std::unique_ptr<archive::Source> fetch(const std::string& url,
         });
 }
 
-std::optional<oci::Platform> wanted_platform(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    return image::parse_platform(text);
+/// The image of the step before, where it was made here and is still there.
+std::optional<image::Image> parent_of(const image::ImageStore& store, const image::Image& image) {
+    if (!image.parent) return std::nullopt;
+    try {
+        return store.get(*image.parent);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
 }
 
 }  // namespace
@@ -159,7 +165,7 @@ async::Task<void> Images::load(UniqueFd tar, LoadRequest request, ProgressSink s
     image::LoadOptions options{.output = request.output == LoadOutput::quiet
                                              ? image::LoadOutput::quiet
                                              : image::LoadOutput::progress,
-                               .platform = wanted_platform(request.platform)};
+                               .platform = image::wanted_platform(request.platform)};
     auto job = [state, file, options = std::move(options), progress = std::move(progress), stop] {
         archive::FdSource source(*file);
         return image::load(*state->store, *state->layers, source, options, progress, stop);
@@ -173,7 +179,7 @@ async::Task<void> Images::save(SaveRequest request, UniqueFd into, std::stop_tok
     ImageState* state = state_.get();
     const auto file = std::make_shared<UniqueFd>(std::move(into));
     auto job = [state, file, request = std::move(request), stop] {
-        const auto wanted = wanted_platform(request.platform);
+        const auto wanted = image::wanted_platform(request.platform);
         const std::vector<image::SavedImage> plan = image::plan_save(*state->store, request.names);
         std::vector<Digest> layers;
         for (const image::SavedImage& saved : plan) {
@@ -233,8 +239,15 @@ json Images::list(const ImageListRequest& request) const {
         since = state_->store->resolve(name).created;
     for (const std::string& text : filters.values("until"))
         before = model::time_from_query(text, Timestamp::now());
+    std::vector<image::Image> images = state_->store->list();
+    std::set<Digest> parents;
+    for (const image::Image& image : images)
+        if (image.parent) parents.insert(*image.parent);
     json result = json::array();
-    for (image::Image& image : state_->store->list()) {
+    for (image::Image& image : images) {
+        // A build's steps, below an image that is shown.
+        const bool intermediate = image.dangling() && parents.contains(image.id);
+        if (intermediate && (request.scope != ListScope::all || dangling == true)) continue;
         if (dangling && *dangling != image.dangling()) continue;
         if (before && image.created >= *before) continue;
         if (since && image.created <= *since) continue;
@@ -249,7 +262,7 @@ json Images::list(const ImageListRequest& request) const {
 json Images::inspect(const std::string& name, const std::string& platform) const {
     const image::Image image = state_->store->resolve(name);
     const oci::ImageConfig config = state_->store->config(image.id);
-    image::check_platform(name, config.platform, wanted_platform(platform));
+    image::check_platform(name, config.platform, image::wanted_platform(platform));
     const auto container = model::container_config_from(oci::to_json(config.config));
     json value = {{"Id", image.id.str()},
                   {"RepoTags", texts(image.repo_tags())},
@@ -274,7 +287,7 @@ json Images::inspect(const std::string& name, const std::string& platform) const
 json Images::history(const std::string& name, const std::string& platform) const {
     const image::Image image = state_->store->resolve(name);
     const oci::ImageConfig config = state_->store->config(image.id);
-    image::check_platform(name, config.platform, wanted_platform(platform));
+    image::check_platform(name, config.platform, image::wanted_platform(platform));
     json result = json::array();
     std::size_t layer = 0;
     for (const oci::HistoryEntry& entry : config.history) {
@@ -290,8 +303,13 @@ json Images::history(const std::string& name, const std::string& platform) const
         result.insert(result.begin(), std::move(item));
     }
     if (result.empty()) return result;
-    result[0]["Id"] = image.id.str();
-    if (!image.tags.empty()) result[0]["Tags"] = texts(image.repo_tags());
+    std::optional<image::Image> made = image;
+    for (json& item : result) {
+        item["Id"] = made->id.str();
+        if (!made->tags.empty()) item["Tags"] = texts(made->repo_tags());
+        made = parent_of(*state_->store, *made);
+        if (!made) break;
+    }
     return result;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/frames.h"
 #include "cli/create_request.h"
 #include "cli/flags.h"
 #include "cli/session.h"

@@ -1,0 +1,328 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/file.h"
+#include "build/words.h"
+#include "engine/build/build_state.h"
+#include "engine/image/state.h"
+#include "image/platform.h"
+
+namespace berth::engine {
+
+namespace {
+
+using build::Instruction;
+
+/// Stages that the target needs, itself included.
+std::set<std::size_t> needed_stages(const build::Dockerfile& file, std::size_t target) {
+    std::set<std::size_t> needed{target};
+    for (std::size_t i = target + 1; i-- > 0;) {
+        if (!needed.contains(i)) continue;
+        const auto need = [&](const std::string& name) {
+            if (const auto stage = build::find_stage(file, name, i)) needed.insert(*stage);
+        };
+        // A name with variables may be any stage.
+        if (file.stages[i].from.image.find('$') != std::string::npos)
+            for (std::size_t other = 0; other < i; ++other) needed.insert(other);
+        need(file.stages[i].from.image);
+        for (const Instruction& instruction : file.stages[i].instructions) {
+            if (const auto* copy = std::get_if<build::Copy>(&instruction.what)) need(copy->from);
+            if (const auto* run = std::get_if<build::Run>(&instruction.what))
+                for (const build::Pairs& mount : run->mounts)
+                    for (const auto& [key, value] : mount)
+                        if (key == "from") need(value);
+        }
+    }
+    return needed;
+}
+
+/// --label: instructions at the end of the target, whose text nothing is expanded in.
+void add_labels(build::Stage& stage, const std::map<std::string, std::string>& labels) {
+    for (const auto& [name, value] : labels)
+        stage.instructions.push_back({.name = "LABEL",
+                                      .text = fmt::format("LABEL {}={}", name, value),
+                                      .what = build::Label{{{name, value}}, true}});
+}
+
+void add_platform_arguments(build::Arguments& arguments, const std::string& wanted) {
+    const auto add = [&](const std::string& prefix, const oci::Platform& platform) {
+        arguments.add_automatic(prefix + "PLATFORM", platform.str());
+        arguments.add_automatic(prefix + "OS", platform.os);
+        arguments.add_automatic(prefix + "ARCH", platform.architecture);
+        arguments.add_automatic(prefix + "VARIANT", platform.variant);
+    };
+    add("TARGET", image::parse_platform(wanted));
+    add("BUILD", image::host_platform());
+}
+
+void begin_step(Build& build, const std::string& text) {
+    ++build.step.number;
+    build.step.text = text;
+    build.log.begin(build.step);
+}
+
+build::StageConfig config_of(const StageRun& stage) {
+    return {stage.image.config.config, stage.image.config.author, stage.command_set};
+}
+
+/// The shell's "nothing" with the instruction behind it: one word more for most, since the first
+/// builder did so.
+std::vector<std::string> comment_command(const oci::ContainerDefaults& config,
+                                         const std::string& comment) {
+    std::vector<std::string> command = build::shell_of(config);
+    command.emplace_back("#(nop) ");
+    command.push_back(comment);
+    return command;
+}
+
+async::Task<void> commit_comment(Build& build, StageRun& stage, build::StageConfig config,
+                                 const std::string& comment) {
+    StepResult step{std::move(config), {}, {}};
+    step.command = comment_command(step.config.config, comment);
+    if (use_cache(build, stage, step)) co_return;
+    co_await commit_step(build, stage, std::move(step));
+}
+
+std::string declare(Build& build, const build::Arg& arg, const build::Lookup& lookup) {
+    std::string comment = "ARG";
+    for (const auto& [raw_name, raw_value] : arg.variables) {
+        const std::string name = build::expand(raw_name, lookup, build.file.escape);
+        std::optional<std::string> value;
+        if (raw_value) value = build::expand(*raw_value, lookup, build.file.escape);
+        comment += " " + name + (value ? "=" + *value : "");
+        build.arguments.add(name, std::move(value));
+    }
+    return comment;
+}
+
+async::Task<void> change_config(Build& build, StageRun& stage, const Instruction& instruction,
+                                const build::Lookup& lookup) {
+    build::StageConfig config = config_of(stage);
+    const std::string comment = build::apply(config, instruction, lookup, build.file.escape);
+    const bool command_set = config.command_set;
+    if (std::holds_alternative<build::WorkDir>(instruction.what)) {
+        StepResult step{std::move(config), {}, {}};
+        step.command = build::shell_of(step.config.config);
+        step.command.push_back("#(nop) " + comment);
+        co_await make_working_directory(build, stage, std::move(step));
+    } else {
+        co_await commit_comment(build, stage, std::move(config), comment);
+    }
+    stage.command_set = command_set;
+}
+
+async::Task<void> carry_out(Build& build, StageRun& stage, const Instruction& instruction) {
+    const build::Lookup lookup = build.arguments.lookup(stage.image.config.config.env);
+    if (const auto* arg = std::get_if<build::Arg>(&instruction.what)) {
+        const std::string comment = declare(build, *arg, lookup);
+        co_await commit_comment(build, stage, config_of(stage), comment);
+    } else if (const auto* run = std::get_if<build::Run>(&instruction.what)) {
+        co_await run_command(build, stage, *run);
+    } else if (const auto* copy = std::get_if<build::Copy>(&instruction.what)) {
+        co_await copy_files(build, stage, *copy);
+    } else {
+        co_await change_config(build, stage, instruction, lookup);
+    }
+}
+
+async::Task<void> remove_containers(Build& build, StageRun& stage) {
+    for (const std::string& id : stage.containers) {
+        try {
+            RemoveOptions options;
+            options.force = true;
+            options.volumes = true;
+            co_await build.state.deps.containers.remove(id, options);
+            build.log.removed(build.step, id);
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::not_found) continue;
+            build.log.note(fmt::format("Error removing intermediate container {}: {}",
+                                       id.substr(0, 12), error.message()));
+        }
+    }
+    stage.containers.clear();
+}
+
+/// One instruction with what has to be tidied up after it, whatever comes of it.
+async::Task<void> carry_out_step(Build& build, StageRun& stage, const Instruction& instruction) {
+    std::exception_ptr thrown;
+    try {
+        build.check_stop();
+        co_await carry_out(build, stage, instruction);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    const bool failed = thrown || build.failure;
+    // Of a client that has gone nothing stays.
+    if (build.request.remove_on_error || (build.request.remove && !failed) ||
+        build.stop.stop_requested())
+        co_await remove_containers(build, stage);
+    stage.containers.clear();
+    if (!failed) co_return;
+    const Error error = thrown ? async::to_error(thrown)
+                               : Error::with_text(ErrorKind::internal, build.failure->message);
+    build.log.failed(build.step, error);
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+/// ONBUILD of the image that the stage begins with.
+async::Task<void> run_triggers(Build& build, StageRun& stage) {
+    std::vector<std::string> triggers = std::move(stage.image.config.config.on_build);
+    stage.image.config.config.on_build.clear();
+    if (triggers.empty()) co_return;
+    build.log.note(fmt::format("# Executing {} build trigger{}", triggers.size(),
+                               triggers.size() == 1 ? "" : "s"));
+    for (const std::string& text : triggers) {
+        const Instruction instruction = build::parse_trigger(text);
+        co_await carry_out_step(build, stage, instruction);
+        if (build.failure) co_return;
+    }
+}
+
+async::Task<void> begin_stage(Build& build, StageRun& stage, const build::Stage& source) {
+    begin_step(build, source.instruction.text);
+    std::exception_ptr thrown;
+    try {
+        build.check_stop();
+        stage.image = co_await base_image(build, source.from);
+        stage.command_set = false;
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    if (thrown) {
+        build.log.failed(build.step, async::to_error(thrown));
+        std::rethrow_exception(thrown);
+    }
+    build.log.finished(build.step, stage.image.id_text());
+    co_await run_triggers(build, stage);
+}
+
+async::Task<void> run_stage(Build& build, std::size_t index) {
+    const build::Stage& source = build.file.stages[index];
+    build.step.stage = index;
+    build.step.stage_name = source.from.name;
+    build.arguments.begin_stage();
+    StageRun stage;
+    co_await begin_stage(build, stage, source);
+    for (const Instruction& instruction : source.instructions) {
+        if (build.failure) co_return;
+        begin_step(build, instruction.text);
+        co_await carry_out_step(build, stage, instruction);
+        if (!build.failure) build.log.finished(build.step, stage.image.id_text());
+    }
+    if (build.failure) co_return;
+    build.log.stage_finished(stage.image.id_text());
+    build.finished[index] = std::move(stage.image);
+}
+
+/// ARG before the first FROM.
+void declare_globals(Build& build) {
+    for (const Instruction& instruction : build.file.arguments) {
+        begin_step(build, instruction.text);
+        const build::Lookup lookup = build.arguments.global_lookup();
+        for (const auto& [name, value] : std::get<build::Arg>(instruction.what).variables) {
+            std::optional<std::string> text;
+            if (value) text = build::expand(*value, lookup, build.file.escape);
+            build.arguments.add_global(name, text);
+        }
+    }
+}
+
+async::Task<void> name_image(Build& build, const std::string& id) {
+    for (const std::string& tag : build.request.tags) {
+        const std::string name = image::Reference::parse(tag).with_default_tag().familiar();
+        co_await build.state.deps.images.tag(id, tag, "");
+        build.log.tagged(name);
+    }
+}
+
+/// Lets a worker have the last reference to the files: their removal may take a while.
+class FilesRelease final {
+  public:
+    FilesRelease(const Context& engine, std::shared_ptr<const BuildContext> context)
+        : engine_(engine), context_(std::move(context)) {}
+    ~FilesRelease() {
+        auto job = [context = std::move(context_)]() mutable { context.reset(); };
+        engine_.tasks.spawn("remove build files", engine_.pool.run(std::move(job)));
+    }
+    FilesRelease(const FilesRelease&) = delete;
+    FilesRelease& operator=(const FilesRelease&) = delete;
+
+  private:
+    const Context& engine_;
+    std::shared_ptr<const BuildContext> context_;
+};
+
+/// Everything that can be refused before the first step.
+Build prepare(BuilderState& state, const BuildRequest& request,
+              std::shared_ptr<const BuildContext> context, BuildLog& log, std::stop_token stop) {
+    for (const std::string& tag : request.tags)
+        if (image::Reference::parse(tag).digest())
+            throw Error(ErrorKind::invalid, "refusing to create a tag with a digest reference");
+    Build build{.state = state,
+                .request = request,
+                .context = std::move(context),
+                .log = log,
+                .stop = std::move(stop),
+                .file = {},
+                .arguments = build::Arguments(request.arguments)};
+    build.file = build::parse_dockerfile(build.context->dockerfile);
+    const std::size_t target = build::target_stage(build.file, request.target);
+    build.file.stages.resize(target + 1);
+    add_labels(build.file.stages.back(), request.labels);
+    build.finished.resize(target + 1);
+    return build;
+}
+
+}  // namespace
+
+void Build::check_stop() const {
+    if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "Build cancelled");
+}
+
+void refuse_without_buildkit(const std::string& what) {
+    // The docker CLI's documentation quotes this text.
+    throw Error(ErrorKind::invalid,
+                "the {} requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn "
+                "how to build images with BuildKit enabled",
+                what);
+}
+
+Builder::Builder(BuilderDependencies dependencies)
+    : state_(std::make_unique<BuilderState>(BuilderState{std::move(dependencies)})) {}
+Builder::~Builder() = default;
+
+async::Task<BuildResult> Builder::build(BuildRequest request,
+                                        std::shared_ptr<const BuildContext> context, BuildLog& log,
+                                        std::stop_token stop) {
+    const FilesRelease release(state_->deps.context, context);
+    Build build = prepare(*state_, request, std::move(context), log, std::move(stop));
+    add_platform_arguments(build.arguments, request.platform);
+    const std::size_t last = build.file.stages.size() - 1;
+    const std::set<std::size_t> needed = needed_stages(build.file, last);
+    const auto wanted = [&](std::size_t stage) {
+        return request.dialect == BuildDialect::classic || needed.contains(stage);
+    };
+    build.step.total = build.file.arguments.size();
+    for (std::size_t i = 0; i <= last; ++i)
+        if (wanted(i)) build.step.total += 1 + build.file.stages[i].instructions.size();
+    for (const std::string& text : build.file.warnings) log.note("[Warning] " + text);
+    declare_globals(build);
+    for (std::size_t i = 0; i <= last && !build.failure; ++i)
+        if (wanted(i)) co_await run_stage(build, i);
+    if (build.failure) co_return BuildResult{"", build.failure};
+    if (const auto unused = build.arguments.unused(); !unused.empty())
+        log.note(fmt::format("[Warning] One or more build-args [{}] were not consumed",
+                             fmt::join(unused, " ")));
+    const std::string id = build.finished[last]->id_text();
+    if (id.empty())
+        throw Error(ErrorKind::invalid, "No image was generated. Is your Dockerfile empty?");
+    log.built(id);
+    co_await name_image(build, id);
+    co_return BuildResult{id, std::nullopt};
+}
+
+void Builder::load() { remove_tree(state_->directory()); }
+
+}  // namespace berth::engine

@@ -1,0 +1,176 @@
+// The files of a build: a client's tar, unpacked below the data root until the build is over.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "build/ignore.h"
+#include "build/lines.h"
+#include "engine/build/build_state.h"
+#include "engine/build/download.h"
+#include "engine/build/scratch.h"
+#include "engine/image/state.h"
+#include "linux/rooted_path.h"
+#include "storage/entry_file.h"
+#include "storage/extract.h"
+
+namespace berth::engine {
+
+namespace {
+
+/// The context and the directory that goes with it.
+struct UnpackedContext final {
+    std::shared_ptr<const ScratchDirectory> scratch;
+    BuildContext context;
+};
+
+storage::Owner as_root(storage::Owner) { return {}; }
+
+std::string read_dockerfile(BorrowedFd directory, const std::string& path) {
+    if (linux_os::climbs_out(path))
+        throw Error(ErrorKind::invalid, "Forbidden path outside the build context: {} ({})", path,
+                    path);
+    auto text = linux_os::read_file_in_root(directory, path, build::kMaxDockerfile);
+    // Clients look for this text.
+    if (!text) throw Error(ErrorKind::invalid, "Cannot locate specified Dockerfile: {}", path);
+    if (text->empty()) throw Error(ErrorKind::invalid, "the Dockerfile ({}) cannot be empty", path);
+    return *std::move(text);
+}
+
+/// The client leaves them in the tar when they are needed here only.
+void remove_ignored(BorrowedFd directory, const std::string& dockerfile) {
+    const auto text =
+        linux_os::read_file_in_root(directory, ".dockerignore", build::kMaxIgnoreFile);
+    if (!text) return;
+    const build::IgnoreFile ignore(*text);
+    for (const std::string& path : {std::string(".dockerignore"), dockerfile}) {
+        const std::string clean = storage::clean_entry_path(path);
+        if (!ignore.excludes(clean)) continue;
+        const storage::SplitPath parts = storage::split_path(clean);
+        const UniqueFd parent = linux_os::open_in_root(
+            directory, "/" + parts.directory, O_PATH | O_DIRECTORY, linux_os::Resolve::in_root);
+        storage::remove_at({parent, parts.name, clean});
+    }
+}
+
+/// Leaves out what .dockerignore names. A directory goes whole unless something in it is kept.
+void apply_ignore_file(BorrowedFd root, const std::string& dockerfile) {
+    const auto text = linux_os::read_file_in_root(root, ".dockerignore", build::kMaxIgnoreFile);
+    if (!text) return;
+    const build::IgnoreFile ignore(*text);
+    const std::string kept = storage::clean_entry_path(dockerfile);
+    std::vector<std::string> directories{""};
+    while (!directories.empty()) {
+        const std::string directory = std::move(directories.back());
+        directories.pop_back();
+        const UniqueFd parent = linux_os::open_in_root(root, "/" + directory, O_PATH | O_DIRECTORY,
+                                                       linux_os::Resolve::no_symlinks);
+        for (const std::string& name : storage::names_in(parent, directory)) {
+            const std::string path = storage::join_path(directory, name);
+            const storage::Place place{parent, name, path};
+            const bool is_directory = S_ISDIR(storage::status_of(place).st_mode);
+            const bool excluded = path != kept && ignore.excludes(path);
+            const bool keeps_some = ignore.has_exceptions() || linux_os::is_below(kept, path);
+            if (excluded && !(is_directory && keeps_some))
+                storage::remove_at(place);
+            else if (is_directory)
+                directories.push_back(path);
+        }
+    }
+}
+
+std::shared_ptr<UnpackedContext> new_context(const std::string& builds) {
+    auto unpacked = std::make_shared<UnpackedContext>();
+    unpacked->scratch = std::make_shared<const ScratchDirectory>(builds);
+    unpacked->context.directory = open_file(unpacked->scratch->path(), O_RDONLY | O_DIRECTORY);
+    return unpacked;
+}
+
+void extract(const UnpackedContext& unpacked, BorrowedFd tar, std::stop_token stop) {
+    const storage::ExtractRequest request{.root = unpacked.context.directory,
+                                          .directory = "/",
+                                          .owner = as_root,
+                                          .stop = std::move(stop)};
+    archive::FdSource source(tar);
+    storage::extract_tar(request, source);
+}
+
+std::shared_ptr<const BuildContext> unpack(const std::string& builds, BorrowedFd tar,
+                                           const std::string& dockerfile, std::stop_token stop) {
+    const std::shared_ptr<UnpackedContext> unpacked = new_context(builds);
+    extract(*unpacked, tar, std::move(stop));
+    const UniqueFd& root = unpacked->context.directory;
+    unpacked->context.dockerfile = read_dockerfile(root, dockerfile);
+    remove_ignored(root, dockerfile);
+    return {unpacked, &unpacked->context};
+}
+
+std::shared_ptr<const BuildContext> fetch(
+    const std::string& builds, const std::string& url, const std::string& dockerfile,
+    const std::shared_ptr<const image::RegistrySettings>& registry, std::stop_token stop) {
+    const std::shared_ptr<UnpackedContext> unpacked = new_context(builds);
+    const ScratchDirectory fetched(builds);
+    const UniqueFd file = open_file(fetched.path() + "/context", O_RDWR | O_CREAT, 0600);
+    download_to(file, url, registry, stop);
+    const auto rewind = [&] {
+        if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("rewinding the build context");
+    };
+    rewind();
+    const bool archive = is_tar(file);
+    rewind();
+    if (archive) {
+        extract(*unpacked, file, std::move(stop));
+        const UniqueFd& root = unpacked->context.directory;
+        unpacked->context.dockerfile = read_dockerfile(root, dockerfile);
+        apply_ignore_file(root, dockerfile);
+    } else {
+        unpacked->context.dockerfile = read_all(file, build::kMaxDockerfile);
+    }
+    return {unpacked, &unpacked->context};
+}
+
+}  // namespace
+
+ScratchDirectory::ScratchDirectory(const std::string& builds)
+    : path_(builds + "/" + random_hex_id().substr(0, 16)) {
+    make_directories(path_, 0700);
+}
+
+ScratchDirectory::~ScratchDirectory() {
+    try {
+        remove_tree(path_);
+    } catch (const std::exception& error) {
+        log::warn("files of a build stay until the next start: {}", error.what());
+    }
+}
+
+async::Task<std::shared_ptr<const BuildContext>> Builder::unpack_context(UniqueFd tar,
+                                                                         std::string dockerfile,
+                                                                         std::stop_token stop) {
+    if (dockerfile.empty()) dockerfile = "Dockerfile";
+    const auto file = std::make_shared<UniqueFd>(std::move(tar));
+    auto job = [file, dockerfile, stop, builds = state_->directory()] {
+        return unpack(builds, *file, dockerfile, stop);
+    };
+    co_return co_await state_->deps.context.pool.run_on_thread("build context", std::move(job));
+}
+
+async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(std::string url,
+                                                                        std::string dockerfile,
+                                                                        std::stop_token stop) {
+    if (!url.starts_with("http://") && !url.starts_with("https://"))
+        throw Error(ErrorKind::invalid,
+                    "the build context {} is none that can be fetched: give an http or https URL "
+                    "of a tar archive or a Dockerfile",
+                    url);
+    if (dockerfile.empty()) dockerfile = "Dockerfile";
+    auto job = [url, dockerfile, stop, builds = state_->directory(),
+                registry = state_->deps.images.state().registry] {
+        return fetch(builds, url, dockerfile, registry, stop);
+    };
+    co_return co_await state_->deps.context.pool.run_on_thread("build context", std::move(job));
+}
+
+}  // namespace berth::engine
