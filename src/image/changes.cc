@@ -17,7 +17,7 @@ using oci::HealthCheck;
 
 constexpr std::string_view kBlank = " \t\r";
 
-std::string_view trim(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
     const std::size_t begin = text.find_first_not_of(kBlank);
     if (begin == std::string_view::npos) return {};
     return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
@@ -34,7 +34,7 @@ std::string upper(std::string_view text) {
 std::string_view take_word(std::string_view& rest) {
     const std::size_t end = std::min(rest.find_first_of(kBlank), rest.size());
     const std::string_view word = rest.substr(0, end);
-    rest = trim(rest.substr(end));
+    rest = without_blanks(rest.substr(end));
     return word;
 }
 
@@ -300,7 +300,7 @@ ContainerDefaults apply_changes(ContainerDefaults base, const std::vector<std::s
     for (std::string_view text : changes) {
         while (!text.empty()) {
             const std::size_t end = std::min(text.find('\n'), text.size());
-            std::string_view line = trim(text.substr(0, end));
+            std::string_view line = without_blanks(text.substr(0, end));
             text.remove_prefix(std::min(end + 1, text.size()));
             if (line.empty() || line.starts_with('#')) continue;
             const std::string name = upper(take_word(line));

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kNeverProxied = "localhost,127.0.0.0/8,::1";
 
-std::string lower(std::string_view text) {
+std::string lower_case(std::string_view text) {
     std::string result(text);
     std::ranges::transform(result, result.begin(), [](unsigned char c) { return std::tolower(c); });
     return result;
@@ -47,10 +47,10 @@ bool matches(std::string entry, const std::string& host) {
 }  // namespace
 
 bool is_unproxied(std::string_view list, const std::string& host) {
-    const std::string wanted = lower(host);
+    const std::string wanted = lower_case(host);
     while (!list.empty()) {
         const std::size_t end = std::min(list.find_first_of(", \t"), list.size());
-        const std::string entry = lower(list.substr(0, end));
+        const std::string entry = lower_case(list.substr(0, end));
         if (!entry.empty() && matches(entry, wanted)) return true;
         list.remove_prefix(std::min(end + 1, list.size()));
     }

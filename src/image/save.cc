@@ -17,7 +17,7 @@ using nlohmann::json;
 
 constexpr std::string_view kOciLayer = "application/vnd.oci.image.layer.v1.tar";
 
-std::string blob_name(const Digest& digest) { return "blobs/sha256/" + digest.hex(); }
+std::string path_of_blob(const Digest& digest) { return "blobs/sha256/" + digest.hex(); }
 
 /// True when `text` names the image itself: an id or a prefix of one.
 bool names_the_id(const std::string& text, const Image& image) {
@@ -61,7 +61,7 @@ void Saving::add_file(const std::string& path, std::string_view bytes) {
 
 void Saving::add_blob(const Digest& digest, std::string_view bytes) {
     if (!blobs_.emplace(digest, static_cast<std::int64_t>(bytes.size())).second) return;
-    add_file(blob_name(digest), bytes);
+    add_file(path_of_blob(digest), bytes);
 }
 
 std::int64_t Saving::add_layer(const Digest& chain_id, const Digest& diff_id) {
@@ -73,7 +73,7 @@ std::int64_t Saving::add_layer(const Digest& chain_id, const Digest& diff_id) {
         return digested.read(buffer);
     });
     tar_.add_from(
-        {.path = blob_name(diff_id), .mode = 0644, .size = layer.size, .modified = modified_},
+        {.path = path_of_blob(diff_id), .mode = 0644, .size = layer.size, .modified = modified_},
         stoppable);
     if (const Digest found = digested.digest(); found != diff_id)
         throw Error(ErrorKind::internal,
@@ -101,7 +101,7 @@ void Saving::add_image(const SavedImage& saved) {
         const Digest& diff_id = parsed.diff_ids[n];
         const std::int64_t size = add_layer(image.chain_ids.at(n), diff_id);
         manifest.layers.push_back({std::string(kOciLayer), diff_id, size, std::nullopt, {}});
-        layer_names.push_back(blob_name(diff_id));
+        layer_names.push_back(path_of_blob(diff_id));
     }
     const std::string text = dump_json(oci::to_json(manifest));
     const Digest digest = archive::sha256(text);
@@ -120,7 +120,7 @@ void Saving::add_image(const SavedImage& saved) {
             repositories_[name.familiar_name()][*name.tag()] = image.chain_ids.back().hex();
     }
     if (saved.names.empty()) index_.push_back(entry);
-    manifest_.push_back({{"Config", blob_name(image.id)},
+    manifest_.push_back({{"Config", path_of_blob(image.id)},
                          {"RepoTags", tags.empty() ? json() : std::move(tags)},
                          {"Layers", std::move(layer_names)}});
 }

@@ -23,7 +23,7 @@ struct Known final {
     std::string_view file;
     std::uint64_t flag;
 };
-constexpr Known kKnown[] = {
+constexpr Known kKnownNamespaces[] = {
     {"user", "user", CLONE_NEWUSER},       {"mount", "mnt", CLONE_NEWNS},
     {"pid", "pid", CLONE_NEWPID},          {"network", "net", CLONE_NEWNET},
     {"uts", "uts", CLONE_NEWUTS},          {"ipc", "ipc", CLONE_NEWIPC},
@@ -31,7 +31,7 @@ constexpr Known kKnown[] = {
 };
 
 const Known& find_known(std::string_view type) {
-    for (const Known& entry : kKnown)
+    for (const Known& entry : kKnownNamespaces)
         if (entry.type == type) return entry;
     throw Error(ErrorKind::invalid, "unknown namespace type \"{}\"", type);
 }

@@ -22,7 +22,7 @@ namespace {
 using linux_os::Depth;
 using linux_os::Resolve;
 
-constexpr std::uint64_t kSlave = 1U << 19;  // MS_SLAVE
+constexpr std::uint64_t kSlaveFlag = 1U << 19;  // MS_SLAVE
 constexpr int kPath = O_PATH | O_CLOEXEC;
 constexpr std::uint64_t kHarmless = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
@@ -151,7 +151,7 @@ UniqueFd open_sysctl(BorrowedFd proc, const std::string& name) {
 
 Rootfs Rootfs::enter(const std::string& path, const Plan& plan) {
     const UniqueFd host_root = open_file("/", O_PATH | O_DIRECTORY);
-    linux_os::change_mount(host_root, {0, 0, kSlave}, Depth::recursive);
+    linux_os::change_mount(host_root, {0, 0, kSlaveFlag}, Depth::recursive);
     UniqueFd directory{::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (!directory) throw_errno("root file system {}", path);
     // A mount that came into a new user namespace is locked and cannot be pivoted to.

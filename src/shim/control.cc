@@ -6,7 +6,7 @@
 namespace berth::shim {
 namespace {
 
-void set_nonblocking(BorrowedFd fd) {
+void never_block(BorrowedFd fd) {
     const int flags = ::fcntl(fd.get(), F_GETFL);
     if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0)
         throw_errno("making a control connection non-blocking");
@@ -20,7 +20,7 @@ Control::~Control() {
 }
 
 void Control::add(UniqueFd connection) {
-    set_nonblocking(connection);
+    never_block(connection);
     const ConnectionId id = next_++;
     loop_.watch(connection, EPOLLIN, [this, id](std::uint32_t) { readable(id); });
     connections_.emplace(id, std::move(connection));
@@ -29,7 +29,7 @@ void Control::add(UniqueFd connection) {
 void Control::listen(const std::string& path) {
     listener_ = linux_os::listen_messages(path);
     path_ = path;
-    set_nonblocking(listener_);
+    never_block(listener_);
     loop_.watch(listener_, EPOLLIN, [this](std::uint32_t) {
         try {
             UniqueFd connection = linux_os::accept_messages(listener_);

@@ -17,8 +17,8 @@
 namespace berth::shim {
 namespace {
 
-constexpr std::string_view kInformational = "6";
-constexpr std::string_view kError = "3";
+constexpr std::string_view kPriorityInformational = "6";
+constexpr std::string_view kPriorityError = "3";
 
 std::string le64(std::uint64_t value) {
     std::string bytes;
@@ -82,7 +82,8 @@ void JournalLog::end(unsigned char stream) {
 
 std::string JournalLog::message_of(unsigned char number, const LogPiece& piece) const {
     std::string message = fields_;
-    append_journal_field(message, "PRIORITY", number == 2 ? kError : kInformational);
+    append_journal_field(message, "PRIORITY",
+                         number == 2 ? kPriorityError : kPriorityInformational);
     append_journal_field(message, "SYSLOG_TIMESTAMP", rfc3339(Timestamp::now()));
     if (piece.partial) {
         append_journal_field(message, "CONTAINER_PARTIAL_MESSAGE", "true");

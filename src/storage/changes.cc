@@ -18,7 +18,7 @@
 namespace berth::storage {
 namespace {
 
-constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kWhiteoutMark = ".wh.";
 constexpr const char* kCapability = "security.capability";
 
 const std::string& own_directory(const RootfsMount& rootfs) {
@@ -126,9 +126,9 @@ void ChangeWalk::enter(const Place& place, std::optional<ChangeKind> kind, bool 
 void ChangeWalk::look_at(const std::string& name) {
     const Level& level = levels_.back();
     const std::string path = join_path(level.path, name);
-    if (name.starts_with(kWhiteoutPrefix)) {
-        const std::string hidden = name.substr(kWhiteoutPrefix.size());
-        if (!hidden.starts_with(kWhiteoutPrefix)) look_at_whiteout(join_path(level.path, hidden));
+    if (name.starts_with(kWhiteoutMark)) {
+        const std::string hidden = name.substr(kWhiteoutMark.size());
+        if (!hidden.starts_with(kWhiteoutMark)) look_at_whiteout(join_path(level.path, hidden));
         return;
     }
     const Place place{level.directory, name, path};
@@ -158,7 +158,7 @@ void ChangeWalk::add_deletions(const Level& level) {
             return std::set<std::string>(names.begin(), names.end());
         }());
     for (const std::string& name : before) {
-        if (now.contains(name) || name.starts_with(kWhiteoutPrefix)) continue;
+        if (now.contains(name) || name.starts_with(kWhiteoutMark)) continue;
         const std::string path = join_path(level.path, name);
         if (lower_.find(path)) changes_.push_back({path, ChangeKind::deleted});
     }

@@ -19,7 +19,7 @@ std::vector<BorrowedFd> borrowed(const std::vector<UniqueFd>& layers) {
     return {layers.begin(), layers.end()};
 }
 
-std::string link_text(const LayerView::Found& found, const std::string& path) {
+std::string text_of_link(const LayerView::Found& found, const std::string& path) {
     std::string text(4096, '\0');
     const ssize_t size =
         ::readlinkat(found.parent.get(), found.name.c_str(), text.data(), text.size());
@@ -55,7 +55,7 @@ std::string FileTree::resolve(const std::string& path) const {
         const std::string now = join_path(directory, name);
         const auto found = find(now);
         if (!found || !S_ISLNK(found->status.st_mode)) return now;
-        const std::string target = link_text(*found, now);
+        const std::string target = text_of_link(*found, now);
         parts = target.starts_with('/') ? std::vector<std::string>() : components_of(directory);
         for (std::string& part : components_of(target)) parts.push_back(std::move(part));
     }

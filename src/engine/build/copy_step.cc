@@ -19,7 +19,7 @@ namespace berth::engine {
 
 namespace {
 
-constexpr std::size_t kMaxUserFile = 4U << 20;
+constexpr std::size_t kMaxOwnersFile = 4U << 20;
 
 void check_flags(const Build& build, const build::Copy& copy) {
     if (build.request.dialect == BuildDialect::buildkit) return;
@@ -69,7 +69,7 @@ std::optional<mode_t> mode_from(const std::string& text) {
 /// A name alone is its own group's, too.
 storage::Owner owner_from(const std::string& text, const storage::FileTree& target) {
     const auto read = [&](const char* path) {
-        return target.read(path, kMaxUserFile).value_or("");
+        return target.read(path, kMaxOwnersFile).value_or("");
     };
     const std::string whole = text.find(':') == std::string::npos ? text + ":" + text : text;
     const model::ProcessUser user =
@@ -195,7 +195,7 @@ async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy) {
     step.command.push_back(fmt::format(
         "#(nop) {} {}{}:{} in {} ", name, copy.owner.empty() ? "" : "--chown=" + copy.owner,
         shared->plan.kind, shared->digest.hex(), shared->request.destination));
-    if (use_cache(build, stage, step)) co_return;
+    if (co_await use_cache(build, stage, step)) co_return;
     step.write_layer = [shared](archive::Sink& sink) {
         write_copy(shared->request, shared->plan, sink, shared->stop);
     };
@@ -203,7 +203,7 @@ async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy) {
 }
 
 async::Task<void> make_working_directory(Build& build, StageRun& stage, StepResult step) {
-    if (use_cache(build, stage, step)) co_return;
+    if (co_await use_cache(build, stage, step)) co_return;
     CopyRequest request;
     request.target = files_of(build, stage.image);
     const auto missing = missing_directories(*request.target, step.config.config.working_dir);

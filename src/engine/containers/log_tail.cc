@@ -10,7 +10,7 @@ namespace berth::engine {
 
 namespace {
 
-constexpr std::size_t kPiece = 64U << 10;
+constexpr std::size_t kTailPiece = 64U << 10;
 /// A record that is just being written looks damaged for a moment.
 constexpr int kMaxTries = 20;
 
@@ -53,8 +53,8 @@ std::optional<LogTail::Place> LogTail::search(std::size_t& budget) {
 }
 
 std::optional<LogTail::Place> LogTail::step_lines(std::size_t& budget) {
-    std::string piece(kPiece, '\0');
-    const off_t from = std::max<off_t>(0, position_ - static_cast<off_t>(kPiece));
+    std::string piece(kTailPiece, '\0');
+    const off_t from = std::max<off_t>(0, position_ - static_cast<off_t>(kTailPiece));
     const auto wanted = static_cast<std::size_t>(position_ - from);
     const ssize_t count = pread(fd_.get(), piece.data(), wanted, from);
     // Truncated meanwhile (max-file 1): what is there now is new.

@@ -20,7 +20,7 @@ namespace berth::engine {
 
 namespace {
 
-constexpr std::chrono::seconds kShimEnd{10};
+constexpr std::chrono::seconds kShimStopsWithin{10};
 // Docker's words; an errno text behind them says nothing of the container's command.
 constexpr std::string_view kNetworkFailure = "failed to set up container networking";
 constexpr std::string_view kLogFailure = "failed to initialize logging driver";
@@ -153,7 +153,7 @@ async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
         } catch (const Error&) {
             // It went by itself; what it left is removed below.
         }
-        co_await container->shim->wait_gone(std::chrono::steady_clock::now() + kShimEnd);
+        co_await container->shim->wait_gone(std::chrono::steady_clock::now() + kShimStopsWithin);
         container->shim.reset();
     }
     container->process.reset();

@@ -131,7 +131,7 @@ std::string command_text(pid_t process, const std::string& name) {
     return line.empty() ? "[" + name + "]" : line;
 }
 
-void check_running(const Container& container) {
+void check_has_processes(const Container& container) {
     const model::Status status = container.record.state.status;
     if (status == model::Status::restarting)
         throw Error(ErrorKind::conflict,
@@ -212,7 +212,7 @@ ProcessTable table_from_proc(const std::vector<pid_t>& processes) {
 async::Task<nlohmann::json> list_processes(ContainerState& state, ContainerPtr container,
                                            std::string ps_arguments) {
     check_ps_arguments(ps_arguments);
-    check_running(*container);
+    check_has_processes(*container);
     auto job = [target = stats_target(state, *container), words = copied_words_of(ps_arguments)] {
         const std::vector<pid_t> processes = processes_of(target);
         const std::string program = find_ps();

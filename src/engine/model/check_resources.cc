@@ -9,43 +9,45 @@ namespace {
 
 constexpr std::int64_t kMinMemory = 6 << 20;
 
-[[noreturn]] void refuse(const std::string& text) {
+[[noreturn]] void refuse_limit(const std::string& text) {
     throw Error::with_text(ErrorKind::invalid, text);
 }
 
 void check_memory(const Resources& r, Purpose purpose) {
-    if (r.memory != 0 && r.memory < kMinMemory) refuse("Minimum memory limit allowed is 6MB");
+    if (r.memory != 0 && r.memory < kMinMemory) refuse_limit("Minimum memory limit allowed is 6MB");
     if (r.memory > 0 && r.memory_swap > 0 && r.memory_swap < r.memory)
-        refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
+        refuse_limit("Minimum memoryswap limit should be larger than memory limit, see usage");
     if (r.memory == 0 && r.memory_swap > 0 && purpose == Purpose::create)
-        refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
+        refuse_limit(
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
     if (r.memory_reservation != 0 && r.memory_reservation < kMinMemory)
-        refuse("Minimum memory reservation allowed is 6MB");
+        refuse_limit("Minimum memory reservation allowed is 6MB");
     if (r.memory > 0 && r.memory_reservation > r.memory)
-        refuse("Minimum memory limit can not be less than memory reservation limit, see usage");
+        refuse_limit(
+            "Minimum memory limit can not be less than memory reservation limit, see usage");
     const std::int64_t swappiness = r.memory_swappiness.value_or(-1);
     if (swappiness < -1 || swappiness > 100)
-        refuse(
+        refuse_limit(
             fmt::format("Invalid value: {}, valid memory swappiness range is 0-100", swappiness));
 }
 
 void check_cpu(const Resources& r, const Abilities& abilities) {
-    if (r.cpu_shares < 0) refuse("shares cannot be negative");
+    if (r.cpu_shares < 0) refuse_limit("shares cannot be negative");
     if (r.nano_cpus != 0 && r.cpu_period != 0)
-        refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+        refuse_limit("Conflicting options: Nano CPUs and CPU Period cannot both be set");
     if (r.nano_cpus != 0 && r.cpu_quota != 0)
-        refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+        refuse_limit("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     if (r.nano_cpus < 0 || r.nano_cpus > abilities.cpus * 1'000'000'000LL)
-        refuse(
+        refuse_limit(
             fmt::format("range of CPUs is from 0.01 to {0}.00, as there are only {0} CPUs "
                         "available",
                         abilities.cpus));
     if (r.cpu_period != 0 && (r.cpu_period < 1000 || r.cpu_period > 1'000'000))
-        refuse(
+        refuse_limit(
             "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. "
             "1000000)");
     if (r.cpu_quota > 0 && r.cpu_quota < 1000)
-        refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+        refuse_limit("CPU cfs quota can not be less than 1ms (i.e. 1000)");
 }
 
 std::string list_text(const std::set<int>& numbers) {
@@ -67,23 +69,23 @@ void check_set(const std::string& asked, const std::set<int>& usable, const char
     try {
         numbers = number_list_from(asked);
     } catch (const Error& error) {
-        refuse(fmt::format("Invalid value {} for {}: {}", asked, name, error.message()));
+        refuse_limit(fmt::format("Invalid value {} for {}: {}", asked, name, error.message()));
     }
     if (usable.empty() || std::ranges::includes(usable, numbers)) return;
-    refuse(fmt::format("Requested {} are not available - requested {}, available: {}", what, asked,
-                       list_text(usable)));
+    refuse_limit(fmt::format("Requested {} are not available - requested {}, available: {}", what,
+                             asked, list_text(usable)));
 }
 
 void check_io(const Resources& r) {
     const auto outside = [](std::int64_t weight) { return weight < 10 || weight > 1000; };
     if (r.blkio_weight != 0 && outside(r.blkio_weight))
-        refuse("Range of blkio weight is from 10 to 1000");
+        refuse_limit("Range of blkio weight is from 10 to 1000");
     for (const BlockLimit& one : r.weight_devices)
-        if (outside(one.value)) refuse("Range of blkio weight is from 10 to 1000");
+        if (outside(one.value)) refuse_limit("Range of blkio weight is from 10 to 1000");
     for (const auto* list : {&r.read_bps, &r.write_bps, &r.read_iops, &r.write_iops})
         for (const BlockLimit& one : *list)
             if (one.value < 0)
-                refuse(fmt::format("invalid rate {} of device {}", one.value, one.path));
+                refuse_limit(fmt::format("invalid rate {} of device {}", one.value, one.path));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kVersion = 2;  // 1 had the ids of the predefined networks only
+constexpr int kNetworksVersion = 2;  // 1 had the ids of the predefined networks only
 
 /// Without them a subnet may be chosen that the host has a use for: better than no network.
 std::vector<net::Subnet> subnets_of_the_host() {
@@ -31,11 +31,11 @@ std::vector<net::Subnet> subnets_of_the_host() {
 
 void check_version(const JsonReader& reader, const std::string& path) {
     const std::int64_t version = reader.integer("v");
-    if (version < 1 || version > kVersion)
+    if (version < 1 || version > kNetworksVersion)
         throw Error(ErrorKind::unsupported,
                     "{} is of version {}, this engine knows up to {}: use the berth that made it, "
                     "or another --data-root",
-                    path, version, kVersion);
+                    path, version, kNetworksVersion);
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ async::Task<void> NetworkState::load() {
 }
 
 async::Task<void> NetworkState::save() {
-    json record = {{"v", kVersion}, {"bridge_subnet", default_subnet_}};
+    json record = {{"v", kNetworksVersion}, {"bridge_subnet", default_subnet_}};
     json& list = record["networks"] = json::array();
     for (const Network& network : networks) {
         if (network.is_user_defined()) {

@@ -6,7 +6,7 @@
 namespace berth::engine {
 namespace {
 
-std::string message_of(const std::function<void()>& call) {
+std::string refusal_of(const std::function<void()>& call) {
     try {
         call();
     } catch (const Error& error) {
@@ -33,15 +33,15 @@ TEST(Top, threads_follow_their_process) {
 }
 
 TEST(Top, output_without_pids_is_refused_in_dockers_words) {
-    EXPECT_EQ(message_of([] { parse_ps_output("CMD\nsh\n", {1}); }),
+    EXPECT_EQ(refusal_of([] { parse_ps_output("CMD\nsh\n", {1}); }),
               "Couldn't find PID field in ps output");
 }
 
 TEST(Top, a_renamed_pid_column_is_refused) {
-    EXPECT_EQ(message_of([] { check_ps_arguments("-o user= PID"); }),
+    EXPECT_EQ(refusal_of([] { check_ps_arguments("-o user= PID"); }),
               "specifying \"user=PID\" is not allowed");
-    EXPECT_EQ(message_of([] { check_ps_arguments("-o pid=PID,cmd"); }), "");
-    EXPECT_EQ(message_of([] { check_ps_arguments("-ef"); }), "");
+    EXPECT_EQ(refusal_of([] { check_ps_arguments("-o pid=PID,cmd"); }), "");
+    EXPECT_EQ(refusal_of([] { check_ps_arguments("-ef"); }), "");
 }
 
 TEST(Top, proc_gives_the_columns_of_ps_ef) {

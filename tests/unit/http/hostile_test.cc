@@ -11,7 +11,7 @@ async::Task<> echo_body(Exchange& exchange) {
     co_await exchange.reply(std::move(response));
 }
 
-bool has(const std::string& text, std::string_view part) {
+bool contains(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
 }
 
@@ -23,8 +23,8 @@ TEST_P(Refused, and_what_follows_is_not_a_request) {
     served.send(std::string(GetParam()) + "GET /smuggled HTTP/1.1\r\n\r\n");
     served.half_close();
     const std::string text = served.receive();
-    EXPECT_FALSE(has(text, "/smuggled")) << text;
-    EXPECT_TRUE(has(text, "HTTP/1.1 400 ") || has(text, "HTTP/1.1 500 ")) << text;
+    EXPECT_FALSE(contains(text, "/smuggled")) << text;
+    EXPECT_TRUE(contains(text, "HTTP/1.1 400 ") || contains(text, "HTTP/1.1 500 ")) << text;
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -63,7 +63,7 @@ TEST(Connection, a_head_in_pieces_is_read_within_its_time) {
     Served served(echo_body);
     for (const char* piece : {"GE", "T /piec", "es HTTP/1.1\r", "\nX: y\r\n\r", "\n"})
         served.send(piece);
-    EXPECT_TRUE(has(served.receive(">\n"), "GET /pieces"));
+    EXPECT_TRUE(contains(served.receive(">\n"), "GET /pieces"));
 }
 
 TEST(Connection, the_time_of_a_head_does_not_limit_what_is_between_requests) {
@@ -72,7 +72,7 @@ TEST(Connection, the_time_of_a_head_does_not_limit_what_is_between_requests) {
     Served served(echo_body, limits);
     for (const char* path : {"/a", "/b"}) {
         served.send("GET " + std::string(path) + " HTTP/1.1\r\n\r\n");
-        EXPECT_TRUE(has(served.receive(">\n"), "GET " + std::string(path)));
+        EXPECT_TRUE(contains(served.receive(">\n"), "GET " + std::string(path)));
     }
 }
 
@@ -81,7 +81,7 @@ TEST(Connection, a_thousand_header_fields_of_one_name_are_read) {
     std::string head = "GET /many HTTP/1.1\r\n";
     for (int i = 0; i < 1000; ++i) head += "X: y\r\n";
     served.send(head + "\r\n");
-    EXPECT_TRUE(has(served.receive(">\n"), "GET /many"));
+    EXPECT_TRUE(contains(served.receive(">\n"), "GET /many"));
 }
 
 TEST(MessageParser, an_end_before_any_byte_is_an_error) {

@@ -86,8 +86,8 @@ TEST(Platform, ChoosesExactThenCompatibleAndSkipsAttestations) {
 }
 
 TEST(Auth, DecodesBothAlphabetsWithAndWithoutPadding) {
-    const std::string json = R"({"username":"u","password":"p?>~","serveraddress":"x"})";
-    std::string encoded = encode_base64(json);
+    const std::string text = R"({"username":"u","password":"p?>~","serveraddress":"x"})";
+    std::string encoded = encode_base64(text);
     EXPECT_EQ(decode_registry_auth(encoded).password, "p?>~");
     for (char& c : encoded) c = c == '+' ? '-' : c == '/' ? '_' : c;
     while (encoded.ends_with('=')) encoded.pop_back();
