@@ -24,6 +24,7 @@ struct Command final {
 
 int run_command(const Invocation& invocation);
 int exec_command(const Invocation& invocation);
+int cp_command(const Invocation& invocation);
 int ps_command(const Invocation& invocation);
 int logs_command(const Invocation& invocation);
 int stop_command(const Invocation& invocation);

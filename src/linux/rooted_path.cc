@@ -39,14 +39,24 @@ std::vector<std::string> components_of(std::string_view path) {
     return parts;
 }
 
+std::uint64_t resolve_flags(Resolve resolve) {
+    switch (resolve) {
+        case Resolve::in_root:
+            return RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+        case Resolve::beneath:
+            return RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        case Resolve::no_symlinks:
+            break;
+    }
+    return RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+}
+
 int call_openat2(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
                  mode_t mode) {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
     if (flags & (O_CREAT | O_TMPFILE)) how.mode = mode;
-    how.resolve = resolve == Resolve::in_root
-                      ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
-                      : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    how.resolve = resolve_flags(resolve);
     const auto start = path.find_first_not_of('/');
     const std::string relative = start == std::string::npos ? "." : path.substr(start);
     // EAGAIN: a rename raced with the walk; the kernel asks to try again.
@@ -156,6 +166,20 @@ std::string clean_path(std::string_view path) {
     std::string clean;
     for (const std::string& part : components_of(path)) clean += "/" + part;
     return clean.empty() ? "/" : clean;
+}
+
+std::string clean_keeping_end(const std::string& path) {
+    std::string clean = clean_path(path);
+    if (base_of(path) == "." && clean != "/") return clean + "/.";
+    if (path.ends_with('/') && clean != "/") clean += '/';
+    return clean;
+}
+
+std::string base_of(const std::string& path) {
+    const std::size_t end = path.find_last_not_of('/');
+    if (end == std::string::npos) return path.empty() ? "." : "/";
+    const std::size_t slash = path.rfind('/', end);
+    return path.substr(slash + 1, end - slash);
 }
 
 bool climbs_out(std::string_view path) {

@@ -17,10 +17,13 @@ namespace berth::linux_os {
 /// How openat2 treats symbolic links on the way.
 enum class Resolve {
     in_root,      // RESOLVE_IN_ROOT: links are followed as in a chroot
+    beneath,      // RESOLVE_BENEATH: links are followed, one that leads out (or is absolute) is an
+                  // error
     no_symlinks,  // RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS: any link is an error
 };
 
-/// openat2(2) below `root`; `path` may begin with '/'. Throws Error naming the path.
+/// openat2(2) below `root`; `path` may begin with '/'. Throws Error naming the path, with EXDEV
+/// when it leads out.
 UniqueFd open_in_root(BorrowedFd root, const std::string& path, int flags, Resolve resolve,
                       mode_t mode = 0);
 /// As open_in_root, but an absent path gives an empty descriptor.
@@ -42,6 +45,10 @@ std::string resolve_in_root(BorrowedFd root, const std::string& path);
 std::string link_target(BorrowedFd link);
 /// Lexically clean absolute form: "a//b/../c" -> "/a/c". Never climbs above "/".
 std::string clean_path(std::string_view path);
+/// The same, but a final "/" or "/." stays, since it follows a link.
+std::string clean_keeping_end(const std::string& path);
+/// "a" of "/x/a", also of "/x/a/"; "." of "/x/."; "/" of the root.
+std::string base_of(const std::string& path);
 /// True for a path with a component "..".
 bool climbs_out(std::string_view path);
 /// True for `directory` itself and what is in it, by name; both are clean.

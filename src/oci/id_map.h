@@ -13,4 +13,12 @@ inline std::uint32_t mapped_id(const std::vector<IdMapping>& map, std::uint32_t 
     return id;
 }
 
+/// The way back: what an id of the namespace around is in the container.
+inline std::uint32_t unmapped_id(const std::vector<IdMapping>& map, std::uint32_t id) {
+    for (const IdMapping& range : map)
+        if (id >= range.host_id && id - range.host_id < range.size)
+            return range.container_id + (id - range.host_id);
+    return id;
+}
+
 }  // namespace berth::oci

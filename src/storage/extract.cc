@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <map>
 
-#include "archive/compression.h"
 #include "archive/tar_reader.h"
 #include "base/error.h"
+#include "linux/filesystem.h"
 #include "linux/rooted_path.h"
 #include "storage/entry_file.h"
 
@@ -24,14 +24,19 @@ constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 class Extraction final {
   public:
-    explicit Extraction(const ExtractRequest& request) : request_(request) {}
-    void add(const TarEntry& entry, archive::TarReader& content);
-    /// Gives directories their times, which later entries would have changed.
+    explicit Extraction(const ExtractRequest& request)
+        : request_(request),
+          directory_(linux_os::open_in_root(request.root, request.directory, O_PATH | O_DIRECTORY,
+                                            Resolve::in_root)) {}
+    void add(TarEntry entry, archive::TarReader& content);
+    /// Gives directories their modes, which may forbid to write in them, and their times, which
+    /// later entries would have changed.
     void finish();
 
   private:
     BorrowedFd parent_of(const std::string& directory);
     std::string in_container(const std::string& path) const;
+    std::string renamed(const std::string& path) const;
     Attributes attributes_for(const TarEntry& entry) const;
     void add_to(const Place& place, const TarEntry& entry, archive::TarReader& content);
     void add_directory(const Place& place, const TarEntry& entry);
@@ -42,14 +47,30 @@ class Extraction final {
     void make(const Place& place, const TarEntry& entry, Make make_it) const;
 
     const ExtractRequest& request_;
+    UniqueFd directory_;
+    linux_os::SpaceGuard space_{directory_};
     KnownIds ids_;
     UniqueFd parent_;
     std::optional<std::string> parent_path_;
-    std::map<std::string, timespec> directory_times_;  // by path below the directory
+    struct DirectoryEnd final {
+        mode_t mode = 0;
+        timespec modified{};
+    };
+    std::map<std::string, DirectoryEnd> directories_;  // by path below the directory
 };
 
 std::string Extraction::in_container(const std::string& path) const {
     return request_.directory + "/" + path;
+}
+
+std::string Extraction::renamed(const std::string& path) const {
+    const std::string clean = clean_entry_path(path);
+    if (!request_.rename) return clean;
+    const Rename& rename = *request_.rename;
+    const std::string to = clean_entry_path(rename.to);
+    if (rename.from.empty()) return clean.empty() ? to : join_path(to, clean);
+    if (!linux_os::is_below(clean, rename.from)) return clean;
+    return to + clean.substr(rename.from.size());
 }
 
 // Only the last one is kept: archives are in the order of a walk.
@@ -64,8 +85,11 @@ BorrowedFd Extraction::parent_of(const std::string& directory) {
 Attributes Extraction::attributes_for(const TarEntry& entry) const {
     TarEntry mapped = entry;
     if (request_.owner) {
-        mapped.uid = request_.owner->uid;
-        mapped.gid = request_.owner->gid;
+        const Owner owner =
+            request_.owner({static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid)});
+        const Owner root = request_.owner({});
+        mapped.uid = ids_.users.contains(owner.uid) ? owner.uid : root.uid;
+        mapped.gid = ids_.groups.contains(owner.gid) ? owner.gid : root.gid;
     }
     if (!ids_.users.contains(mapped.uid)) mapped.uid = 0;
     if (!ids_.groups.contains(mapped.gid)) mapped.gid = 0;
@@ -103,16 +127,18 @@ void Extraction::make(const Place& place, const TarEntry& entry, Make make_it) c
     throw_errno("making {}", place.path);
 }
 
-void Extraction::add(const TarEntry& entry, archive::TarReader& content) {
+void Extraction::add(TarEntry entry, archive::TarReader& content) {
     if (request_.stop.stop_requested())
         throw Error(ErrorKind::cancelled, "extracting {} was cancelled", entry.path);
     const bool device =
         entry.type == EntryType::char_device || entry.type == EntryType::block_device;
-    const std::string path = clean_entry_path(entry.path);
+    entry.path = renamed(entry.path);
     // The directory itself is there and stays as it is.
-    if (path.empty() || device) return;
-    const SplitPath parts = split_path(path);
-    const std::string shown = linux_os::clean_path(in_container(path));
+    if (entry.path.empty() || device) return;
+    space_.take(stored_size(content));
+    const SplitPath parts = split_path(entry.path);
+    const std::string shown =
+        linux_os::clean_path(request_.shown_root + "/" + in_container(entry.path));
     add_to({parent_of(parts.directory), parts.name, shown}, entry, content);
 }
 
@@ -141,9 +167,10 @@ void Extraction::add_directory(const Place& place, const TarEntry& entry) {
         make(place, entry, [&] { return ::mkdirat(place.parent.get(), place.name.c_str(), 0700); });
     const UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
     if (!fd) throw_errno("opening {}", place.path);
-    const Attributes attributes = attributes_for(entry);
+    Attributes attributes = attributes_for(entry);
+    directories_[entry.path] = {attributes.mode, attributes.modified};
+    attributes.mode |= S_IRWXU;
     set_attributes(fd, attributes, place.path);
-    directory_times_[clean_entry_path(entry.path)] = attributes.modified;
 }
 
 void Extraction::add_file(const Place& place, const TarEntry& entry, archive::TarReader& content) {
@@ -169,7 +196,7 @@ void Extraction::add_file(const Place& place, const TarEntry& entry, archive::Ta
 }
 
 void Extraction::add_hard_link(const Place& place, const TarEntry& entry) {
-    const SplitPath target = split_path(clean_entry_path(entry.link_target));
+    const SplitPath target = split_path(renamed(entry.link_target));
     const UniqueFd there = linux_os::open_in_root(request_.root, in_container(target.directory),
                                                   O_PATH | O_DIRECTORY, Resolve::in_root);
     make(place, entry, [&] {
@@ -179,26 +206,28 @@ void Extraction::add_hard_link(const Place& place, const TarEntry& entry) {
 }
 
 void Extraction::finish() {
-    for (auto item = directory_times_.rbegin(); item != directory_times_.rend(); ++item) {
-        const UniqueFd fd = linux_os::try_open_in_root(request_.root, in_container(item->first),
+    for (auto item = directories_.rbegin(); item != directories_.rend(); ++item) {
+        const auto& [path, end] = *item;
+        const UniqueFd fd = linux_os::try_open_in_root(request_.root, in_container(path),
                                                        kDirectory, Resolve::in_root);
-        const timespec times[2] = {item->second, item->second};
-        // Gone meanwhile: the container's own business.
-        if (fd && ::futimens(fd.get(), times) < 0) throw_errno("{}: setting the time", item->first);
+        if (!fd) continue;  // gone meanwhile: the container's own business
+        const timespec times[2] = {end.modified, end.modified};
+        if (::futimens(fd.get(), times) < 0) throw_errno("{}: setting the time", path);
+        if ((end.mode & S_IRWXU) != S_IRWXU && ::fchmod(fd.get(), end.mode) < 0)
+            throw_errno("{}: setting the mode", path);
     }
 }
 
 }  // namespace
 
 void extract_tar(const ExtractRequest& request, archive::Source& tar) {
-    const std::unique_ptr<archive::Source> plain = archive::decompress(tar);
-    archive::TarReader reader(*plain);
+    archive::TarReader reader(tar);
     Extraction extraction(request);
     while (const auto entry = reader.next()) extraction.add(*entry, reader);
     extraction.finish();
     // The client wants to send all of it.
     reader.drain_archive();
-    archive::drain(*plain);
+    archive::drain(tar);
 }
 
 }  // namespace berth::storage

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,6 +25,13 @@ struct Attributes final {
     timespec modified{};
     Xattrs xattrs;
 };
+
+struct Owner final {
+    uid_t uid = 0;
+    gid_t gid = 0;
+};
+/// Who an owner is on the other side, of an archive or of the disk; empty: the same.
+using OwnerMap = std::function<Owner(Owner)>;
 
 /// A file in a directory that is held open.
 struct Place final {

@@ -23,7 +23,7 @@ using archive::TarEntry;
 constexpr std::size_t kMaxName = 4095;
 // Fewer holes than this are not worth a map.
 constexpr std::int64_t kMinHole = 64 << 10;
-constexpr std::size_t kMaxChunks = 100'000;
+constexpr std::size_t kMaxTarChunks = 100'000;
 
 // The container put something else there after it was looked at.
 bool has_changed(int error) { return error == ENOENT || error == ELOOP || error == ENOTDIR; }
@@ -75,12 +75,12 @@ std::vector<TarChunk> chunks_of(BorrowedFd file, const struct stat& status) {
     std::vector<TarChunk> chunks;
     if (status.st_size - status.st_blocks * 512 < kMinHole) return chunks;
     std::int64_t data_size = 0;
-    for (off_t at = 0; at < status.st_size && chunks.size() < kMaxChunks;) {
+    for (off_t at = 0; at < status.st_size && chunks.size() < kMaxTarChunks;) {
         const off_t data = ::lseek(file.get(), at, SEEK_DATA);
         if (data < 0 && errno != ENXIO) return {};
         if (data < 0 || data >= status.st_size) break;
         off_t hole = ::lseek(file.get(), data, SEEK_HOLE);
-        if (hole < 0 || chunks.size() + 1 == kMaxChunks) hole = status.st_size;
+        if (hole < 0 || chunks.size() + 1 == kMaxTarChunks) hole = status.st_size;
         at = std::min<off_t>(hole, status.st_size);
         chunks.push_back({data, at - data});
         data_size += at - data;
@@ -159,11 +159,13 @@ void TreeTar::add_entry(const Place& place, const struct stat& status, const std
         throw Error(ErrorKind::invalid, "the path {}… is too long for an archive",
                     name.substr(0, 64));
     const Attributes attributes = attributes_of(place, status);
+    Owner owner{attributes.uid, attributes.gid};
+    if (owner_) owner = owner_(owner);
     TarEntry entry{.path = name,
                    .type = *type,
                    .mode = attributes.mode,
-                   .uid = attributes.uid,
-                   .gid = attributes.gid,
+                   .uid = owner.uid,
+                   .gid = owner.gid,
                    .modified = to_timestamp(attributes.modified)};
     std::ranges::copy_if(attributes.xattrs, std::inserter(entry.xattrs, entry.xattrs.end()),
                          [](const auto& item) { return belongs_into_archive(item.first); });

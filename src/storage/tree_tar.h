@@ -17,8 +17,8 @@ namespace berth::storage {
 
 class TreeTar final {
   public:
-    explicit TreeTar(archive::Sink& to, std::stop_token stop = {})
-        : tar_(to), stop_(std::move(stop)) {}
+    explicit TreeTar(archive::Sink& to, std::stop_token stop = {}, OwnerMap owner = {})
+        : tar_(to), stop_(std::move(stop)), owner_(std::move(owner)) {}
     /// What is at the place, as the entry `name`; of a directory all that is below it too.
     void add_tree(const Place& place, const std::string& name);
     /// What is in the directory; its names follow `prefix`, which is empty or ends with a slash.
@@ -41,6 +41,7 @@ class TreeTar final {
 
     archive::TarWriter tar_;
     std::stop_token stop_;
+    OwnerMap owner_;  // from the disk's to the archive's
     std::map<InodeKey, std::string> first_of_inode_;
     std::string block_;
 };

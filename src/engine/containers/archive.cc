@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "archive/compression.h"
 #include "base/error.h"
 #include "engine/containers/root_view.h"
 #include "engine/model/user.h"
 #include "linux/rooted_path.h"
+#include "oci/id_map.h"
 #include "storage/entry_file.h"
 #include "storage/extract.h"
 #include "storage/tree_tar.h"
@@ -24,7 +26,7 @@ namespace {
 
 using linux_os::Resolve;
 
-constexpr std::size_t kMaxUserFile = 4U << 20;
+constexpr std::size_t kMaxAccountsFile = 4U << 20;
 
 /// The path itself, which may be a link.
 UniqueFd open_path(BorrowedFd root, const std::string& path, const std::string& shown,
@@ -41,11 +43,11 @@ UniqueFd open_path(BorrowedFd root, const std::string& path, const std::string& 
 }
 
 PathStat stat_of(const RootView& view, const std::string& shown, const std::string& ref) {
-    const std::string path = clean_keeping_end(shown);
+    const std::string path = linux_os::clean_keeping_end(shown);
     const UniqueFd fd = open_path(view.root, path, shown, ref);
     struct stat status {};
     if (::fstat(fd.get(), &status) < 0) throw_errno("{}", path);
-    PathStat result{.name = base_of(path),
+    PathStat result{.name = linux_os::base_of(path),
                     .size = status.st_size,
                     .mode = go_file_mode(status.st_mode),
                     .modified = storage::to_timestamp(status.st_mtim),
@@ -54,10 +56,26 @@ PathStat stat_of(const RootView& view, const std::string& shown, const std::stri
     return result;
 }
 
+storage::OwnerMap from_container(const RootView& view) {
+    if (view.maps.empty()) return {};
+    return [maps = view.maps](storage::Owner owner) {
+        return storage::Owner{oci::mapped_id(maps.uids, owner.uid),
+                              oci::mapped_id(maps.gids, owner.gid)};
+    };
+}
+
+storage::OwnerMap into_container(const RootView& view) {
+    if (view.maps.empty()) return {};
+    return [maps = view.maps](storage::Owner owner) {
+        return storage::Owner{oci::unmapped_id(maps.uids, owner.uid),
+                              oci::unmapped_id(maps.gids, owner.gid)};
+    };
+}
+
 void write_tar(const RootView& view, const std::string& path, archive::Sink& sink,
                std::stop_token stop) {
-    const std::string name = base_of(path);
-    storage::TreeTar tar(sink, std::move(stop));
+    const std::string name = linux_os::base_of(path);
+    storage::TreeTar tar(sink, std::move(stop), into_container(view));
     const UniqueFd fd =
         linux_os::open_in_root(view.root, path, O_PATH | O_NOFOLLOW, Resolve::in_root);
     struct stat status {};
@@ -90,15 +108,19 @@ void check_writable(const RootView& view, BorrowedFd directory, bool read_only_r
         throw Error(ErrorKind::invalid, "mounted volume is marked read-only");
 }
 
-std::optional<storage::Owner> owner_of(const RootView& view, const ArchivePut& request,
-                                       const std::string& user) {
-    if (request.owner == ArchiveOwner::as_archived || user.empty()) return std::nullopt;
+/// From the archive's to the disk's.
+storage::OwnerMap owner_of(const RootView& view, const ArchivePut& request,
+                           const std::string& user) {
+    const storage::OwnerMap on_disk = from_container(view);
+    if (request.owner == ArchiveOwner::as_archived || user.empty()) return on_disk;
     const auto read = [&](const char* path) {
-        return linux_os::read_file_in_root(view.root, path, kMaxUserFile).value_or("");
+        return linux_os::read_file_in_root(view.root, path, kMaxAccountsFile).value_or("");
     };
     const model::ProcessUser found =
         model::resolve_user(user, {read("/etc/passwd"), read("/etc/group")}, {});
-    return storage::Owner{found.user.uid, found.user.gid};
+    storage::Owner owner{found.user.uid, found.user.gid};
+    if (on_disk) owner = on_disk(owner);
+    return [owner](storage::Owner) { return owner; };
 }
 
 void put_tar(const RootView& view, const std::string& ref, const ArchivePut& request,
@@ -119,7 +141,7 @@ void put_tar(const RootView& view, const std::string& ref, const ArchivePut& req
     if (request.replacing == ArchiveReplacing::same_kind)
         extract.replacing = storage::Replacing::same_kind;
     archive::FdSource source(tar);
-    storage::extract_tar(extract, source);
+    storage::extract_tar(extract, *archive::decompress(source));
 }
 
 /// Runs a job on a thread of its own and lets the view go there, whatever comes of the job.
@@ -148,8 +170,8 @@ async::Task<OpenedArchive> open_archive(ContainerState& state, ContainerPtr cont
     auto job = [view, &path, &ref] { return stat_of(*view, path, ref); };
     OpenedArchive result;
     result.stat = co_await state.deps.context.pool.run(std::move(job));
-    result.source =
-        std::make_shared<ContainerArchive>(ContainerArchive{view, clean_keeping_end(path)});
+    result.source = std::make_shared<ContainerArchive>(
+        ContainerArchive{view, linux_os::clean_keeping_end(path)});
     state.publish(*container, "archive-path");
     co_return result;
 }
@@ -181,26 +203,12 @@ async::Task<void> export_root(ContainerState& state, ContainerPtr container, Uni
     auto job = [&](const RootView& view) {
         const UniqueFd file = std::move(into);
         archive::FdSink sink(file);
-        storage::TreeTar tar(sink, stop);
+        storage::TreeTar tar(sink, stop, into_container(view));
         tar.add_content(view.root, "");
         tar.finish();
     };
     co_await run_with_view(state, opened.view, std::move(job));
     state.publish(*container, "export");
-}
-
-std::string clean_keeping_end(const std::string& path) {
-    std::string clean = linux_os::clean_path(path);
-    if (base_of(path) == "." && clean != "/") return clean + "/.";
-    if (path.ends_with('/') && clean != "/") clean += '/';
-    return clean;
-}
-
-std::string base_of(const std::string& path) {
-    const std::size_t end = path.find_last_not_of('/');
-    if (end == std::string::npos) return path.empty() ? "." : "/";
-    const std::size_t slash = path.rfind('/', end);
-    return path.substr(slash + 1, end - slash);
 }
 
 std::uint32_t go_file_mode(mode_t mode) {

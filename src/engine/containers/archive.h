@@ -23,11 +23,6 @@ async::Task<void> put_archive(ContainerState& state, ContainerPtr container, std
 async::Task<void> export_root(ContainerState& state, ContainerPtr container, UniqueFd into,
                               std::stop_token stop);
 
-/// "/a/b" of a client's path, cleaned by its text; a final "/" or "/." stays, since it follows a
-/// link. Pure.
-std::string clean_keeping_end(const std::string& path);
-/// "a" of "/x/a", also of "/x/a/"; "." of "/x/."; "/" of the root. Pure.
-std::string base_of(const std::string& path);
 /// Permissions and kind as Go's io/fs.FileMode has them. Pure.
 std::uint32_t go_file_mode(mode_t mode);
 

@@ -3,8 +3,13 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "linux/rooted_path.h"
+
 namespace berth::engine {
 namespace {
+
+using linux_os::base_of;
+using linux_os::clean_keeping_end;
 
 TEST(Archive, APathKeepsTheEndThatFollowsALink) {
     EXPECT_EQ(clean_keeping_end("a/b"), "/a/b");
