@@ -146,6 +146,8 @@ std::string fuse_overlay_options(const OverlayLayout& layout) {
     std::string options = fmt::format("lowerdir={}", fmt::join(layout.lowerdirs, ":"));
     if (!layout.upperdir.empty())
         options += fmt::format(",upperdir={},workdir={}", layout.upperdir, layout.workdir);
+    if (!layout.uid_mapping.empty()) options += ",uidmapping=" + layout.uid_mapping;
+    if (!layout.gid_mapping.empty()) options += ",gidmapping=" + layout.gid_mapping;
     return options;
 }
 

@@ -14,6 +14,8 @@ struct OverlayLayout final {
     std::vector<std::string> lowerdirs;  // top first; at least one
     std::string upperdir;                // empty (with workdir): a read-only mount
     std::string workdir;                 // empty directory on the file system of upperdir
+    /// fuse-overlayfs only: who owners on disk are in the mount, as its options take it.
+    std::string uid_mapping, gid_mapping;
 };
 
 /// The new mount API with lowerdir+ (Linux 6.5); falls back to mount_overlay_classic() before that.

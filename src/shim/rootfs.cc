@@ -62,12 +62,12 @@ void Rootfs::mount_path() {
         throw_errno("binding {} to {}", mount_.path, target_);
 }
 
-// A container may change what is in a volume at any time: what was found is mounted, and no path is
-// looked up a second time.
+// A container may change what is in a volume at any time (CVE-2017-1002101 and CVE-2021-25741 were
+// links in one): what was found is mounted, and no path is looked up a second time.
 void Rootfs::mount_place() {
     const UniqueFd root = open_file(mount_.path, O_PATH | O_DIRECTORY);
     const UniqueFd place =
-        linux_os::open_in_root(root, mount_.subpath, O_PATH, linux_os::Resolve::no_symlinks);
+        linux_os::open_in_root(root, mount_.subpath, O_PATH, linux_os::Resolve::beneath);
     struct stat about {};
     if (::fstat(place.get(), &about) < 0) throw_errno("{}", mount_.subpath);
     if (S_ISDIR(about.st_mode))
@@ -78,10 +78,9 @@ void Rootfs::mount_place() {
 }
 
 void Rootfs::mount_fuse(std::function<void(std::optional<Error>)> done) {
-    std::string options =
-        linux_os::fuse_overlay_options({mount_.lowerdirs, mount_.upperdir, mount_.workdir});
-    if (!mount_.uid_mapping.empty()) options += ",uidmapping=" + mount_.uid_mapping;
-    if (!mount_.gid_mapping.empty()) options += ",gidmapping=" + mount_.gid_mapping;
+    const std::string options =
+        linux_os::fuse_overlay_options({mount_.lowerdirs, mount_.upperdir, mount_.workdir,
+                                        mount_.uid_mapping, mount_.gid_mapping});
     auto messages = std::make_shared<UniqueFd>(::memfd_create("fuse-stderr", MFD_CLOEXEC));
     linux_os::SpawnRequest request;
     request.program = mount_.program;

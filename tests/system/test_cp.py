@@ -244,6 +244,35 @@ def test_a_volume_that_binds_a_directory_shows_that_one(engine, created, tmp_pat
     engine.docker("volume", "rm", "cp-bound")
 
 
+@pytest.mark.parametrize("state", ["created", "running", "stopped"])
+def test_a_mounted_image_is_there_in_every_state(engine, created, tmp_path, state):
+    name = created("--mount", "type=image,source=busybox,target=/of/image", "--mount", "type=image,source=busybox,target=/etc-only,image-subpath=etc",
+                   "busybox", "sleep", "1000")
+    if state != "created":
+        engine.docker("start", name)
+    if state == "stopped":
+        engine.docker("kill", name)
+        engine.docker("wait", name)
+    assert content(engine, name, "/of/image/etc/passwd").startswith(b"root")
+    assert content(engine, name, "/etc-only/passwd").startswith(b"root")
+    assert put(engine, name, "/of/image/etc", archive_of(lambda tar: add_file(tar, "x", b""))) == (400, "mounted volume is marked read-only")
+    engine.docker("rm", "-f", name)
+
+
+def test_a_volume_in_memory_is_empty_while_no_container_runs(engine, created, container):
+    engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "cp-memory")
+    name = created("-v", "cp-memory:/memory", "busybox", "ls", "/memory")
+    assert put(engine, name, "/memory", archive_of(lambda tar: add_file(tar, "lost", b"1")))[0] == 200
+    assert list(tar_of(engine, f"{name}:/memory")) == ["memory"]
+    volume, = json.loads(engine.docker("volume", "inspect", "cp-memory").stdout)
+    assert os.listdir(volume["Mountpoint"]) == []
+    other = container("-v", "cp-memory:/memory", "busybox", "sleep", "1000")
+    put(engine, other, "/memory", archive_of(lambda tar: add_file(tar, "shared", b"1")))
+    assert content(engine, name, "/memory/shared") == content(engine, other, "/memory/shared") == b"1"
+    engine.docker("rm", "-f", name, other)
+    engine.docker("volume", "rm", "cp-memory")
+
+
 def test_what_only_processes_see_is_not_copied(engine, container):
     name = container("--tmpfs", "/scratch", "busybox", "sh", "-c", "echo 1 > /scratch/x; sleep 1000")
     wait_until(lambda: engine.docker("exec", name, "ls", "/scratch").stdout, "the file")

@@ -81,6 +81,34 @@ def test_a_volume_is_filled_with_the_containers_owners(engine, developer):
     assert out.split() == ["1000:1000", "1000:1000"]
 
 
+@pytest.mark.parametrize("state", ["created", "running"])
+def test_archives_have_the_containers_owners(engine, developer, state):
+    identity = engine.docker("create", "--label", LABEL, "-v", "/home/user", developer, "sleep", "1000").stdout.strip()
+    if state == "running":
+        engine.docker("start", identity)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for owner in (0, 7, 1000):
+            add_file(archive, f"of-{owner}", b"", uid=owner, gid=owner)
+    archived = {"etc/passwd": 0, "home/user/profile": 1000}
+    for place in ("tmp", "home/user"):  # in the root and in a volume
+        engine.docker("cp", "-", f"{identity}:/{place}", input=buffer.getvalue())
+        archived |= {f"{place}/of-{owner}": owner for owner in (0, 7, 1000)}
+
+    def owner_of(path):
+        out = engine.docker("cp", f"{identity}:/{path}", "-", text=False).stdout
+        with tarfile.open(fileobj=io.BytesIO(out)) as archive:
+            return archive.next().uid
+    assert {path: owner_of(path) for path in archived} == archived
+    exported = engine.docker("export", identity, text=False).stdout
+    with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
+        assert {member.name: member.uid for member in archive if "/of-" in member.name} == {f"tmp/of-{owner}": owner for owner in (0, 7, 1000)}
+    engine.docker("start", identity)
+    seen = engine.docker("exec", identity, "stat", "-c", "%u", *("/" + path for path in archived)).stdout.split()
+    assert list(map(int, seen)) == list(archived.values())
+    engine.docker("rm", "-fv", identity)
+
+
 def test_an_image_without_a_user_runs_as_the_user(engine):
     out = engine.docker("run", "--rm", "--label", "io.berth.userns=keep-id", "busybox", "sh", "-c", "id -u; id -g").stdout
     assert out.split() == [str(os.getuid()), str(os.getgid())]

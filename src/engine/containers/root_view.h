@@ -1,7 +1,7 @@
-// A container's root file system for the engine itself, with its volumes and binds, in every state
-// of the container: mounted in a mount namespace that no process is in, where nothing but two
-// descriptors holds it. tmpfs, /proc, /sys and /dev of the container are not in it. Reach what is
-// below `root` by linux/rooted_path.h only: the container may swap links while it runs.
+// A container's root file system for the engine itself, with its volumes, binds and images, in
+// every state of the container: mounted in a mount namespace that no process is in, where nothing
+// but two descriptors holds it. tmpfs, /proc, /sys and /dev of the container are not in it. Reach
+// what is below `root` by linux/rooted_path.h only: the container may swap links while it runs.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 
 #include "base/unique_fd.h"
 #include "engine/containers/state.h"
+#include "engine/model/userns.h"
 
 namespace berth::engine {
 
@@ -17,6 +18,8 @@ namespace berth::engine {
 struct RootView final {
     UniqueFd mount_namespace;
     UniqueFd root;  // O_PATH
+    /// Owners in it are ids of the engine's namespace; these say what they are in the container's.
+    model::IdMaps maps;
 };
 
 enum class RootAccess { read, write };

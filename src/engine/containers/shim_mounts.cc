@@ -32,10 +32,8 @@ shim::RootfsKind kind_of(storage::DriverKind kind) {
 }
 
 /// A read-only stack, or the driver's copy of it.
-storage::RootfsMount image_stack(const model::MountPoint& point, const Storage& storage,
+storage::RootfsMount image_stack(const std::optional<Digest>& top, const Storage& storage,
                                  const std::string& directory) {
-    std::optional<Digest> top;
-    if (!point.top_layer.empty()) top = Digest::parse(point.top_layer);
     if (storage.driver.kind == storage::DriverKind::copy)
         return storage::prepare_rootfs(storage.driver, storage.layers, directory, top);
     storage::RootfsMount stack;
@@ -66,6 +64,14 @@ shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs, const model::I
     return mount;
 }
 
+shim::RootfsMount image_rootfs(const model::MountPoint& point, const Storage& storage,
+                               const std::string& directory, const model::IdMaps& maps) {
+    std::optional<Digest> top;
+    if (!point.top_layer.empty()) top = Digest::parse(point.top_layer);
+    const std::string own = directory + "/image-" + (top ? top->short_hex() : "empty");
+    return shim_rootfs(image_stack(top, storage, own), maps);
+}
+
 ShimMounts shim_mounts(const model::ContainerRecord& record, const Storage& storage,
                        const MountPlaces& places, const model::IdMaps& maps) {
     ShimMounts result;
@@ -83,11 +89,8 @@ ShimMounts shim_mounts(const model::ContainerRecord& record, const Storage& stor
     }
     for (const model::MountPoint& point : record.mounts) {
         std::string source = point.device.empty() ? point.source : point.device;
-        if (point.type == model::MountType::image) {
-            const std::string directory =
-                fmt::format("{}/image-{}", places.directory, result.mounts.size());
-            source = add(shim_rootfs(image_stack(point, storage, directory), maps));
-        }
+        if (point.type == model::MountType::image)
+            source = add(image_rootfs(point, storage, places.directory, maps));
         if (!point.subpath.empty()) {
             shim::RootfsMount place;
             place.path = source;

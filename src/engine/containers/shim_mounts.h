@@ -15,6 +15,10 @@ namespace berth::engine {
 /// With `maps`, owners show as the container's user namespace needs them (decision 0010).
 shim::RootfsMount shim_rootfs(const storage::RootfsMount& rootfs, const model::IdMaps& maps);
 
+/// The image of a mount, read-only; what it needs is made below the container's directory.
+shim::RootfsMount image_rootfs(const model::MountPoint& point, const Storage& storage,
+                               const std::string& directory, const model::IdMaps& maps);
+
 struct MountPlaces final {
     std::string directory;      // of the container
     std::string run_directory;  // the mounts are made in it

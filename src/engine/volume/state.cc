@@ -17,11 +17,11 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVolumesVersion = 1;
 constexpr const char* kAnonymousLabel = "com.docker.volume.anonymous";
 
 std::string record_text(const Volume& volume) {
-    return dump_json({{"v", kVersion},
+    return dump_json({{"v", kVolumesVersion},
                       {"name", volume.name},
                       {"created", volume.created.ns},
                       {"options", volume.options},
@@ -32,9 +32,9 @@ std::string record_text(const Volume& volume) {
 Volume volume_from(const std::string& text) {
     const json value = parse_json(text);
     const JsonReader r(value);
-    if (r.integer("v") != kVersion)
+    if (r.integer("v") != kVolumesVersion)
         throw Error(ErrorKind::invalid, "volume record of version {}: this engine reads {}",
-                    r.integer("v"), kVersion);
+                    r.integer("v"), kVolumesVersion);
     return {r.string("name"), Timestamp{r.integer("created")}, r.string_map("options"),
             r.string_map("labels"), r.boolean("anonymous", false)};
 }
@@ -125,25 +125,27 @@ async::Task<void> VolumeState::prepare(model::MountPoint& mount) {
     if (local.kind == LocalKind::tmpfs) mount.no_copy = true;
 }
 
-async::Task<void> VolumeState::mount(std::string name) {
+std::optional<std::vector<std::string>> VolumeState::tmpfs_options(const std::string& name) const {
     const auto found = volumes.find(name);
-    if (found == volumes.end()) co_return;
+    if (found == volumes.end()) return std::nullopt;
     LocalVolume local = local_volume_from(name, found->second.options);
-    if (local.kind != LocalKind::tmpfs) co_return;
+    if (local.kind != LocalKind::tmpfs) return std::nullopt;
+    return std::move(local.options);
+}
+
+async::Task<void> VolumeState::mount(std::string name) {
+    const auto options = tmpfs_options(name);
+    if (!options) co_return;
     const async::Lock::Guard guard = co_await mounting.acquire();
     auto job = [root = deps.context.settings.data_root + "/volumes", target = mountpoint(name),
-                options = std::move(local.options),
-                use = running_use ? running_use(name) : std::nullopt] {
+                options = *options, use = running_use ? running_use(name) : std::nullopt] {
         mount_tmpfs(root, target, options, use);
     };
     co_await deps.context.pool.run(std::move(job));
 }
 
 async::Task<void> VolumeState::unmount_unused(std::string name) {
-    const auto found = volumes.find(name);
-    if (found == volumes.end() ||
-        local_volume_from(name, found->second.options).kind != LocalKind::tmpfs)
-        co_return;
+    if (!tmpfs_options(name)) co_return;
     const async::Lock::Guard guard = co_await mounting.acquire();
     if (in_use && in_use(name)) co_return;
     auto job = [target = mountpoint(name)] { unmount_tmpfs(target); };

@@ -50,6 +50,8 @@ struct VolumeState final {
     async::Task<const Volume*> ensure(VolumeRequest request);
     /// Fills a mount's name and source, making its volume when needed.
     async::Task<void> prepare(model::MountPoint& mount);
+    /// What to mount a volume with that is a tmpfs; nothing for others.
+    std::optional<std::vector<std::string>> tmpfs_options(const std::string& name) const;
     /// Mounts a volume that is a tmpfs, for a container that starts; nothing for others.
     async::Task<void> mount(std::string name);
     /// Takes it down again when no container uses it any more.

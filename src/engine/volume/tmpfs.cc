@@ -27,7 +27,18 @@ void share_mounts_below(const std::string& root) {
     linux_os::change_mount(mount, {0, 0, MS_SHARED}, linux_os::Depth::recursive);
 }
 
-UniqueFd make(const std::vector<std::string>& words) {
+UniqueFd take_from(const VolumeUse& use) {
+    try {
+        return linux_os::clone_mount_of(linux_os::PidFd::open(use.pid).fd(), use.destination);
+    } catch (const Error& error) {
+        log::warn("volume at {} of process {}: {}", use.destination, use.pid, error.message());
+        return {};
+    }
+}
+
+}  // namespace
+
+UniqueFd make_tmpfs(const std::vector<std::string>& words) {
     std::vector<linux_os::FsOption> options;
     std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     for (const std::string& word : words) {
@@ -44,23 +55,12 @@ UniqueFd make(const std::vector<std::string>& words) {
     return linux_os::make_filesystem("tmpfs", "tmpfs", options, attributes);
 }
 
-UniqueFd take_from(const VolumeUse& use) {
-    try {
-        return linux_os::clone_mount_of(linux_os::PidFd::open(use.pid).fd(), use.destination);
-    } catch (const Error& error) {
-        log::warn("volume at {} of process {}: {}", use.destination, use.pid, error.message());
-        return {};
-    }
-}
-
-}  // namespace
-
 void mount_tmpfs(const std::string& root, const std::string& target,
                  const std::vector<std::string>& options, const std::optional<VolumeUse>& use) {
     if (linux_os::is_mount_root(open_file(target, O_PATH | O_DIRECTORY))) return;
     share_mounts_below(root);
     UniqueFd mount = use ? take_from(*use) : UniqueFd();
-    if (!mount) mount = make(options);
+    if (!mount) mount = make_tmpfs(options);
     linux_os::attach_mount(mount, target);
 }
 

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
+
 namespace berth::engine {
 
 /// Where a running container has a volume.
@@ -14,6 +16,8 @@ struct VolumeUse final {
     std::string destination;
 };
 
+/// A new one, detached.
+UniqueFd make_tmpfs(const std::vector<std::string>& options);
 /// Mounts it unless it is mounted. `use`: a container that has it from a former engine, whose
 /// mounts went with it; that one's is taken. `root` is the directory of all volumes.
 void mount_tmpfs(const std::string& root, const std::string& target,
