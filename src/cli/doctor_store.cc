@@ -66,14 +66,17 @@ json examine_alone(const std::string& data_root, StoreFix fix) {
     return parse_json(text);
 }
 
+/// Or only in the way.
+bool is_broken(const std::string& kind) { return !kind.starts_with("unused-"); }
+
 std::string line_of(const JsonReader& fault) {
     const std::string kind = fault.string("kind");
-    const bool broken = kind == "image" || kind == "layer";
     const std::string id = fault.string("id").substr(7, 12);
     const std::vector<std::string> names = fault.strings("names");
-    return fmt::format(
-        "{:<8}  {} {}{}: {}\n", broken ? "broken" : "unused", kind.substr(kind.find('-') + 1), id,
-        names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", ")), fault.string("problem"));
+    return fmt::format("{:<8}  {} {}{}: {}\n", is_broken(kind) ? "broken" : "unused",
+                       kind.substr(kind.find('-') + 1), id,
+                       names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", ")),
+                       fault.string("problem"));
 }
 
 }  // namespace
@@ -107,7 +110,7 @@ bool store_is_whole(const json& report, StoreFix fix) {
     if (fix == StoreFix::yes) return reader.strings("kept").empty();
     for (const JsonReader& fault : reader.objects("faults")) {
         const std::string kind = fault.string("kind");
-        if (kind == "image" || kind == "layer") return false;
+        if (is_broken(kind)) return false;
     }
     return true;
 }

@@ -17,13 +17,13 @@
 #include "image/blob_records.h"
 #include "image/layer_claims.h"
 #include "image/store_index.h"
+#include "image/store_lookup.h"
 #include "image/store_removal.h"
 
 namespace berth::image {
 namespace {
 
 constexpr std::size_t kMaxIndexFile = 256U << 20;
-constexpr std::size_t kMinIdPrefix = 1;
 
 Image image_of(const StoreIndex& index, const Digest& id, const ImageEntry& entry) {
     Image image{.id = id,
@@ -38,60 +38,6 @@ Image image_of(const StoreIndex& index, const Digest& id, const ImageEntry& entr
     for (Reference& reference : index.references_of(id))
         (reference.digest() ? image.digests : image.tags).push_back(std::move(reference));
     return image;
-}
-
-[[noreturn]] void no_such_image(std::string_view name) {
-    // Docker's CLI pulls when it reads this text with status 404.
-    throw Error(ErrorKind::not_found, "No such image: {}", name);
-}
-
-bool is_hex(std::string_view text) {
-    return !text.empty() && std::ranges::all_of(text, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    });
-}
-
-std::optional<Digest> find_prefix(const StoreIndex& index, std::string_view prefix) {
-    if (prefix.size() < kMinIdPrefix || prefix.size() > 64 || !is_hex(prefix)) return std::nullopt;
-    std::optional<Digest> found;
-    for (const auto& [id, entry] : index.images) {
-        if (!id.hex().starts_with(prefix)) continue;
-        if (found)
-            throw Error(ErrorKind::invalid,
-                        "image id prefix '{}' is ambiguous: it matches more than one image",
-                        prefix);
-        found = id;
-    }
-    return found;
-}
-
-std::optional<Reference> try_parse(std::string_view text) {
-    try {
-        return Reference::parse(text).with_default_tag();
-    } catch (const Error&) {
-        return std::nullopt;
-    }
-}
-
-/// The order of §19: whole id, exact reference, id prefix.
-std::optional<Resolution> find_by_text(const StoreIndex& index, std::string_view text) {
-    const std::string_view hex = text.starts_with("sha256:") ? text.substr(7) : text;
-    if (is_hex_id(hex)) {
-        const Digest id = Digest::from_hex(hex);
-        if (index.images.contains(id)) return Resolution{id, std::nullopt};
-    }
-    if (auto reference = try_parse(text)) {
-        const auto named = index.references.find(*reference);
-        if (named != index.references.end()) return Resolution{named->second, named->first};
-    }
-    if (auto id = find_prefix(index, hex)) return Resolution{*id, std::nullopt};
-    return std::nullopt;
-}
-
-Resolution resolve_in(const StoreIndex& index, std::string_view text) {
-    if (auto found = find_by_text(index, text)) return *std::move(found);
-    const auto reference = try_parse(text);
-    no_such_image(reference && !is_hex_id(text) ? reference->familiar() : std::string(text));
 }
 
 void remove_children(const std::string& directory) {
@@ -122,7 +68,7 @@ struct ImageStore::State final {
         index = std::move(shared);
     }
     void write_blob(const Digest& digest, const std::string& content) {
-        if (!exists(blob_path(digest)))
+        if (!whole_blob(digest, content.size()))
             replace_file(blob_path(digest), content, 0600, Durability::power);
     }
     /// Drops what an add() wrote that a full disk stopped. Best effort, as drop_blobs().
@@ -144,7 +90,11 @@ struct ImageStore::State final {
             if (!used) ::unlink(blob_path(manifest).c_str());
         }
     }
-    void reconcile();
+    void open(Opening opening);
+    StoreIndex read_index() const;
+    void reconcile(StoreIndex kept);
+    /// Nothing when the file is missing or another than its name says.
+    std::optional<std::string> whole_blob(const Digest& digest, std::size_t limit) const;
     bool keep_entry(const Digest& id, const ImageEntry& entry);
     std::vector<std::string> unnamed_files(const StoreIndex& kept) const;
     /// The writer mutex is held.
@@ -205,19 +155,36 @@ std::vector<Digest> ImageStore::State::unnamed_blobs() const {
     return found;
 }
 
-void ImageStore::State::reconcile() {
+std::optional<std::string> ImageStore::State::whole_blob(const Digest& digest,
+                                                         std::size_t limit) const {
+    try {
+        auto text = read_file_if_exists(blob_path(digest), limit);
+        if (text && archive::sha256(*text) == digest) return text;
+    } catch (const Error&) {  // larger than it may be, or the disk cannot read it
+    }
+    return std::nullopt;
+}
+
+void ImageStore::State::open(Opening opening) {
     make_directories(directory + "/content/blobs/sha256", 0700);
     make_directories(directory + "/content/ingest", 0700);
     make_directories(directory + "/images", 0700);
-    remove_children(directory + "/content/ingest");
-    StoreIndex kept;
-    if (const auto text = read_file_if_exists(index_path(), kMaxIndexFile)) {
-        try {
-            kept = parse_index_file(*text);
-        } catch (Error& error) {
-            throw error.while_("reading {}", index_path());
-        }
+    if (opening == Opening::reconciled) return reconcile(read_index());
+    index = std::make_shared<const StoreIndex>(read_index());
+}
+
+StoreIndex ImageStore::State::read_index() const {
+    const auto text = read_file_if_exists(index_path(), kMaxIndexFile);
+    if (!text) return {};
+    try {
+        return parse_index_file(*text);
+    } catch (Error& error) {
+        throw error.while_("reading {}", index_path());
     }
+}
+
+void ImageStore::State::reconcile(StoreIndex kept) {
+    remove_children(directory + "/content/ingest");
     const std::size_t images = kept.images.size();
     const std::size_t references = kept.references.size();
     std::erase_if(kept.images,
@@ -270,9 +237,9 @@ std::vector<Digest> chain_ids(const std::vector<Digest>& diff_ids) {
     return result;
 }
 
-ImageStore::ImageStore(std::string directory)
-    : state_(std::make_unique<State>(std::move(directory))) {
-    state_->reconcile();
+ImageStore::ImageStore(std::string directory, const archive::Expansion& expansion, Opening opening)
+    : state_(std::make_unique<State>(std::move(directory))), expansion_(expansion) {
+    state_->open(opening);
 }
 
 ImageStore::~ImageStore() = default;
@@ -321,11 +288,32 @@ std::vector<std::string> ImageStore::manifests(const Digest& id) const {
     const auto entry = index->images.find(id);
     if (entry == index->images.end()) no_such_image(id.str());
     std::vector<std::string> result;
-    for (const Digest& manifest : entry->second.manifests) {
-        auto text = read_file_if_exists(state_->blob_path(manifest), oci::kMaxManifestBytes);
-        if (text && archive::sha256(*text) == manifest) result.push_back(*std::move(text));
-    }
+    for (const Digest& manifest : entry->second.manifests)
+        if (auto text = state_->whole_blob(manifest, oci::kMaxManifestBytes))
+            result.push_back(*std::move(text));
     return result;
+}
+
+std::vector<Digest> ImageStore::damaged_manifests(const Digest& id) const {
+    const auto index = state_->snapshot();
+    const auto entry = index->images.find(id);
+    if (entry == index->images.end()) return {};
+    std::vector<Digest> damaged;
+    for (const Digest& manifest : entry->second.manifests)
+        if (!state_->whole_blob(manifest, oci::kMaxManifestBytes)) damaged.push_back(manifest);
+    return damaged;
+}
+
+void ImageStore::remove_damaged_manifests(const Digest& id) {
+    const std::lock_guard lock(state_->writer_mutex);
+    const std::vector<Digest> damaged = damaged_manifests(id);
+    if (damaged.empty()) return;
+    StoreIndex next = *state_->snapshot();
+    std::erase_if(next.images.at(id).manifests, [&damaged](const Digest& manifest) {
+        return std::ranges::find(damaged, manifest) != damaged.end();
+    });
+    state_->publish(std::move(next));
+    for (const Digest& manifest : damaged) state_->drop_unnamed(manifest);
 }
 
 std::set<Digest> ImageStore::leased_layers() const {
@@ -344,6 +332,10 @@ std::vector<Digest> ImageStore::remove_unnamed_blobs() {
     std::vector<Digest> found = state_->unnamed_blobs();
     for (const std::string& path : state_->unnamed_files(*state_->snapshot())) remove_tree(path);
     return found;
+}
+
+bool ImageStore::names_layer(const Digest& chain_id) const {
+    return state_->snapshot()->names_layer(chain_id);
 }
 
 std::vector<Digest> ImageStore::layers_in_use() const {

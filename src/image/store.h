@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/input_limits.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/unique_fd.h"
@@ -75,6 +76,12 @@ struct ImageUse final {
 };
 /// Which containers use the image; asked on the thread that calls remove().
 using FindUses = std::function<std::vector<ImageUse>(const Digest& id)>;
+
+enum class Opening {
+    reconciled,  // entries whose configuration is missing or damaged go (open_notes() says which),
+                 // blobs that nothing names go, ingest is emptied
+    as_found,    // for a check: nothing changes
+};
 
 enum class Force { no, yes };
 enum class PruneParents { no, yes };
@@ -132,12 +139,14 @@ struct Removal final {
 
 class ImageStore final {
   public:
-    /// Makes or opens the directory and reconciles it: entries whose configuration is missing or
-    /// damaged go (open_notes() says which), blobs that nothing names go, ingest is emptied.
-    explicit ImageStore(std::string directory);
+    /// Makes or opens the directory.
+    explicit ImageStore(std::string directory, const archive::Expansion& expansion = {},
+                        Opening opening = Opening::reconciled);
     ~ImageStore();
     ImageStore(const ImageStore&) = delete;
     ImageStore& operator=(const ImageStore&) = delete;
+    /// How far what comes in may expand.
+    const archive::Expansion& expansion() const { return expansion_; }
     /// What reconciling changed, a line each, for the log.
     const std::vector<std::string>& open_notes() const;
 
@@ -156,9 +165,14 @@ class ImageStore final {
     std::vector<std::string> manifests(const Digest& id) const;
     /// Layers that running operations keep.
     std::set<Digest> leased_layers() const;
+    /// The manifests of an image that are damaged or missing.
+    std::vector<Digest> damaged_manifests(const Digest& id) const;
+    /// Forgets them: a pull or push brings others.
+    void remove_damaged_manifests(const Digest& id);
     /// Configurations and manifests on disk that no image names.
     std::vector<Digest> unnamed_blobs() const;
     std::vector<Digest> remove_unnamed_blobs();
+    bool names_layer(const Digest& chain_id) const;
     /// Every chain id an image names: layers outside of it may be deleted while nothing else runs.
     std::vector<Digest> layers_in_use() const;
 
@@ -189,6 +203,7 @@ class ImageStore final {
     friend class LayerLease;
     friend class UnusedLayers;
     std::unique_ptr<State> state_;
+    archive::Expansion expansion_;
 };
 
 }  // namespace berth::image

@@ -51,6 +51,13 @@ void repair_image(ImageStore& store, LayerSink& sink, const StoreFault& fault, c
     remove_layers(sink, removal.layers, repair);
 }
 
+/// The image itself is whole.
+void repair_manifest(ImageStore& store, const StoreFault& fault, StoreRepair& repair) {
+    store.remove_damaged_manifests(fault.id);
+    repair.done.push_back("removed the manifest of image " + fault.id.short_hex());
+    repair.pull_again.insert(repair.pull_again.end(), fault.names.begin(), fault.names.end());
+}
+
 }  // namespace
 
 StoreReport check_store(const ImageStore& store, LayerInventory& layers,
@@ -76,10 +83,17 @@ StoreReport check_store(const ImageStore& store, LayerInventory& layers,
             report.faults.push_back({StoreFault::Kind::layer, chain_id, {}, *std::move(problem)});
         }
     }
-    for (const Image& image : images)
-        if (auto problem = problem_of(store, image, present, broken))
+    for (const Image& image : images) {
+        if (auto problem = problem_of(store, image, present, broken)) {
             report.faults.push_back(
                 {StoreFault::Kind::image, image.id, names_of(image), *std::move(problem)});
+            continue;
+        }
+        for (const Digest& manifest : store.damaged_manifests(image.id))
+            report.faults.push_back({StoreFault::Kind::manifest, image.id, names_of(image),
+                                     "its manifest " + manifest.short_hex() +
+                                         " is damaged or missing: a push makes another one"});
+    }
     for (const Digest& blob : store.unnamed_blobs())
         report.faults.push_back({StoreFault::Kind::unused_blob, blob, {}, "no image has it"});
     return report;
@@ -91,9 +105,10 @@ StoreRepair repair_store(ImageStore& store, LayerSink& sink, const StoreReport& 
     std::vector<Digest> unused;
     for (const StoreFault& fault : report.faults) {
         if (fault.kind == StoreFault::Kind::unused_layer) unused.push_back(fault.id);
-        if (fault.kind != StoreFault::Kind::image) continue;
         try {
-            repair_image(store, sink, fault, uses, repair);
+            if (fault.kind == StoreFault::Kind::image)
+                repair_image(store, sink, fault, uses, repair);
+            if (fault.kind == StoreFault::Kind::manifest) repair_manifest(store, fault, repair);
         } catch (const Error& error) {
             repair.kept.push_back(error.message());
         }

@@ -1,7 +1,7 @@
-// The deep check of a store (`berth doctor --store`): configurations by their digests, layers
-// against what was unpacked, what nothing names. And its mending: what is broken goes, so that a
-// pull brings it anew. Blocks for as long as reading all layers takes; any thread, also beside
-// pulls.
+// The deep check of a store (`berth doctor --store`): configurations and manifests by their
+// digests, layers against what was unpacked, what nothing names. And its mending: what is broken
+// goes, so that a pull brings it anew. Blocks for as long as reading all layers takes; any thread,
+// also beside pulls.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ class LayerInventory {
 };
 
 struct StoreFault final {
-    enum class Kind { image, layer, unused_layer, unused_blob };
+    enum class Kind { image, layer, manifest, unused_layer, unused_blob };
     Kind kind;
-    Digest id;
+    Digest id;                       // manifest: of its image
     std::vector<std::string> names;  // of an image: what a pull would ask for
     std::string problem;
 };

@@ -1,4 +1,5 @@
 """The store of images is whole whatever happens, and `berth doctor --store` finds and mends what is not. BERTH_KILLS (6) for a long run."""
+import hashlib
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from engine import BUILD
+from engine import BUILD, wait_until
 from images import busybox_rootfs_tar, docker_archive, layer_tar
 
 KILLS = int(os.environ.get("BERTH_KILLS", "6"))
@@ -83,7 +84,7 @@ def test_doctor_removes_a_layer_that_no_image_has(own_engine):
     text["references"] = {name: identity for name, identity in text["references"].items() if identity != gone}
     index.write_text(json.dumps(text))
     status, report = doctor(engine)
-    assert status == 0 and [fault["kind"] for fault in report["faults"]] == ["unused-layer"]
+    assert status == 0 and {fault["kind"] for fault in report["faults"]} == {"unused-layer", "unused-blob"}
     doctor(engine, "--fix")
     assert set(layers(engine)) == whole
 
@@ -110,6 +111,49 @@ def test_a_stopped_container_keeps_its_layers_when_the_removal_of_its_image_is_f
     assert doctor(engine) == (0, {**doctor(engine)[1], "faults": []})
     engine.start()
     assert engine.docker("start", "-a", "heir").stdout == "still here"
+
+
+def test_the_last_container_of_a_removed_image_takes_its_layers_along(own_engine):
+    engine = own_engine
+    engine.docker("load", input=docker_archive(["busybox:1"], [busybox_rootfs_tar()]))
+    whole = set(layers(engine))
+    engine.docker("load", input=docker_archive(["last:1"], [busybox_rootfs_tar(), layer_tar({"etc/low": b"1"}), layer_tar({"etc/high": b"2"})]))
+    assert len(set(layers(engine)) - whole) == 2
+    for name in ("one", "two"):
+        engine.docker("create", "--name", name, "--network=none", "last:1", "cat", "/etc/high")
+    engine.docker("create", "--name", "mounts", "--network=none", "--mount", "type=image,source=last:1,target=/m", "busybox:1", "cat", "/m/etc/low")
+    engine.docker("rmi", "-f", "last:1")
+    engine.docker("rm", "one")
+    assert engine.docker("start", "-a", "two").stdout == "2"
+    engine.docker("rm", "two")
+    assert engine.docker("start", "-a", "mounts").stdout == "1"
+    engine.docker("rm", "mounts")
+    wait_until(lambda: set(layers(engine)) == whole, "the layers are gone")
+
+
+@pytest.mark.parametrize("state", ["runs", "stopped"])
+def test_doctor_finds_damaged_configurations_and_manifests(own_engine, registry, state):
+    engine = own_engine
+    reference = registry.push(f"hurt/blobs-{state}:1", docker_archive(["x:1"], [layer_tar({"etc/blob": state.encode()})]))
+    engine.docker("pull", "-q", reference)
+    engine.docker("load", input=docker_archive(["spoilt:1"], [layer_tar({"etc/other": b"2"})]))
+    digest = engine.inspect(reference)["RepoDigests"][0].rsplit(":", 1)[1]
+    blobs = engine.root / "data/berth/content/blobs/sha256"
+    (blobs / digest).write_text("damaged")
+    (blobs / engine.inspect("spoilt:1")["Id"].removeprefix("sha256:")).write_text("damaged")
+    if state == "stopped":
+        engine.stop()
+    for _ in range(2):  # to look changes nothing
+        status, report = doctor(engine)
+        assert status == 1
+        assert {fault["kind"]: fault["names"] for fault in report["faults"]} == {"image": ["spoilt:1"], "manifest": [reference]}
+    assert sorted(doctor(engine, "--fix")[1]["pull_again"]) == sorted([reference, "spoilt:1"])
+    assert doctor(engine) == (0, {**doctor(engine)[1], "faults": []})
+    if state == "stopped":
+        engine.start()
+    engine.docker("pull", "-q", reference)
+    assert hashlib.sha256((blobs / digest).read_bytes()).hexdigest() == digest
+    assert engine.docker("images", "-q", "spoilt").stdout == ""
 
 
 def test_kill_9_at_random_points_leaves_a_whole_store(own_engine, registry):

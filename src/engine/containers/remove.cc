@@ -4,12 +4,15 @@
 #include "engine/containers/exit.h"
 #include "engine/containers/stop.h"
 #include "engine/containers/wait.h"
+#include "engine/image/state.h"
 #include "engine/volume/state.h"
 #include "storage/driver.h"
 
 namespace berth::engine {
 
 namespace {
+
+constexpr int kRemovals = 5;
 
 void check_not_removing(const Container& container) {
     // "removal of container X is already in progress": testcontainers and its reaper ignore it.
@@ -45,14 +48,27 @@ async::Task<void> remove_anonymous_volumes(ContainerState& state, const Containe
         }
 }
 
+void remove_all_in(const std::string& directory) {
+    for (int tries = 1;; ++tries) {
+        try {
+            storage::remove_rootfs(directory);
+            remove_tree(directory);
+            return;
+        } catch (const Error& error) {
+            // A reader of its files (a copy, an export) may just have mounted something there.
+            const bool busy = error.errno_value() == ENOTEMPTY || error.errno_value() == EBUSY;
+            if (!busy || tries == kRemovals) throw;
+        }
+    }
+}
+
 // Not waited for by the client: each file that is freed can cost milliseconds of a busy disk.
-async::Task<void> remove_files(ContainerState& state, std::string directory) {
-    auto job = [directory] {
-        storage::remove_rootfs(directory);
-        remove_tree(directory);
-    };
+async::Task<void> remove_files(ContainerState& state, std::string directory,
+                               std::vector<std::string> layers) {
+    auto job = [directory] { remove_all_in(directory); };
     try {
         co_await state.deps.context.pool.run(std::move(job));
+        co_await state.deps.images.drop_unused_layers(std::move(layers));
     } catch (const Error& error) {
         log::warn("files of a removed container stay until the next start: {}", error.message());
     }
@@ -88,7 +104,8 @@ async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
     }
     const WaitOutcome outcome{container->state().exit_code, ""};
     forget(state, *container);
-    state.deps.context.tasks.spawn("remove files", remove_files(state, directory));
+    state.deps.context.tasks.spawn(
+        "remove files", remove_files(state, directory, model::top_layers_of(container->record)));
     if (options.volumes) co_await remove_anonymous_volumes(state, *container);
     state.publish(*container, "destroy");
     container->changed.notify_all();

@@ -126,7 +126,10 @@ void ImageState::load() {
     const Context& context = deps.context;
     layers = make_layer_sink(context.storage.layers);
     archives = std::make_unique<StorageArchives>(context.storage.layers);
-    store = std::make_unique<image::ImageStore>(context.settings.data_root);
+    const archive::Expansion expansion{
+        .ratio = static_cast<std::uint64_t>(context.settings.max_layer_expansion),
+        .setting = "max-layer-expansion"};
+    store = std::make_unique<image::ImageStore>(context.settings.data_root, expansion);
     for (const std::string& note : store->open_notes()) log::warn("images: {}", note);
     apply_registry_settings();
     drop_incomplete();
@@ -142,6 +145,26 @@ void ImageState::collect_layers() const {
 std::set<Digest> ImageState::layers_of_containers() const {
     return top_layers ? with_lower_layers(deps.context.storage.layers, top_layers())
                       : std::set<Digest>();
+}
+
+async::Task<void> ImageState::drop_unused_layers(std::vector<std::string> tops) {
+    std::erase_if(tops, [this](const std::string& top) {
+        return top.empty() || store->names_layer(Digest::parse(top));
+    });
+    if (tops.empty()) co_return;
+    auto job = [this, tops, held = layers_of_containers()] {
+        const storage::LayerStore& stored = deps.context.storage.layers;
+        std::vector<Digest> wanted;  // children first
+        for (const std::string& top : tops)
+            for (std::optional<Digest> next = Digest::parse(top); next;) {
+                if (!held.contains(*next)) wanted.push_back(*next);
+                const auto layer = find_layer(stored, *next);
+                next = layer ? layer->parent : std::nullopt;
+            }
+        const image::UnusedLayers unused = store->unused_of(std::move(wanted));
+        for (const Digest& chain_id : unused.chain_ids()) stored.remove(chain_id);
+    };
+    co_await deps.context.pool.run(std::move(job));
 }
 
 // Of a disk that lost something: a pull brings such an image whole again.

@@ -62,6 +62,9 @@ struct ImageState final {
     /// All layers that containers are built on: they outlive their image where its removal was
     /// forced.
     std::set<Digest> layers_of_containers() const;
+    /// Removes those of the layers `tops` and below them that neither an image nor a container has
+    /// any more.
+    async::Task<void> drop_unused_layers(std::vector<std::string> tops);
     /// Later pulls use the mirrors, registries and limits of the settings as they are now.
     void apply_registry_settings();
     /// Throws Error{not_found} "No such image: X:tag".

@@ -1,5 +1,6 @@
 #include "engine/image/store_check.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -41,6 +42,8 @@ std::string_view to_string(image::StoreFault::Kind kind) {
             return "image";
         case image::StoreFault::Kind::layer:
             return "layer";
+        case image::StoreFault::Kind::manifest:
+            return "manifest";
         case image::StoreFault::Kind::unused_layer:
             return "unused-layer";
         case image::StoreFault::Kind::unused_blob:
@@ -90,10 +93,11 @@ json check_data_root(const std::string& data_root, StoreCheck check) {
     const UniqueFd lock = lock_data_root(data_root);
     check_format(data_root);
     const storage::LayerStore layers = storage::LayerStore::open(data_root);
-    image::ImageStore store(data_root);
+    image::ImageStore store(data_root, {}, image::Opening::as_found);
     const std::vector<model::ContainerRecord> containers = recorded_containers(data_root);
     std::vector<std::string> tops;
-    for (const model::ContainerRecord& record : containers) tops.push_back(record.top_layer);
+    for (const model::ContainerRecord& record : containers)
+        std::ranges::move(model::top_layers_of(record), std::back_inserter(tops));
     const image::FindUses uses = [&containers](const Digest& id) {
         std::vector<image::ImageUse> found;
         for (const model::ContainerRecord& record : containers)

@@ -25,6 +25,7 @@ json state_json(const State& s) {
                   {"started_at", s.started_at.ns},
                   {"finished_at", s.finished_at.ns},
                   {"cgroup", s.cgroup}};
+    if (s.paused_by_engine) value["paused_by_engine"] = true;
     if (s.health) value["health"] = to_json(*s.health);
     return value;
 }
@@ -36,6 +37,7 @@ State state_from(const JsonReader& r) {
     s.exit_code = static_cast<int>(r.integer("exit_code"));
     s.error = r.string("error");
     s.oom_killed = r.boolean("oom", false);
+    s.paused_by_engine = r.boolean("paused_by_engine", false);
     s.started_at.ns = r.integer("started_at");
     s.finished_at.ns = r.integer("finished_at");
     s.cgroup = r.string("cgroup");
@@ -170,6 +172,13 @@ ContainerRecord record_from(const json& value) {
 std::string record_path(const ContainerRecord& record) {
     const std::vector<std::string> line = command_line(record.config);
     return line.empty() ? "" : line.front();
+}
+
+std::vector<std::string> top_layers_of(const ContainerRecord& record) {
+    std::vector<std::string> tops{record.top_layer};
+    for (const MountPoint& mount : record.mounts)
+        if (!mount.top_layer.empty()) tops.push_back(mount.top_layer);
+    return tops;
 }
 
 std::vector<std::string> record_arguments(const ContainerRecord& record) {

@@ -27,6 +27,7 @@ struct State final {
     int exit_code = 0;
     std::string error;
     bool oom_killed = false;
+    bool paused_by_engine = false;  // for the time of a commit
     Timestamp started_at;
     Timestamp finished_at;
     std::optional<Health> health;  // since the first start of a container with a health check
@@ -82,6 +83,9 @@ ContainerRecord record_from(const nlohmann::json& value);
 /// "/etc/x" -> command line of process 1 as inspect splits it.
 std::string record_path(const ContainerRecord& record);
 std::vector<std::string> record_arguments(const ContainerRecord& record);
+
+/// Chain ids of the layers that it is built on: its own and those of images that it mounts.
+std::vector<std::string> top_layers_of(const ContainerRecord& record);
 
 nlohmann::json ports_to_json(const PortMap& ports);
 PortMap ports_from_json(const nlohmann::json& value);
