@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/registry_host.h"
 #include "cli/credential_helper.h"
 
 namespace berth::cli {
@@ -67,19 +68,12 @@ std::string docker_directory() {
 }
 
 std::string registry_key(const std::string& server) {
-    std::string host = server;
-    if (const std::size_t scheme = host.find("://"); scheme != std::string::npos)
-        host.erase(0, scheme + 3);
-    host.resize(std::min(host.find('/'), host.size()));
+    const std::string host = host_of_server(server);
     return is_hub(host) ? kHubKey : host;
 }
 
 std::string registry_of(const std::string& reference) {
-    const auto slash = reference.find('/');
-    const std::string first = reference.substr(0, slash);
-    const bool is_host = slash != std::string::npos &&
-                         (first.find_first_of(".:") != std::string::npos || first == "localhost");
-    return is_host ? registry_key(first) : kHubKey;
+    return registry_key(std::string(registry_host_of(reference)));
 }
 
 DockerConfig::DockerConfig()

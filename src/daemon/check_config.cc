@@ -91,6 +91,11 @@ void check_numbers(const Config& config) {
     if (config.max_download_attempts < 1)
         throw Error(ErrorKind::invalid, "invalid max download attempts: {}",
                     config.max_download_attempts);
+    for (const std::int64_t limit : {config.max_layer_size, config.max_layer_entries})
+        if (limit < 1) throw Error(ErrorKind::invalid, "invalid limit of a layer: {}", limit);
+    if (config.max_layer_expansion < 0)
+        throw Error(ErrorKind::invalid, "invalid max layer expansion: {}",
+                    config.max_layer_expansion);
     if (config.mtu < 0) throw Error(ErrorKind::invalid, "invalid default MTU: {}", config.mtu);
     if (config.shutdown_timeout < -1)
         throw Error(ErrorKind::invalid, "invalid shutdown timeout: {}", config.shutdown_timeout);
@@ -160,21 +165,10 @@ void check_api_version(const std::string& text) {
 // The engine checks a container's own choice in the same words.
 void check_log(const Config& config) {
     if (config.log_driver == "none") return;
-    shim::check_log_option_names(config.log_driver, config.log_opts);
-    for (const auto& [key, value] : config.log_opts) {
-        if (key == "max-size" && value != "-1" && parse_bytes(value) == 0)
-            throw Error(ErrorKind::invalid, "log opt max-size: invalid size: '{}'", value);
-        if (key == "mode") check_one_of("log opt mode", value, {"blocking", "non-blocking"});
-        if (key == "compress") check_one_of("log opt compress", value, {"true", "false"});
-        int files = 0;
-        const char* end = value.data() + value.size();
-        if (key == "max-file" &&
-            (std::from_chars(value.data(), end, files).ptr != end || files < 1))
-            throw Error(ErrorKind::invalid, "log opt max-file: invalid number: '{}'", value);
-    }
-    if (config.log_driver == "json-file" && config.log_opts.contains("max-file") &&
-        config.log_opts.at("max-file") != "1" && !config.log_opts.contains("max-size"))
-        throw Error(ErrorKind::invalid, "max-file cannot be set when max-size is not set");
+    shim::check_log_options(config.log_driver, config.log_opts);
+    const auto size = config.log_opts.find("max-size");
+    if (size != config.log_opts.end() && size->second != "-1" && parse_bytes(size->second) == 0)
+        throw Error(ErrorKind::invalid, "log opt max-size: invalid size: '{}'", size->second);
 }
 
 void check_cgroups(const Config& config) {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/registry_host.h"
 #include "image/registry_error.h"
 #include "image/registry_session.h"
 
@@ -13,12 +14,10 @@ namespace {
 constexpr std::string_view kHubIndex = "index.docker.io";
 constexpr std::size_t kMaxSearchBytes = 8U << 20;
 
-/// "https://index.docker.io/v1/" → "index.docker.io"
-std::string host_of_server(std::string server) {
-    if (const std::size_t scheme = server.find("://"); scheme != std::string::npos)
-        server.erase(0, scheme + 3);
-    server.resize(std::min(server.find('/'), server.size()));
-    return server.empty() || server == "docker.io" ? std::string(kHubIndex) : server;
+/// "https://index.docker.io/v1/" → "index.docker.io", which is Docker Hub's other name too.
+std::string login_host(std::string_view server) {
+    const std::string host = host_of_server(server);
+    return host.empty() || host == "docker.io" ? std::string(kHubIndex) : host;
 }
 
 struct Answer final {
@@ -61,12 +60,9 @@ SearchTarget split_term(const std::string& term) {
     if (term.find("://") != std::string::npos)
         throw Error(ErrorKind::invalid,
                     "invalid repository name: repository name ({}) should not have a scheme", term);
-    const std::size_t slash = term.find('/');
-    const std::string first = term.substr(0, slash);
-    const bool has_host = slash != std::string::npos &&
-                          (first.find_first_of(".:") != std::string::npos || first == "localhost");
-    if (has_host && host_of_server(first) != kHubIndex) return {first, term.substr(slash + 1)};
-    std::string word = has_host ? term.substr(slash + 1) : term;
+    const std::string host(registry_host_of(term));
+    std::string word = host.empty() ? term : term.substr(host.size() + 1);
+    if (!host.empty() && login_host(host) != kHubIndex) return {host, word};
     if (word.starts_with("library/")) word.erase(0, std::string("library/").size());
     return {std::string(kHubIndex), word};
 }
@@ -81,7 +77,7 @@ std::vector<RegistryEndpoint> search_endpoints(const RegistrySettings& settings,
 
 std::string log_in(const RegistrySettings& settings, const Credentials& credentials,
                    std::stop_token stop) {
-    const std::string host = host_of_server(credentials.server_address);
+    const std::string host = login_host(credentials.server_address);
     RegistrySession session(settings, endpoints_of_host(settings, host), credentials,
                             {.name = host, .scope = "", .wish = TokenWish::identity});
     const auto [asked, response] = ask(session, "/v2/", 1U << 20, stop);

@@ -86,6 +86,11 @@ Platform parse_platform(std::string_view text) {
     return normalise({"linux", parts[0], ""});
 }
 
+std::optional<Platform> wanted_platform(const std::string& text) {
+    if (text.empty()) return std::nullopt;
+    return parse_platform(text);
+}
+
 bool is_compatible(const Platform& wanted, const Platform& offered) {
     const std::vector<Platform> list = acceptable(normalise(wanted));
     return std::ranges::find(list, normalise(offered)) != list.end();

@@ -13,6 +13,8 @@ namespace berth::image {
 oci::Platform host_platform();
 /// "linux/arm64/v8", "arm64", "linux/x86_64"; empty gives the host's. Throws Error{invalid}.
 oci::Platform parse_platform(std::string_view text);
+/// The same of a request's platform, of which an empty one is any.
+std::optional<oci::Platform> wanted_platform(const std::string& text);
 /// True when an image of `offered` runs where `wanted` is asked for.
 bool is_compatible(const oci::Platform& wanted, const oci::Platform& offered);
 /// Throws Error{not_found} with Docker's text when the image that `name` found is not for `wanted`;

@@ -124,13 +124,7 @@ PullResult ImagePull::run(const Reference& reference) {
         throw Error(ErrorKind::invalid,
                     "image operating system \"{}\" cannot be used on this platform",
                     config.platform.os);
-    if (!request_.platform.empty() &&
-        !is_compatible(parse_platform(request_.platform), config.platform)) {
-        throw Error(ErrorKind::not_found,
-                    "image with reference {} was found but does not provide the specified "
-                    "platform ({})",
-                    reference.str(), request_.platform);
-    }
+    check_platform(reference.str(), config.platform, wanted_platform(request_.platform));
     progress_.write({.stream = "",
                      .status = "Pulling from " + reference.path(),
                      .id = reference.digest() ? reference.digest()->str() : *reference.tag()});

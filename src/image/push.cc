@@ -184,29 +184,25 @@ void ImagePush::run(const std::vector<Reference>& tags) {
     for (const Reference& tag : tags) push_tag(tag);
 }
 
-void check_platform(const ImageStore& store, const PushRequest& request) {
-    if (request.platform.empty() || !request.reference.tag()) return;
-    const std::optional<Image> image = store.find(request.reference);
-    if (!image || is_compatible(parse_platform(request.platform), store.config(image->id).platform))
-        return;
-    throw Error(ErrorKind::not_found,
-                "image with reference {} was found but does not provide the specified platform "
-                "({})",
-                request.reference.str(), request.platform);
+void check_request(const ImageStore& store, const PushRequest& request) {
+    const Reference& target = request.reference;
+    if (target.digest()) throw Error(ErrorKind::invalid, "cannot push a digest reference");
+    if (target.name() == "docker.io/library/scratch")
+        throw Error(ErrorKind::denied, "'scratch' is a reserved name");
+    if (request.platform.empty() || !target.tag()) return;
+    if (const std::optional<Image> image = store.find(target))
+        check_platform(target.str(), store.config(image->id).platform,
+                       wanted_platform(request.platform));
 }
 
 }  // namespace
 
 void push(ImageStore& store, LayerArchives& archives, const RegistrySettings& settings,
           const PushRequest& request, const ProgressCallback& progress, std::stop_token stop) {
-    const Reference& target = request.reference;
-    if (target.digest()) throw Error(ErrorKind::invalid, "cannot push a digest reference");
-    if (target.name() == "docker.io/library/scratch")
-        throw Error(ErrorKind::denied, "'scratch' is a reserved name");
-    check_platform(store, request);
+    check_request(store, request);
     ProgressLog log(progress);
     ImagePush work(store, archives, settings, request, log, std::move(stop));
-    log.status("The push refers to repository [" + target.name() + "]");
+    log.status("The push refers to repository [" + request.reference.name() + "]");
     try {
         work.run(work.tags());
     } catch (const Error& error) {

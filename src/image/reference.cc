@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "base/registry_host.h"
 
 namespace berth::image {
 namespace {
@@ -83,15 +84,12 @@ struct DomainAndRest final {
 };
 
 DomainAndRest split_domain(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    const std::string_view first = text.substr(0, slash);
+    const std::string_view host = registry_host_of(text);
     DomainAndRest result;
-    const bool is_plain = first.find_first_of(".:") == std::string_view::npos &&
-                          first != "localhost" && !has_upper(first);
-    if (slash == std::string_view::npos || is_plain) {
+    if (host.empty()) {
         result = {std::string(kDefaultDomain), std::string(text)};
     } else {
-        result = {std::string(first), std::string(text.substr(slash + 1))};
+        result = {std::string(host), std::string(text.substr(host.size() + 1))};
     }
     if (result.domain == kLegacyDomain) result.domain = kDefaultDomain;
     if (result.domain == kDefaultDomain && result.rest.find('/') == std::string::npos)

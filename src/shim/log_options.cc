@@ -1,5 +1,6 @@
 #include "shim/log_options.h"
 
+#include <charconv>
 #include <set>
 #include <string_view>
 
@@ -9,6 +10,7 @@ namespace berth::shim {
 namespace {
 
 using Names = std::set<std::string_view>;
+using Options = std::map<std::string, std::string>;
 
 /// Null for an unknown driver.
 const Names* options_of(const std::string& driver) {
@@ -25,10 +27,7 @@ const Names* options_of(const std::string& driver) {
     return found == kOptions.end() ? nullptr : &found->second;
 }
 
-}  // namespace
-
-void check_log_option_names(const std::string& driver,
-                            const std::map<std::string, std::string>& options) {
+void check_names(const std::string& driver, const Options& options) {
     static const Names kCommon{"mode",           "max-buffer-size", "cache-disabled",
                                "cache-max-size", "cache-max-file",  "cache-compress"};
     const Names* known = options_of(driver);
@@ -40,6 +39,57 @@ void check_log_option_names(const std::string& driver,
             throw Error(ErrorKind::invalid, "unknown log opt '{}' for log driver local", key);
         throw Error(ErrorKind::invalid, "unknown log opt '{}' for {} log driver", key, driver);
     }
+}
+
+std::string option(const Options& options, const std::string& key) {
+    const auto found = options.find(key);
+    return found == options.end() ? std::string() : found->second;
+}
+
+[[noreturn]] void refuse(const std::string& text) {
+    throw Error::with_text(ErrorKind::invalid, text);
+}
+
+void check_files(const std::string& driver, const Options& options) {
+    const bool one = log_file_count(options, "max-file", driver == "local" ? 5 : 1) < 2;
+    const bool compress = option(options, "compress") == "true";
+    if (driver == "local" && compress && one)
+        refuse("compress cannot be true when max file count is less than 2");
+    if (driver != "json-file") return;
+    const bool limited = options.contains("max-size");
+    if (!one && !limited) refuse("max-file cannot be set when max-size is not set");
+    if (compress && (one || !limited))
+        refuse("compress cannot be true when max-file is less than 2 or max-size is not set");
+}
+
+void check_boolean(const Options& options, const std::string& key) {
+    const std::string value = option(options, key);
+    if (!value.empty() && value != "true" && value != "false")
+        refuse(fmt::format("invalid value for {}: '{}' is neither true nor false", key, value));
+}
+
+}  // namespace
+
+void check_log_options(const std::string& driver, const Options& options) {
+    check_names(driver, options);
+    check_files(driver, options);
+    for (const char* key : {"compress", "cache-disabled", "cache-compress"})
+        check_boolean(options, key);
+    const std::string mode = option(options, "mode");
+    if (!mode.empty() && mode != "blocking" && mode != "non-blocking")
+        refuse(fmt::format("logger: logging mode not supported: {}", mode));
+    if (options.contains("max-buffer-size") && mode != "non-blocking")
+        refuse("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
+}
+
+int log_file_count(const Options& options, const std::string& key, int fallback) {
+    const std::string text = option(options, key);
+    if (text.empty()) return fallback;
+    int count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc() || end != text.data() + text.size() || count < 1)
+        refuse(fmt::format("invalid value for {}: '{}'", key, text));
+    return count;
 }
 
 }  // namespace berth::shim

@@ -166,14 +166,11 @@ void find_mounted_images(const ContainerState& state, model::ContainerRecord& re
 /// that was not is only warned of.
 std::vector<std::string> check_platform(const CreateOptions& options, const std::string& name,
                                         const ImageForContainer& image) {
-    const oci::Platform wanted = image::parse_platform(options.platform);
+    if (image.platform.empty()) return {};
     const oci::Platform offered = image::parse_platform(image.platform);
-    if (image.platform.empty() || image::is_compatible(wanted, offered)) return {};
-    if (!options.platform.empty())
-        throw Error(ErrorKind::not_found,
-                    "image with reference {} was found but its platform ({}) does not match the "
-                    "specified platform ({})",
-                    name, offered.str(), wanted.str());
+    image::check_platform(name, offered, image::wanted_platform(options.platform));
+    const oci::Platform wanted = image::parse_platform(options.platform);
+    if (image::is_compatible(wanted, offered)) return {};
     return {
         fmt::format("The requested image's platform ({}) does not match the detected host "
                     "platform ({}) and no specific platform was requested",

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "engine/model/log_options.h"
 #include "engine/model/syslog_options.h"
+#include "shim/log_options.h"
 
 namespace berth::engine {
 
@@ -21,28 +22,19 @@ std::string option(const Options& options, const std::string& key) {
     return found == options.end() ? std::string() : found->second;
 }
 
-int file_count(const std::string& text, int fallback) {
-    if (text.empty()) return fallback;
-    int count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc() || end != text.data() + text.size() || count < 1)
-        throw Error(ErrorKind::invalid, "invalid value for max-file: '{}'", text);
-    return count;
-}
-
 /// Sizes as Docker's driver `local` has them; `prefix` is "" or "cache-".
 void limit_local(shim::LogConfig& log, const Options& options, const std::string& prefix) {
     log.driver = "local";
     const std::string size = option(options, prefix + "max-size");
     log.max_size = size_from(size.empty() ? "20m" : size);
-    log.max_file = file_count(option(options, prefix + "max-file"), 5);
+    log.max_file = shim::log_file_count(options, prefix + "max-file", 5);
     log.compress = log.max_file > 1 && option(options, prefix + "compress") != "false";
 }
 
 /// "udp:ADDRESS:PORT" of the first address that the name has.
 std::string resolve(const model::SyslogAddress& address) {
     addrinfo hints{};
-    hints.ai_socktype = address.network == "tcp" ? SOCK_STREAM : SOCK_DGRAM;
+    hints.ai_socktype = address.network == "udp" ? SOCK_DGRAM : SOCK_STREAM;
     addrinfo* found = nullptr;
     const int result = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
     if (result != 0)
@@ -56,9 +48,7 @@ std::string resolve(const model::SyslogAddress& address) {
     return fmt::format(fmt::runtime(form), address.network, host, address.port);
 }
 
-std::string syslog_path(const Options& options) {
-    const model::SyslogAddress address =
-        model::parse_syslog_address(option(options, "syslog-address"));
+std::string syslog_path(const model::SyslogAddress& address) {
     if (address.network.starts_with("unix")) return address.network + ":" + address.host;
     if (!address.network.empty()) return resolve(address);
     for (const char* path : {"/dev/log", "/var/run/syslog", "/var/run/log"})
@@ -69,11 +59,17 @@ std::string syslog_path(const Options& options) {
 
 void describe_syslog(shim::LogConfig& log, const model::ContainerRecord& record,
                      const Options& options) {
-    log.path = syslog_path(options);
+    const model::SyslogAddress address =
+        model::parse_syslog_address(option(options, "syslog-address"));
+    log.path = syslog_path(address);
     const std::string tag = option(options, "tag");
     log.syslog = {model::syslog_facility(option(options, "syslog-facility")),
                   option(options, "syslog-format"),
                   model::expand_tag(tag.empty() ? "{{.ID}}" : tag, record)};
+    // As with Docker the option alone says it, whatever its value.
+    log.tls = {address.host, !options.contains("syslog-tls-skip-verify"),
+               option(options, "syslog-tls-ca-cert"), option(options, "syslog-tls-cert"),
+               option(options, "syslog-tls-key")};
 }
 
 bool is_copied(const model::LogConfig& log) {
@@ -108,7 +104,7 @@ shim::LogConfig log_config(const model::ContainerRecord& record, const std::stri
     if (const auto files = log_files(record, directory)) log.path = files->path;
     if (log.driver == "json-file") {
         log.max_size = size_from(option(options, "max-size"));
-        log.max_file = file_count(option(options, "max-file"), 1);
+        log.max_file = shim::log_file_count(options, "max-file", 1);
         log.compress = option(options, "compress") == "true";
         log.attributes = model::log_attributes(record.config, record.host_config.log_config);
         if (const std::string tag = option(options, "tag"); !tag.empty())

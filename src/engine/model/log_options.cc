@@ -20,17 +20,8 @@ std::string option(const Options& options, const char* key) {
     return found == options.end() ? std::string() : found->second;
 }
 
-[[noreturn]] void refuse(const std::string& text) {
+[[noreturn]] void refuse_log(const std::string& text) {
     throw Error::with_text(ErrorKind::invalid, text);
-}
-
-void check_files(const Options& options) {
-    const std::string files = option(options, "max-file");
-    const bool one = files.empty() || files == "1";
-    if (!one && !options.contains("max-size"))
-        refuse("max-file cannot be set when max-size is not set");
-    if (option(options, "compress") == "true" && (one || !options.contains("max-size")))
-        refuse("compress cannot be true when max-file is less than 2 or max-size is not set");
 }
 
 std::set<std::string> listed(const std::string& text) {
@@ -61,32 +52,15 @@ std::string tag_field(const std::string& name, const ContainerRecord& record) {
     if (name == ".ImageID") return bare_image_id(record).substr(0, 12);
     if (name == ".ImageFullID") return record.image_id;
     if (name == ".DaemonName") return "docker";
-    refuse(fmt::format("invalid log tag: unknown field {}", name));
-}
-
-void check_boolean(const Options& options, const char* key) {
-    const std::string value = option(options, key);
-    if (!value.empty() && value != "true" && value != "false")
-        refuse(fmt::format("invalid value for {}: '{}' is neither true nor false", key, value));
+    refuse_log(fmt::format("invalid log tag: unknown field {}", name));
 }
 
 }  // namespace
 
 void check_log_options(const LogConfig& log) {
     if (log.type.empty() || log.type == "none") return;
-    shim::check_log_option_names(log.type, log.options);
-    if (log.type == "json-file") check_files(log.options);
-    if (log.type == "local" && option(log.options, "compress") == "true" &&
-        option(log.options, "max-file") == "1")
-        refuse("compress cannot be true when max file count is less than 2");
+    shim::check_log_options(log.type, log.options);
     if (log.type == "syslog") check_syslog_options(log.options);
-    for (const char* key : {"compress", "cache-disabled", "cache-compress"})
-        check_boolean(log.options, key);
-    const std::string mode = option(log.options, "mode");
-    if (!mode.empty() && mode != "blocking" && mode != "non-blocking")
-        refuse(fmt::format("logger: logging mode not supported: {}", mode));
-    if (log.options.contains("max-buffer-size") && mode != "non-blocking")
-        refuse("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
     expand_tag(option(log.options, "tag"), {});
 }
 
@@ -114,7 +88,7 @@ std::string expand_tag(const std::string& tag, const ContainerRecord& record) {
     std::size_t from = 0;
     for (std::size_t open = 0; (open = tag.find("{{", from)) != std::string::npos;) {
         const std::size_t close = tag.find("}}", open);
-        if (close == std::string::npos) refuse(fmt::format("invalid log tag: {}", tag));
+        if (close == std::string::npos) refuse_log(fmt::format("invalid log tag: {}", tag));
         std::string name = tag.substr(open + 2, close - open - 2);
         std::erase(name, ' ');
         text += tag.substr(from, open - from) + tag_field(name, record);
