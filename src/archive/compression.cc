@@ -1,32 +1,31 @@
 #include "archive/compression.h"
 
-#include <zlib.h>
-
 #include <cstring>
 
 #include "archive/decoders.h"
 #include "base/error.h"
 
 namespace berth::archive {
-namespace {
 
 using namespace std::string_view_literals;
 
-// The bytes that were read for sniffing, then the rest of the stream.
-class JoinedSource final : public Source {
+// The bytes that were read for sniffing, then the rest of the stream; counted.
+class DecompressSource::Input final : public Source {
   public:
-    JoinedSource(std::string_view head, Source& rest) : head_(head), rest_(rest) {}
+    Input(std::string_view head, Source& rest) : head_(head), rest_(rest) {}
     std::size_t read(std::span<char> buffer) override {
-        const std::size_t count = head_.read(buffer);
-        return count != 0 ? count : rest_.read(buffer);
+        std::size_t count = head_.read(buffer);
+        if (count == 0) count = rest_.read(buffer);
+        size_ += count;
+        return count;
     }
+    std::uint64_t size() const { return size_; }
 
   private:
     MemorySource head_;
     Source& rest_;
+    std::uint64_t size_ = 0;
 };
-
-}  // namespace
 
 std::string_view to_string(Compression compression) {
     switch (compression) {
@@ -58,24 +57,25 @@ Compression sniff(std::string_view first) {
     return Compression::none;
 }
 
-DecompressSource::DecompressSource(Source& below) : head_(kSniffSize, '\0') {
+DecompressSource::DecompressSource(Source& below, const Expansion& limit)
+    : limit_(limit), head_(kSniffSize, '\0') {
     head_.resize(read_full(below, head_));
     compression_ = sniff(head_);
-    joined_ = std::make_unique<JoinedSource>(head_, below);
+    input_ = std::make_unique<Input>(head_, below);
     switch (compression_) {
         case Compression::none:
             break;
         case Compression::gzip:
-            decoder_ = make_gzip_decoder(*joined_);
+            decoder_ = make_gzip_decoder(*input_);
             break;
         case Compression::zstd:
-            decoder_ = make_zstd_decoder(*joined_);
+            decoder_ = make_zstd_decoder(*input_);
             break;
         case Compression::xz:
-            decoder_ = make_xz_decoder(*joined_);
+            decoder_ = make_xz_decoder(*input_);
             break;
         case Compression::bzip2:
-            decoder_ = make_bzip2_decoder(*joined_);
+            decoder_ = make_bzip2_decoder(*input_);
             break;
     }
 }
@@ -83,52 +83,60 @@ DecompressSource::DecompressSource(Source& below) : head_(kSniffSize, '\0') {
 DecompressSource::~DecompressSource() = default;
 
 std::size_t DecompressSource::read(std::span<char> buffer) {
-    return decoder_ ? decoder_->read(buffer) : joined_->read(buffer);
+    if (!decoder_) return input_->read(buffer);
+    const std::size_t count = decoder_->read(buffer);
+    produced_ += count;
+    if (limit_.ratio != 0 && produced_ > limit_.size) check_expansion();
+    return count;
 }
 
-std::unique_ptr<Source> decompress(Source& below) {
-    return std::make_unique<DecompressSource>(below);
+// Input that the decoder has read ahead counts as used: a block of it is nothing here.
+void DecompressSource::check_expansion() const {
+    if (produced_ / limit_.ratio <= input_->size()) return;
+    throw Error(ErrorKind::invalid,
+                "the {} stream expands to more than {} bytes and more than {} times its size{}",
+                to_string(compression_), limit_.size, limit_.ratio, raised_by(limit_.setting));
 }
 
-struct GzipSink::State final {
-    explicit State(Sink& sink) : below(sink), output(kBlockSize, '\0') {
-        constexpr int kGzipWindow = 15 + 16;
-        if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8,
-                         Z_DEFAULT_STRATEGY) != Z_OK)
-            throw Error(ErrorKind::internal, "starting gzip compression failed");
-    }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
-    ~State() { deflateEnd(&stream); }
+std::unique_ptr<Source> decompress(Source& below, const Expansion& limit) {
+    return std::make_unique<DecompressSource>(below, limit);
+}
 
-    void run(std::string_view bytes, int flush) {
-        stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-        stream.avail_in = static_cast<uInt>(bytes.size());
-        int result = Z_OK;
-        do {
-            stream.next_out = reinterpret_cast<Bytef*>(output.data());
-            stream.avail_out = static_cast<uInt>(output.size());
-            result = deflate(&stream, flush);
-            if (result == Z_STREAM_ERROR)
-                throw Error(ErrorKind::internal, "gzip compression failed");
-            below.write(std::string_view(output).substr(0, output.size() - stream.avail_out));
-        } while (stream.avail_out == 0);
+namespace {
+
+/// Takes whole blocks, so that the bytes depend on the content alone.
+class GzipSource final : public Source {
+  public:
+    explicit GzipSource(Source& below) : below_(below), input_(kBlockSize, '\0') {}
+    std::size_t read(std::span<char> buffer) override {
+        while (at_ == output_.size() && !ended_) step();
+        const std::size_t count = std::min(buffer.size(), output_.size() - at_);
+        std::copy_n(output_.begin() + static_cast<std::ptrdiff_t>(at_), count, buffer.begin());
+        at_ += count;
+        return count;
     }
 
-    Sink& below;
-    std::string output;
-    z_stream stream{};
+  private:
+    void step() {
+        output_.clear();
+        at_ = 0;
+        const std::size_t count = read_full(below_, input_);
+        encoder_.write(std::string_view(input_).substr(0, count));
+        ended_ = count < input_.size();
+        if (ended_) encoder_.finish();
+    }
+
+    Source& below_;
+    std::string input_;
+    std::string output_;
+    std::size_t at_ = 0;  // of output_: read up to there
+    CallbackSink sink_{[this](std::string_view bytes) { output_ += bytes; }};
+    GzipSink encoder_{sink_};
+    bool ended_ = false;
 };
 
-GzipSink::GzipSink(Sink& below) : state_(std::make_unique<State>(below)) {}
-GzipSink::~GzipSink() = default;
+}  // namespace
 
-void GzipSink::write(std::string_view bytes) {
-    constexpr std::size_t kStep = 1U << 30;  // zlib counts in 32 bits
-    for (; !bytes.empty(); bytes.remove_prefix(std::min(kStep, bytes.size())))
-        state_->run(bytes.substr(0, kStep), Z_NO_FLUSH);
-}
-
-void GzipSink::finish() { state_->run({}, Z_FINISH); }
+std::unique_ptr<Source> compress_gzip(Source& below) { return std::make_unique<GzipSource>(below); }
 
 }  // namespace berth::archive

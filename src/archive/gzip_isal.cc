@@ -66,66 +66,54 @@ class GzipDecoder final : public Source {
     bool ended_ = false;
 };
 
-/// Each step takes a whole block and empties the output, so that the bytes depend on the content
-/// alone.
-class GzipEncoder final : public Source {
-  public:
-    explicit GzipEncoder(Source& below)
-        : below_(below),
-          input_(kBlockSize, '\0'),
-          output_(kBlockSize, '\0'),
-          work_(ISAL_DEF_LVL3_DEFAULT),
-          state_(std::make_unique<isal_zstream>()) {
-        isal_deflate_init(state_.get());
-        state_->gzip_flag = IGZIP_GZIP;
-        state_->level = 3;
-        state_->level_buf = work_.data();
-        state_->level_buf_size = static_cast<std::uint32_t>(work_.size());
+}  // namespace
+
+struct GzipSink::State final {
+    explicit State(Sink& sink)
+        : below(sink), output(kBlockSize, '\0'), work(ISAL_DEF_LVL3_DEFAULT) {
+        isal_deflate_init(&stream);
+        stream.gzip_flag = IGZIP_GZIP;
+        stream.level = 3;
+        stream.level_buf = work.data();
+        stream.level_buf_size = static_cast<std::uint32_t>(work.size());
     }
 
-    std::size_t read(std::span<char> buffer) override {
-        while (pending_.empty() && !ended_) step();
-        const std::size_t count = std::min(buffer.size(), pending_.size());
-        std::copy_n(pending_.begin(), count, buffer.begin());
-        pending_.remove_prefix(count);
-        return count;
+    /// Takes all of the bytes and empties the output.
+    void run(std::string_view bytes) {
+        stream.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(bytes.data()));
+        stream.avail_in = static_cast<std::uint32_t>(bytes.size());
+        do {
+            stream.next_out = reinterpret_cast<std::uint8_t*>(output.data());
+            stream.avail_out = static_cast<std::uint32_t>(output.size());
+            if (isal_deflate(&stream) != COMP_OK)
+                throw Error(ErrorKind::internal, "gzip compression failed");
+            below.write(std::string_view(output).substr(0, output.size() - stream.avail_out));
+        } while (stream.avail_out == 0);
     }
 
-  private:
-    void step() {
-        if (state_->avail_in == 0 && !input_ended_) {
-            const std::size_t count = read_full(below_, input_);
-            input_ended_ = count < input_.size();
-            state_->next_in = reinterpret_cast<std::uint8_t*>(input_.data());
-            state_->avail_in = static_cast<std::uint32_t>(count);
-            state_->end_of_stream = input_ended_ ? 1 : 0;
-        }
-        state_->next_out = reinterpret_cast<std::uint8_t*>(output_.data());
-        state_->avail_out = static_cast<std::uint32_t>(output_.size());
-        if (isal_deflate(state_.get()) != COMP_OK)
-            throw Error(ErrorKind::internal, "gzip compression failed");
-        pending_ = std::string_view(output_).substr(0, output_.size() - state_->avail_out);
-        ended_ = state_->internal_state.state == ZSTATE_END;
-    }
-
-    Source& below_;
-    std::string input_;
-    std::string output_;
-    std::vector<std::uint8_t> work_;
-    std::unique_ptr<isal_zstream> state_;
-    std::string_view pending_;  // of output_, not read yet
-    bool input_ended_ = false;
-    bool ended_ = false;
+    Sink& below;
+    std::string output;
+    std::vector<std::uint8_t> work;
+    isal_zstream stream{};
 };
 
-}  // namespace
+GzipSink::GzipSink(Sink& below) : state_(std::make_unique<State>(below)) {}
+GzipSink::~GzipSink() = default;
+
+void GzipSink::write(std::string_view bytes) {
+    constexpr std::size_t kStep = 1U << 30;  // the library counts in 32 bits
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(kStep, bytes.size())))
+        state_->run(bytes.substr(0, kStep));
+}
+
+void GzipSink::finish() {
+    state_->stream.end_of_stream = 1;
+    do state_->run({});
+    while (state_->stream.internal_state.state != ZSTATE_END);
+}
 
 std::unique_ptr<Source> make_gzip_decoder(Source& below) {
     return std::make_unique<GzipDecoder>(below);
-}
-
-std::unique_ptr<Source> compress_gzip(Source& below) {
-    return std::make_unique<GzipEncoder>(below);
 }
 
 }  // namespace berth::archive

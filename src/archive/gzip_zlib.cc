@@ -56,60 +56,51 @@ class GzipDecoder final : public Source {
     bool ended_ = false;
 };
 
-/// Each step takes a whole block and empties the output, so that the bytes depend on the content
-/// alone.
-class GzipEncoder final : public Source {
-  public:
-    explicit GzipEncoder(Source& below)
-        : below_(below), input_(kBlockSize, '\0'), output_(kBlockSize, '\0') {
+}  // namespace
+
+struct GzipSink::State final {
+    explicit State(Sink& sink) : below(sink), output(kBlockSize, '\0') {
         constexpr int kGzipWindow = 15 + 16;
-        if (deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) !=
+        if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) !=
             Z_OK)
             throw Error(ErrorKind::internal, "starting gzip compression failed");
     }
-    ~GzipEncoder() override { deflateEnd(&stream_); }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() { deflateEnd(&stream); }
 
-    std::size_t read(std::span<char> buffer) override {
-        while (pending_.empty() && !ended_) step();
-        const std::size_t count = std::min(buffer.size(), pending_.size());
-        std::copy_n(pending_.begin(), count, buffer.begin());
-        pending_.remove_prefix(count);
-        return count;
+    void run(std::string_view bytes, int flush) {
+        stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+        stream.avail_in = static_cast<uInt>(bytes.size());
+        int result = Z_OK;
+        do {
+            stream.next_out = reinterpret_cast<Bytef*>(output.data());
+            stream.avail_out = static_cast<uInt>(output.size());
+            result = deflate(&stream, flush);
+            if (result == Z_STREAM_ERROR)
+                throw Error(ErrorKind::internal, "gzip compression failed");
+            below.write(std::string_view(output).substr(0, output.size() - stream.avail_out));
+        } while (stream.avail_out == 0);
     }
 
-  private:
-    void step() {
-        if (stream_.avail_in == 0 && !input_ended_) {
-            const std::size_t count = read_full(below_, input_);
-            input_ended_ = count < input_.size();
-            stream_.next_in = reinterpret_cast<Bytef*>(input_.data());
-            stream_.avail_in = static_cast<uInt>(count);
-        }
-        stream_.next_out = reinterpret_cast<Bytef*>(output_.data());
-        stream_.avail_out = static_cast<uInt>(output_.size());
-        const int result = deflate(&stream_, input_ended_ ? Z_FINISH : Z_NO_FLUSH);
-        if (result == Z_STREAM_ERROR) throw Error(ErrorKind::internal, "gzip compression failed");
-        pending_ = std::string_view(output_).substr(0, output_.size() - stream_.avail_out);
-        ended_ = result == Z_STREAM_END;
-    }
-
-    Source& below_;
-    std::string input_;
-    std::string output_;
-    z_stream stream_{};
-    std::string_view pending_;  // of output_, not read yet
-    bool input_ended_ = false;
-    bool ended_ = false;
+    Sink& below;
+    std::string output;
+    z_stream stream{};
 };
 
-}  // namespace
+GzipSink::GzipSink(Sink& below) : state_(std::make_unique<State>(below)) {}
+GzipSink::~GzipSink() = default;
+
+void GzipSink::write(std::string_view bytes) {
+    constexpr std::size_t kStep = 1U << 30;  // zlib counts in 32 bits
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(kStep, bytes.size())))
+        state_->run(bytes.substr(0, kStep), Z_NO_FLUSH);
+}
+
+void GzipSink::finish() { state_->run({}, Z_FINISH); }
 
 std::unique_ptr<Source> make_gzip_decoder(Source& below) {
     return std::make_unique<GzipDecoder>(below);
-}
-
-std::unique_ptr<Source> compress_gzip(Source& below) {
-    return std::make_unique<GzipEncoder>(below);
 }
 
 }  // namespace berth::archive

@@ -1,29 +1,39 @@
 #include "image/archive_members.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "archive/compression.h"
 #include "archive/tar_reader.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "linux/filesystem.h"
 
 namespace berth::image {
 namespace {
 
-constexpr std::uint64_t kMaxMembers = 200'000;
+// All names are kept in memory.
+constexpr std::uint64_t kMaxMembers = 50'000;
+constexpr std::size_t kMaxMemberName = 512;
 constexpr int kMaxLinks = 8;
 
 /// A piece of the spool file.
 class PieceSource final : public archive::Source {
   public:
-    PieceSource(BorrowedFd file, std::int64_t offset, std::int64_t size)
-        : file_(file), offset_(offset), left_(size) {}
+    PieceSource(BorrowedFd file, std::int64_t offset, std::int64_t size,
+                std::function<void()> at_end = {})
+        : file_(file), offset_(offset), left_(size), at_end_(std::move(at_end)) {}
     std::size_t read(std::span<char> buffer) override {
         const auto want = std::min(buffer.size(), static_cast<std::size_t>(left_));
-        if (want == 0) return 0;
+        if (want == 0) {
+            if (const auto ended = std::exchange(at_end_, nullptr)) ended();
+            return 0;
+        }
         ssize_t got = 0;
         do {
             got = ::pread(file_.get(), buffer.data(), want, offset_);
@@ -38,6 +48,7 @@ class PieceSource final : public archive::Source {
     BorrowedFd file_;
     std::int64_t offset_;
     std::int64_t left_;
+    std::function<void()> at_end_;
 };
 
 std::string directory_of(const std::string& name) {
@@ -67,13 +78,16 @@ std::optional<std::string> clean_member_name(const std::string& name) {
     return result;
 }
 
-ArchiveMembers::ArchiveMembers(archive::Source& tar, UniqueFd spool, std::stop_token stop)
+ArchiveMembers::ArchiveMembers(archive::Source& tar, UniqueFd spool, std::stop_token stop,
+                               const archive::Expansion& limit)
     : spool_(std::move(spool)) {
-    const std::unique_ptr<archive::Source> plain = archive::decompress(tar);
-    archive::TarReader reader(*plain, {.max_entries = kMaxMembers});
+    const std::unique_ptr<archive::Source> plain = archive::decompress(tar, limit);
+    linux_os::SpaceGuard space(spool_);
+    archive::TarReader reader(*plain, {.max_entries = kMaxMembers, .max_path = kMaxMemberName});
     archive::CallbackSink file([&](std::string_view bytes) {
         if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the load was cancelled");
         try {
+            space.take(bytes.size());
             write_all(spool_, bytes);
         } catch (Error& error) {
             throw error.while_("spooling the archive");
@@ -128,9 +142,26 @@ std::string ArchiveMembers::text(const std::string& name, std::size_t limit) con
     return archive::read_to_string(source, limit);
 }
 
-std::unique_ptr<archive::Source> ArchiveMembers::open(const std::string& name) const {
+std::unique_ptr<archive::Source> ArchiveMembers::open(const std::string& name) {
     const Place place = need(name);
-    return std::make_unique<PieceSource>(spool_, place.offset, place.size);
+    return std::make_unique<PieceSource>(spool_, place.offset, place.size,
+                                         [this, name] { finish_use(name); });
+}
+
+void ArchiveMembers::expect_use(const std::string& name) {
+    if (!contains(name)) return;
+    const std::lock_guard lock(mutex_);
+    ++uses_[need(name).offset];
+}
+
+void ArchiveMembers::finish_use(const std::string& name) {
+    if (!contains(name)) return;
+    const Place place = need(name);
+    const std::lock_guard lock(mutex_);
+    const auto uses = uses_.find(place.offset);
+    if (uses == uses_.end() || --uses->second != 0) return;
+    // A file system that cannot do it writes what nobody reads again.
+    ::fallocate(spool_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, place.offset, place.size);
 }
 
 }  // namespace berth::image

@@ -38,7 +38,7 @@ class CountingSource final : public archive::Source {
 
 class ImageLoad final {
   public:
-    ImageLoad(ImageStore& store, LayerSink& sink, const ArchiveMembers& members, LoadOutput output,
+    ImageLoad(ImageStore& store, LayerSink& sink, ArchiveMembers& members, LoadOutput output,
               ProgressLog& progress, std::stop_token stop)
         : store_(store),
           sink_(sink),
@@ -62,7 +62,7 @@ class ImageLoad final {
 
     ImageStore& store_;
     LayerSink& sink_;
-    const ArchiveMembers& members_;
+    ArchiveMembers& members_;
     LoadOutput output_;
     ProgressLog& progress_;
     std::stop_token stop_;
@@ -70,13 +70,14 @@ class ImageLoad final {
 
 void ImageLoad::load_layer(Loading& loading, std::size_t index, const std::stop_token& stop) {
     LayerBatch& batch = loading.batch;
+    const std::string& member = loading.members[index];
     loading.claims[index].emplace(store_.layer_claims().claim(batch.chain_id(index), stop));
     if (auto layer = batch.find(index)) {
         batch.found(index, *std::move(layer));
         loading.claims[index].reset();
+        members_.finish_use(member);
         return;
     }
-    const std::string& member = loading.members[index];
     const std::int64_t total = members_.size(member);
     const auto show = [&](std::int64_t current) {
         if (output_ == LoadOutput::progress)
@@ -84,7 +85,7 @@ void ImageLoad::load_layer(Loading& loading, std::size_t index, const std::stop_
     };
     const std::unique_ptr<archive::Source> content = members_.open(member);
     CountingSource counted(*content, show);
-    const std::unique_ptr<archive::Source> tar = archive::decompress(counted);
+    const std::unique_ptr<archive::Source> tar = archive::decompress(counted, store_.expansion());
     batch.stage(index, *tar, stop);
     show(total);
 }
@@ -137,12 +138,14 @@ Digest ImageLoad::run(const ArchivedImage& image) {
 std::vector<Digest> load(ImageStore& store, LayerSink& sink, archive::Source& archive,
                          const LoadOptions& options, const ProgressCallback& progress,
                          std::stop_token stop) {
-    const ArchiveMembers members(archive, store.make_temporary(), stop);
+    ArchiveMembers members(archive, store.make_temporary(), stop, store.expansion());
     ProgressLog log(progress);
     ImageLoad load(store, sink, members, options.output, log, stop);
+    const std::vector<ArchivedImage> images = plan_load(members, options.platform);
+    for (const ArchivedImage& image : images)
+        for (const std::string& layer : image.layers) members.expect_use(layer);
     std::vector<Digest> result;
-    for (const ArchivedImage& image : plan_load(members, options.platform))
-        result.push_back(load.run(image));
+    for (const ArchivedImage& image : images) result.push_back(load.run(image));
     return result;
 }
 
