@@ -1,7 +1,5 @@
 #include "shim/log_queue.h"
 
-#include <sys/epoll.h>
-
 namespace berth::shim {
 namespace {
 
@@ -21,9 +19,10 @@ LogQueue::~LogQueue() {
     loop_.cancel(patience_);
 }
 
-void LogQueue::use(BorrowedFd socket) {
+void LogQueue::use(BorrowedFd socket, std::uint32_t event) {
     let_go();
     socket_ = socket;
+    event_ = event;
     update_watch();
 }
 
@@ -79,7 +78,7 @@ void LogQueue::update_watch() {
     if (wanted == watched_) return;
     watched_ = wanted;
     if (wanted)
-        loop_.watch(socket_, EPOLLOUT, [this](std::uint32_t) { socket_writable(); });
+        loop_.watch(socket_, event_, [this](std::uint32_t) { socket_writable(); });
     else if (socket_)
         loop_.unwatch(socket_);
 }

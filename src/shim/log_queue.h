@@ -5,7 +5,10 @@
 // On the shim's loop; borrows the socket.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
@@ -28,8 +31,9 @@ class LogQueue final {
     LogQueue(const LogQueue&) = delete;
     LogQueue& operator=(const LogQueue&) = delete;
 
-    /// The socket whose room is waited for. An earlier one must still be open, or was let go of.
-    void use(BorrowedFd socket);
+    /// The socket whose room (or other event) is waited for. An earlier one must still be open, or
+    /// was let go of.
+    void use(BorrowedFd socket, std::uint32_t event = EPOLLOUT);
     void let_go();
 
     void add(std::string message);
@@ -56,6 +60,7 @@ class LogQueue final {
     bool blocking_;
     std::size_t limit_;
     BorrowedFd socket_;
+    std::uint32_t event_ = EPOLLOUT;
     std::deque<std::string> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::uint64_t lost_ = 0;

@@ -1,5 +1,6 @@
 #include "shim/log_syslog.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,9 +11,11 @@
 #include <charconv>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include "base/error.h"
 #include "linux/inet_address.h"
+#include "linux/spawn.h"
 
 namespace berth::shim {
 namespace {
@@ -21,22 +24,34 @@ constexpr int kInformational = 6;
 constexpr int kError = 3;
 constexpr std::chrono::seconds kReconnectPause{1};
 constexpr int kConnectMilliseconds = 5000;
+constexpr int kRelayMilliseconds = 12'000;  // it gives up after 10 s
+constexpr int kRelayFd = 3;
 
 struct Endpoint final {
-    std::string network;  // "unixgram", "unix", "udp" or "tcp"
+    std::string network;  // "unixgram", "unix", "udp", "tcp" or "tcp+tls"
     std::string rest;     // a path, or ADDRESS:PORT
     sockaddr_storage address{};
     socklen_t length = 0;
     int type = SOCK_DGRAM;
 };
 
+struct HostPort final {
+    std::string host, port;
+};
+
+/// "1.2.3.4:514" or "[::1]:514".
+HostPort split_address(const std::string& text) {
+    const std::size_t colon = std::min(text.rfind(':'), text.size());
+    HostPort parts{text.substr(0, colon), text.substr(std::min(colon + 1, text.size()))};
+    if (parts.host.starts_with('[') && parts.host.ends_with(']'))
+        parts.host = parts.host.substr(1, parts.host.size() - 2);
+    return parts;
+}
+
 linux_os::InetAddress inet_address(const std::string& text) {
-    const std::size_t colon = text.rfind(':');
-    std::string host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    const auto [host, digits] = split_address(text);
     std::uint16_t port = 0;
-    if (colon != std::string::npos)
-        std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+    std::from_chars(digits.data(), digits.data() + digits.size(), port);
     const auto address = linux_os::parse_inet_address(host, port);
     if (!address || port == 0)
         throw Error(ErrorKind::invalid, "{} is no address of a syslog service", text);
@@ -48,6 +63,7 @@ Endpoint parse_endpoint(const std::string& text) {
     const std::size_t colon = std::min(text.find(':'), text.size());
     endpoint.network = text.substr(0, colon);
     endpoint.rest = text.substr(std::min(colon + 1, text.size()));
+    if (endpoint.network == "tcp+tls") return endpoint;
     if (endpoint.network == "unix" || endpoint.network == "tcp") endpoint.type = SOCK_STREAM;
     if (endpoint.network == "udp" || endpoint.network == "tcp") {
         const linux_os::InetAddress address = inet_address(endpoint.rest);
@@ -92,6 +108,35 @@ UniqueFd connect_later(const Endpoint& endpoint) {
     return socket;
 }
 
+/// A socket whose other end berth-tls-relay carries to the service.
+UniqueFd start_relay(const std::string& address, const SyslogTls& tls) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        throw_errno("making sockets for syslog");
+    UniqueFd ours{ends[0]};
+    const UniqueFd theirs{ends[1]};
+    const auto [host, port] = split_address(address);
+    linux_os::SpawnRequest request;
+    request.program = linux_os::find_own_program("berth-tls-relay");
+    request.arguments = {
+        request.program, host,   port, tls.name, tls.verified ? "verify" : "trust", tls.authorities,
+        tls.certificate, tls.key};
+    request.environment = linux_os::current_environment();
+    request.fds.emplace_back(theirs, kRelayFd);
+    linux_os::spawn(request);
+    ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+    return ours;
+}
+
+/// What the relay said of its connection: nothing yet, "" when it stands, else what is wrong.
+std::optional<std::string> relay_answer(BorrowedFd relay) {
+    std::array<char, 4096> line{};
+    const ssize_t count = ::recv(relay.get(), line.data(), line.size(), MSG_DONTWAIT);
+    if (count < 0 && errno == EAGAIN) return std::nullopt;
+    if (count <= 0) return "berth-tls-relay ended without a word";
+    return std::string(line.data(), static_cast<std::size_t>(count) - 1);  // its line break
+}
+
 std::string local_time(Timestamp at, const char* format) {
     const std::time_t seconds = at.seconds();
     std::tm parts{};
@@ -131,23 +176,53 @@ std::string syslog_message(const SyslogHeader& header, const SyslogOrigin& origi
 SyslogLog::SyslogLog(EventLoop& loop, const LogConfig& config)
     : address_(config.path),
       header_(config.syslog),
+      tls_(config.tls),
       queue_(loop, config, [this](std::string& message) { return send(message); }) {
     std::array<char, 256> name{};
     if (::gethostname(name.data(), name.size() - 1) == 0) hostname_ = name.data();
     begin_connection();
-    // A service that is not there shows at the container's start.
-    pollfd poller{socket_.get(), POLLOUT, 0};
-    const bool answered = ::poll(&poller, 1, kConnectMilliseconds) > 0;
-    if (const int error = answered ? connection_error(socket_) : ETIMEDOUT; error != 0)
-        refuse_connection(parse_endpoint(address_), error);
+    await_connection();
 }
 
 void SyslogLog::begin_connection() {
     connected_at_ = std::chrono::steady_clock::now();
-    UniqueFd socket = connect_later(parse_endpoint(address_));
+    const Endpoint endpoint = parse_endpoint(address_);
+    const bool relayed = endpoint.network == "tcp+tls";
+    UniqueFd socket = relayed ? start_relay(endpoint.rest, tls_) : connect_later(endpoint);
     queue_.let_go();
     socket_ = std::move(socket);
+    shakes_hands_ = relayed;
+    queue_.use(socket_, relayed ? EPOLLIN : EPOLLOUT);
+}
+
+// A service that is not there shows at the container's start.
+void SyslogLog::await_connection() {
+    pollfd poller{socket_.get(), static_cast<short>(shakes_hands_ ? POLLIN : POLLOUT), 0};
+    const int patience = shakes_hands_ ? kRelayMilliseconds : kConnectMilliseconds;
+    const bool answered = ::poll(&poller, 1, patience) > 0;
+    if (shakes_hands_) {
+        if (link() == Link::ready) return;
+        throw Error(ErrorKind::unavailable, "{}",
+                    problem_.empty() ? "berth-tls-relay does not answer" : problem_);
+    }
+    if (const int error = answered ? connection_error(socket_) : ETIMEDOUT; error != 0)
+        refuse_connection(parse_endpoint(address_), error);
+}
+
+SyslogLog::Link SyslogLog::link() {
+    if (!socket_) return Link::broken;
+    if (!shakes_hands_) return Link::ready;
+    const std::optional<std::string> answer = relay_answer(socket_);
+    if (!answer) return Link::waiting;
+    problem_ = *answer;
+    if (!problem_.empty()) {
+        queue_.let_go();
+        socket_.reset();
+        return Link::broken;
+    }
+    shakes_hands_ = false;
     queue_.use(socket_);
+    return Link::ready;
 }
 
 void SyslogLog::write(unsigned char stream, std::string_view bytes) {
@@ -166,11 +241,20 @@ void SyslogLog::end(unsigned char stream) {
 }
 
 std::string SyslogLog::message_of(unsigned char stream, std::string_view text) const {
-    return syslog_message(header_, {hostname_, ::getpid(), Timestamp::now()}, stream, text);
+    const std::string message =
+        syslog_message(header_, {hostname_, ::getpid(), Timestamp::now()}, stream, text);
+    const bool counted = address_.starts_with("tcp+tls:") && header_.format.starts_with("rfc5424");
+    return counted ? fmt::format("{} {}", message.size(), message) : message;  // RFC 5425
 }
 
 LogQueue::Taken SyslogLog::send(std::string& message) {
     for (int tries = 0; tries < 2; ++tries) {
+        const Link state = link();
+        if (state == Link::waiting) return LogQueue::Taken::later;
+        if (state == Link::broken) {
+            if (!connect_again()) break;
+            continue;
+        }
         const ssize_t sent = ::send(socket_.get(), message.data(), message.size(), MSG_NOSIGNAL);
         if (sent >= 0) {
             message.erase(0, static_cast<std::size_t>(sent));
@@ -181,21 +265,25 @@ LogQueue::Taken SyslogLog::send(std::string& message) {
         if (errno == EAGAIN) return LogQueue::Taken::later;
         // UDP: nobody listened to an earlier message; this one was not sent yet.
         if (errno == ECONNREFUSED && address_.starts_with("udp:")) continue;
-        const auto now = std::chrono::steady_clock::now();
-        if (errno == EMSGSIZE || now - connected_at_ < kReconnectPause) break;
-        try {
-            begin_connection();
-        } catch (const Error&) {
-            break;
-        }
+        if (errno == EMSGSIZE || !connect_again()) break;
     }
     return LogQueue::Taken::lost;
 }
 
+bool SyslogLog::connect_again() {
+    if (std::chrono::steady_clock::now() - connected_at_ < kReconnectPause) return false;
+    try {
+        begin_connection();
+    } catch (const Error&) {
+        return false;
+    }
+    return true;
+}
+
 void SyslogLog::check_lost() {
     if (const std::uint64_t lost = queue_.take_lost(); lost != 0)
-        throw Error(ErrorKind::unavailable, "the syslog service at {} did not take {} messages",
-                    address_, lost);
+        throw Error(ErrorKind::unavailable, "the syslog service at {} did not take {} messages{}{}",
+                    address_, lost, problem_.empty() ? "" : ": ", problem_);
 }
 
 }  // namespace berth::shim

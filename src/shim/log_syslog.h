@@ -1,6 +1,7 @@
 // The log driver `syslog`: each line is a message to a syslog service behind a unix socket, over
-// UDP or over TCP, in one of the formats that Docker writes. What the service does not take at once
-// waits in a LogQueue; a lost connection is made anew with the next line, once a second at most.
+// UDP, TCP or TLS (decision 12), in one of the formats that Docker writes. What the service does
+// not take at once waits in a LogQueue; a lost connection is made anew with the next line, once a
+// second at most.
 #pragma once
 
 #include <string>
@@ -41,16 +42,23 @@ class SyslogLog final : public LogDriver {
   private:
     std::string message_of(unsigned char stream, std::string_view text) const;
     LogQueue::Taken send(std::string& message);
+    enum class Link { ready, waiting, broken };
+    Link link();
     void begin_connection();
+    bool connect_again();
+    void await_connection();
     void check_lost();
 
     std::string address_;
     SyslogHeader header_;
+    SyslogTls tls_;
     std::string hostname_;
     UniqueFd socket_;
     LogQueue queue_;  // borrows the socket
     LogPieces out_, err_;
     SteadyTime connected_at_;
+    bool shakes_hands_ = false;  // the relay has not yet said how its connection went
+    std::string problem_;        // what it said last
 };
 
 }  // namespace berth::shim

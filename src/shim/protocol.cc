@@ -116,7 +116,13 @@ json to_json(const LogConfig& log) {
             {"syslog",
              {{"facility", log.syslog.facility},
               {"format", log.syslog.format},
-              {"tag", log.syslog.tag}}}};
+              {"tag", log.syslog.tag}}},
+            {"tls",
+             {{"name", log.tls.name},
+              {"verified", log.tls.verified},
+              {"authorities", log.tls.authorities},
+              {"certificate", log.tls.certificate},
+              {"key", log.tls.key}}}};
 }
 
 LogConfig log_from(const JsonReader& reader) {
@@ -136,6 +142,9 @@ LogConfig log_from(const JsonReader& reader) {
         log.syslog = {number<int>(syslog, "facility", 3), syslog.string("format"),
                       syslog.string("tag")};
     }
+    const JsonReader tls = reader.object("tls");
+    log.tls = {tls.string("name"), tls.boolean("verified", true), tls.string("authorities"),
+               tls.string("certificate"), tls.string("key")};
     constexpr std::array<std::string_view, 5> kDrivers{"json-file", "local", "journald", "syslog",
                                                        "none"};
     if (std::ranges::find(kDrivers, log.driver) == kDrivers.end())

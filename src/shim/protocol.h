@@ -38,7 +38,7 @@ struct RootfsMount final {
     /// fuse_overlayfs: who owners on disk are in the mount, as its options take it; empty: the
     /// same.
     std::string uid_mapping, gid_mapping;
-    /// path: what below it is bound, reached without following any link; empty: itself.
+    /// path: what below it is bound, reached by links that stay below it only; empty: itself.
     std::string subpath;
     /// path: as this process sees it, in its mount namespace; 0: as the shim does.
     pid_t process = 0;
@@ -51,6 +51,13 @@ struct SyslogHeader final {
     std::string tag;
 };
 
+/// tcp+tls: how the service is known, and how we are. The files are PEM; empty: none.
+struct SyslogTls final {
+    std::string name;      // what its certificate must be for
+    bool verified = true;  // false: whatever certificate it has
+    std::string authorities, certificate, key;
+};
+
 /// Mounted beside the root file system, for config.json to bind.
 struct PreparedMount final {
     RootfsMount mount;
@@ -60,7 +67,8 @@ struct PreparedMount final {
 struct LogConfig final {
     std::string driver = "json-file";  // "local", "journald", "syslog", "none"
     /// The log file, made with mode 0640; its directory exists. journald: its socket. syslog:
-    /// "unixgram:/dev/log", "unix:PATH", "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT", numbers only.
+    /// "unixgram:/dev/log", "unix:PATH", "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT" or "tcp+tls:…",
+    /// numbers only.
     std::string path;
     std::int64_t max_size = -1;  // bytes; -1: no rotation
     int max_file = 1;            // files kept; 1: the file is truncated at max_size
@@ -71,6 +79,7 @@ struct LogConfig final {
     bool non_blocking = false;
     std::int64_t max_buffer = 1U << 20;  // bytes kept for it then
     SyslogHeader syslog;
+    SyslogTls tls;
 };
 
 /// shim.json, written by the engine before it spawns the shim.

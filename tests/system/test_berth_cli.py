@@ -117,7 +117,7 @@ def test_setup_starts_and_stops_an_engine_from_an_installed_tree(bare_engine):
     (prefix / "libexec/berth").mkdir(parents=True)
     for name in ("berthd", "berth"):
         shutil.copy(BUILD / name, prefix / "bin" / name)
-    for name in ("berth-engine", "berth-network", "berth-shim", "berth-runtime", "berth-init", "berth-systemd"):
+    for name in ("berth-engine", "berth-network", "berth-shim", "berth-runtime", "berth-init", "berth-systemd", "berth-tls-relay"):
         shutil.copy(BUILD / name, prefix / "libexec/berth" / name)
 
     def setup(action):

@@ -1,6 +1,8 @@
 """Binds, volumes, and who owns what is written."""
 import os
 
+import pytest
+
 from engine import needs_cli
 
 
@@ -71,15 +73,40 @@ def test_the_engines_socket_can_be_bound(engine):
     assert out == "socket\n"
 
 
-def test_a_subpath_does_not_follow_a_link_that_a_container_made(engine):
+@pytest.fixture(scope="module")
+def links(engine):
+    """A volume with links that a container made; returns a function that lists what a subpath of it shows."""
     needs_cli("1.45")
-    engine.docker("volume", "create", "links")
-    engine.docker("run", "--rm", "-v", "links:/v", "busybox", "sh", "-c",
-                  "mkdir -p /v/a..b && echo in > /v/a..b/file && ln -s /etc /v/out")
-    mount = "type=volume,src=links,dst=/m,volume-subpath="
-    done = engine.docker("run", "--rm", "--mount", mount + "out", "busybox", "ls", "/m", check=False)
-    assert done.returncode != 0 and "subpath out of the volume links" in done.stderr
-    assert engine.docker("run", "--rm", "--mount", mount + "a..b", "busybox", "cat", "/m/file").stdout == "in\n"
+    engine.docker("run", "--rm", "-v", "links:/v", "busybox", "sh", "-c", """
+        mkdir -p /v/a..b/deep /v/by && echo in > /v/a..b/file && ln -s a..b /v/inside && ln -s ../a..b/deep/.. /v/by/way && ln -s file /v/a..b/name
+        ln -s /etc /v/absolute && ln -s ../../../.. /v/climbs && ln -s ../inside/../.. /v/by/steps && ln -s loop /v/loop && ln -s /proc/self/root /v/magic""")
+
+    def show(subpath, *command, check=True):
+        return engine.docker("run", "--rm", "--mount", f"type=volume,src=links,dst=/m,volume-subpath={subpath}", "busybox", *command, check=check)
+
+    yield show
+    engine.docker("volume", "rm", "links")
+
+
+@pytest.mark.parametrize("subpath", ["a..b", "inside", "by/way"])
+def test_a_subpath_follows_links_that_stay_in_the_volume(links, subpath):
+    assert links(subpath, "cat", "/m/file").stdout == "in\n"
+
+
+def test_a_subpath_may_be_a_link_to_a_file(links):
+    assert links("inside/name", "cat", "/m").stdout == "in\n"
+
+
+@pytest.mark.parametrize("subpath", ["absolute", "climbs", "by/steps", "magic", "magic/etc"])
+def test_a_subpath_does_not_follow_a_link_out_of_the_volume(links, subpath):
+    done = links(subpath, "ls", "/m", check=False)
+    assert done.returncode != 0 and f"subpath {subpath} of the volume links: a link leads out of the volume" in done.stderr
+
+
+@pytest.mark.parametrize("subpath,text", [("absent", "No such file or directory"), ("loop", "Too many levels of symbolic links")])
+def test_a_subpath_that_cannot_be_found_is_named(links, subpath, text):
+    done = links(subpath, "ls", "/m", check=False)
+    assert done.returncode != 0 and f"subpath {subpath} of the volume links: {text}" in done.stderr
 
 
 def test_a_refused_create_leaves_no_anonymous_volume(engine):

@@ -123,17 +123,20 @@ SpecInputs spec_inputs(const model::ContainerRecord& record, const Settings& set
 }
 
 /// Containers write what is in a volume: a link there must not lead a mount out to the host. The
-/// shim looks again when it mounts; here the error still names the volume.
+/// shim looks again when it mounts; here the error still names the volume. As with Docker, a link
+/// is followed as long as it stays below the volume, and an absolute one does not.
 void check_subpaths(const model::ContainerRecord& record) {
     for (const model::MountPoint& point : record.mounts) {
         if (point.subpath.empty() || point.type != model::MountType::volume) continue;
         const UniqueFd volume =
             open_file(point.device.empty() ? point.source : point.device, O_PATH | O_DIRECTORY);
         try {
-            linux_os::open_in_root(volume, point.subpath, O_PATH, linux_os::Resolve::no_symlinks);
+            linux_os::open_in_root(volume, point.subpath, O_PATH, linux_os::Resolve::beneath);
         } catch (const Error& error) {
             throw Error(ErrorKind::invalid, "subpath {} of the volume {}: {}", point.subpath,
-                        point.name, error.message());
+                        point.name,
+                        error.errno_value() == EXDEV ? "a link leads out of the volume"
+                                                     : errno_text(error.errno_value()));
         }
     }
 }

@@ -91,6 +91,7 @@ ContainerConfig container_config_from(const json& value) {
     c.stop_signal = r.string("StopSignal");
     c.stop_timeout_s = r.optional_integer("StopTimeout");
     c.shell = r.string_or_strings("Shell");
+    c.args_escaped = r.boolean("ArgsEscaped", false);
     return c;
 }
 
@@ -122,8 +123,8 @@ json to_json(const ContainerConfig& c) {
     return value;
 }
 
-EndpointConfig endpoint_config_from(const json& value) {
-    const JsonReader r = reader(value, "EndpointsConfig");
+static EndpointConfig read_endpoint(const json& value, const std::string& path) {
+    const JsonReader r = reader(value, path);
     EndpointConfig e;
     const JsonReader ipam = r.object("IPAMConfig");
     e.ipv4_address = ipam.string("IPv4Address");
@@ -135,6 +136,10 @@ EndpointConfig endpoint_config_from(const json& value) {
     e.driver_options = r.string_map("DriverOpts");
     e.gateway_priority = r.integer("GwPriority");
     return e;
+}
+
+EndpointConfig endpoint_config_from(const json& value) {
+    return read_endpoint(value, "EndpointConfig");
 }
 
 json to_json(const EndpointConfig& e) {
@@ -159,7 +164,7 @@ NetworkingConfig networking_config_from(const json& value) {
     if (!r.has("EndpointsConfig")) return networking;
     const json& endpoints = r.object("EndpointsConfig").value();
     for (const auto& [name, endpoint] : endpoints.items())
-        networking.endpoints.emplace(name, endpoint_config_from(endpoint));
+        networking.endpoints.emplace(name, read_endpoint(endpoint, "EndpointsConfig"));
     return networking;
 }
 

@@ -47,6 +47,7 @@ struct ContainerConfig final {
     std::string stop_signal;
     std::optional<std::int64_t> stop_timeout_s;
     std::vector<std::string> shell;
+    bool args_escaped = false;  // of Windows; asked for once, never shown
 };
 
 struct PortBinding final {

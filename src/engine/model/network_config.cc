@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/model/swarm.h"
 #include "net/address.h"
 
 namespace berth::engine::model {
@@ -47,10 +48,7 @@ void check_driver(const NetworkConfig& config) {
     if (driver == "bridge") return;
     if (driver == "host" || driver == "null")
         throw Error(ErrorKind::denied, "only one instance of \"{}\" network is allowed", driver);
-    if (driver == "overlay")
-        throw Error(ErrorKind::denied,
-                    "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm "
-                    "join\" to connect this node to swarm and try again.");
+    if (driver == "overlay") throw Error(ErrorKind::denied, "{}", kNoSwarmManager);
     if (driver == "macvlan" || driver == "ipvlan")
         throw Error(ErrorKind::not_found,
                     "plugin \"{}\" not found: a rootless engine has no rights on the host's "

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 24> kFacilities = {
     "uucp",   "cron",   "authpriv", "ftp",    "",       "",       "",       "",
     "local0", "local1", "local2",   "local3", "local4", "local5", "local6", "local7"};
 
-[[noreturn]] void refuse(const std::string& text) {
+[[noreturn]] void refuse_syslog(const std::string& text) {
     throw Error::with_text(ErrorKind::invalid, text);
 }
 
@@ -35,13 +35,12 @@ SyslogAddress parse_syslog_address(const std::string& text) {
     std::string rest = scheme_end == std::string::npos ? "" : text.substr(scheme_end + 3);
     if (address.network == "unix" || address.network == "unixgram") {
         address.host = rest;
-        if (!rest.starts_with('/')) refuse(fmt::format("stat {}: no such file or directory", rest));
+        if (!rest.starts_with('/'))
+            refuse_syslog(fmt::format("stat {}: no such file or directory", rest));
         return address;
     }
-    if (address.network == "tcp+tls")
-        refuse("syslog-address: tcp+tls is not served by berth: use a local relay, or tcp");
-    if (address.network != "udp" && address.network != "tcp")
-        refuse(fmt::format("unsupported scheme: '{}'", address.network));
+    if (address.network != "udp" && address.network != "tcp" && address.network != "tcp+tls")
+        refuse_syslog(fmt::format("unsupported scheme: '{}'", address.network));
     rest = rest.substr(0, rest.find('/'));
     const std::size_t bracket = rest.find(']');
     const std::size_t colon = rest.find(':', bracket == std::string::npos ? 0 : bracket);
@@ -53,7 +52,7 @@ SyslogAddress parse_syslog_address(const std::string& text) {
     unsigned port = 0;
     const char* end = address.port.data() + address.port.size();
     if (std::from_chars(address.port.data(), end, port).ptr != end || port == 0 || port > 65535)
-        refuse(fmt::format("invalid port in the syslog-address {}", text));
+        refuse_syslog(fmt::format("invalid port in the syslog-address {}", text));
     return address;
 }
 
@@ -64,7 +63,7 @@ int syslog_facility(const std::string& name) {
     int number = -1;
     const char* end = name.data() + name.size();
     if (std::from_chars(name.data(), end, number).ptr != end || number < 0 || number > 23)
-        refuse("invalid syslog facility");
+        refuse_syslog("invalid syslog facility");
     return number;
 }
 
@@ -73,7 +72,7 @@ void check_syslog_options(const std::map<std::string, std::string>& options) {
     syslog_facility(option(options, "syslog-facility"));
     const std::string format = option(options, "syslog-format");
     if (!format.empty() && format != "rfc3164" && format != "rfc5424" && format != "rfc5424micro")
-        refuse("Invalid syslog format");
+        refuse_syslog("Invalid syslog format");
 }
 
 }  // namespace berth::engine::model

@@ -7,7 +7,7 @@
 namespace berth::engine::model {
 
 struct SyslogAddress final {
-    std::string network;  // "udp", "tcp", "unix", "unixgram"; empty: the host's own syslogd
+    std::string network;  // "udp", "tcp", "tcp+tls", "unix", "unixgram"; empty: the host's own
     std::string host;     // a path for the unix kinds
     std::string port;     // "514" when not given
 };

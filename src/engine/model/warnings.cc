@@ -89,6 +89,8 @@ void add_network(const ContainerRecord& record, Lines& lines) {
 
 Lines warnings(const ContainerRecord& record, const Abilities& abilities) {
     Lines lines = limit_warnings(record.host_config.resources, abilities);
+    if (record.config.args_escaped)
+        lines.emplace_back("ArgsEscaped is discarded: it is for Windows only.");
     add_oom_score(record.host_config.oom_score_adj, abilities, lines);
     add_passive(record.host_config, lines);
     add_security(record.host_config, lines);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/model/swarm.h"
 #include "engine/volume/state.h"
 
 namespace berth::engine {
@@ -29,7 +30,7 @@ const Volume& find(const VolumeState& state, const std::string& name) {
     return found->second;
 }
 
-std::string join(const std::vector<std::string>& texts) {
+std::string listed(const std::vector<std::string>& texts) {
     std::string joined;
     for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
     return joined;
@@ -39,6 +40,8 @@ std::string join(const std::vector<std::string>& texts) {
 
 VolumeRequest VolumeRequest::from_json(const json& body) {
     const JsonReader r(body, "", KeyCase::any);
+    if (r.has("ClusterVolumeSpec"))
+        throw Error(ErrorKind::unavailable, "{}", model::kNoSwarmManager);
     return {r.string("Name"), r.string("Driver"), r.string_map("DriverOpts"),
             r.string_map("Labels")};
 }
@@ -76,7 +79,7 @@ async::Task<void> Volumes::remove(std::string name, Force force) {
     const std::vector<std::string> users =
         state_->users ? state_->users(name) : std::vector<std::string>{};
     if (!users.empty())
-        throw Error(ErrorKind::conflict, "remove {}: volume is in use - [{}]", name, join(users));
+        throw Error(ErrorKind::conflict, "remove {}: volume is in use - [{}]", name, listed(users));
     co_await state_->destroy(name);
 }
 

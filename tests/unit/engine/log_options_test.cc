@@ -118,6 +118,23 @@ TEST(JournalParser, refuses_an_absurd_length) {
     EXPECT_THROW(parser.next(), Error);
 }
 
+TEST(SyslogSetup, over_tls_has_the_name_and_the_files) {
+    const auto log = log_config(record_with("syslog", {{"syslog-address", "tcp+tls://127.0.0.1"},
+                                                       {"syslog-tls-ca-cert", "/ca"},
+                                                       {"syslog-tls-cert", "/cert"},
+                                                       {"syslog-tls-key", "/key"}}),
+                                "/c");
+    EXPECT_EQ(log.path, "tcp+tls:127.0.0.1:514");
+    EXPECT_EQ(log.tls.name, "127.0.0.1");
+    EXPECT_EQ(log.tls.authorities + log.tls.certificate + log.tls.key, "/ca/cert/key");
+    EXPECT_TRUE(log.tls.verified);
+    const auto any =
+        log_config(record_with("syslog", {{"syslog-address", "tcp+tls://127.0.0.1:6514"},
+                                          {"syslog-tls-skip-verify", "false"}}),
+                   "/c");
+    EXPECT_FALSE(any.tls.verified) << "the option is enough, as with Docker";
+}
+
 TEST(JournalRecord, is_what_the_driver_wrote) {
     const LogRecord record = record_of({{"MESSAGE", "hello"},
                                         {"PRIORITY", "3"},

@@ -21,6 +21,7 @@ TEST(ShimConfig, survives_a_round_trip) {
     config.rootfs.uid_mapping = "0:1:5";
     config.mounts = {{{.kind = RootfsKind::path, .path = "/v", .subpath = "a/b"}, "/run/c/a/m"}};
     config.log = {"json-file", "/log", 1000, 3, true, {{"label", "x"}}};
+    config.log.tls = {"logs.test", false, "/ca", "/cert", "/key"};
     config.terminal = config.open_stdin = config.stdin_once = true;
     config.console_height = 25;
     config.console_width = 80;
@@ -34,6 +35,9 @@ TEST(ShimConfig, survives_a_round_trip) {
     EXPECT_EQ(read.mounts[0].target, "/run/c/a/m");
     EXPECT_EQ(read.log.max_size, 1000);
     EXPECT_EQ(read.log.attributes, config.log.attributes);
+    EXPECT_EQ(read.log.tls.name + read.log.tls.authorities, "logs.test/ca");
+    EXPECT_EQ(read.log.tls.certificate + read.log.tls.key, "/cert/key");
+    EXPECT_FALSE(read.log.tls.verified);
     EXPECT_TRUE(read.log.compress && read.terminal && read.open_stdin && read.stdin_once);
     EXPECT_EQ(read.console_width, 80);
 }
