@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
@@ -13,7 +14,6 @@ using tar_format::kBlock;
 
 constexpr char kZeros[64U << 10] = {};
 
-bool is_pax_header(char type) { return type == 'x' || type == 'g'; }
 bool is_gnu_long_name(char type) { return type == 'L' || type == 'K'; }
 
 EntryType type_of(char flag, const std::string& path) {
@@ -161,6 +161,7 @@ std::optional<TarEntry> TarReader::read_member() {
     Records local;
     std::string long_path;
     std::string long_link;
+    std::size_t extension_left = limits_.max_pax_size;
     bool extended = false;
     for (;;) {
         if (!fill(1)) {
@@ -173,10 +174,12 @@ std::optional<TarEntry> TarReader::read_member() {
             throw Error(ErrorKind::invalid, "the checksum of the header that follows is wrong");
         const char type = header[tar_format::kType];
         extended = extended || type != 'g';
-        if (is_pax_header(type)) {
-            tar_format::parse_pax(read_extension(header), type == 'g' ? global_ : local);
+        if (type == 'g') {
+            add_global(read_extension(header, extension_left));
+        } else if (type == 'x') {
+            tar_format::parse_pax(read_extension(header, extension_left), local);
         } else if (is_gnu_long_name(type)) {
-            std::string name = read_extension(header);
+            std::string name = read_extension(header, extension_left);
             name = name.substr(0, name.find('\0'));
             (type == 'L' ? long_path : long_link) = std::move(name);
         } else if (type == 'V') {  // a volume label
@@ -195,20 +198,32 @@ std::optional<TarEntry> TarReader::read_member() {
     }
 }
 
-std::string TarReader::read_extension(std::string_view header) {
+// `allowed` is what is left for the extended headers of one entry, of which there may be many.
+std::string TarReader::read_extension(std::string_view header, std::size_t& allowed) {
     const std::int64_t size = tar_format::number(header, tar_format::kSize);
-    if (size < 0 || static_cast<std::uint64_t>(size) > limits_.max_pax_size)
+    if (size < 0 || static_cast<std::uint64_t>(size) > allowed)
         throw Error(ErrorKind::invalid,
                     "the extended header that follows has {} bytes, the limit is {}", size,
                     limits_.max_pax_size);
     std::string text;
     auto left = static_cast<std::size_t>(size);
+    allowed -= left;
     while (left != 0) {
         const std::string_view piece = take_block().substr(0, left);
         text += piece;
         left -= piece.size();
     }
     return text;
+}
+
+// They stay for the rest of the archive, and each entry takes a copy.
+void TarReader::add_global(std::string_view records) {
+    tar_format::parse_pax(records, global_);
+    std::size_t size = 0;
+    for (const auto& [key, value] : global_) size += key.size() + value.size();
+    if (size > limits_.max_global_pax_size)
+        throw Error(ErrorKind::invalid, "the global extended headers hold more than {} bytes",
+                    limits_.max_global_pax_size);
 }
 
 TarEntry TarReader::parse_header(std::string_view header) const {
@@ -257,8 +272,8 @@ void TarReader::finish_entry(TarEntry& entry, char type, const Records& records)
         throw Error(ErrorKind::invalid, "the name is longer than {} bytes", limits_.max_path);
     }
     if (++entries_ > limits_.max_entries)
-        throw Error(ErrorKind::invalid, "the archive has more than {} entries",
-                    limits_.max_entries);
+        throw Error(ErrorKind::invalid, "the archive has more than {} entries{}",
+                    limits_.max_entries, raised_by(limits_.entries_setting));
     if (entry.size < 0 || entry.uid < 0 || entry.gid < 0)
         throw Error(ErrorKind::invalid, "a number in the header is negative");
     // Only files have content; what others say as their size is noise that tar programs ignore.
@@ -363,8 +378,8 @@ void TarReader::start_content(TarEntry& entry) {
     total_ += static_cast<std::uint64_t>(size_);
     if (size_ < 0 || total_ > limits_.max_total_size)
         throw Error(ErrorKind::invalid,
-                    "the archive's content is larger than the limit of {} bytes",
-                    limits_.max_total_size);
+                    "the archive's content is larger than the limit of {} bytes{}",
+                    limits_.max_total_size, raised_by(limits_.size_setting));
 }
 
 std::string_view TarReader::view_stored(std::uint64_t limit) {
@@ -379,18 +394,30 @@ std::string_view TarReader::view_stored(std::uint64_t limit) {
     return view;
 }
 
+bool TarReader::at_hole() {
+    if (!sparse_ || logical_ == size_) return false;
+    while (chunk_ < chunks_.size() && logical_ >= chunks_[chunk_].offset + chunks_[chunk_].size)
+        ++chunk_;
+    return chunk_ == chunks_.size() || logical_ < chunks_[chunk_].offset;
+}
+
+std::int64_t TarReader::hole_end() const {
+    return chunk_ < chunks_.size() ? chunks_[chunk_].offset : size_;
+}
+
+std::int64_t TarReader::skip_hole() {
+    if (!at_hole()) return 0;
+    return hole_end() - std::exchange(logical_, hole_end());
+}
+
 std::string_view TarReader::read_view() {
     if (logical_ == size_) return {};
     if (!sparse_) return view_stored(stored_);
-    while (chunk_ < chunks_.size() && logical_ >= chunks_[chunk_].offset + chunks_[chunk_].size)
-        ++chunk_;
-    const bool in_data = chunk_ < chunks_.size() && logical_ >= chunks_[chunk_].offset;
-    if (in_data) {
+    if (!at_hole()) {
         const TarChunk& chunk = chunks_[chunk_];
         return view_stored(static_cast<std::uint64_t>(chunk.offset + chunk.size - logical_));
     }
-    const std::int64_t hole_end = chunk_ < chunks_.size() ? chunks_[chunk_].offset : size_;
-    const auto count = std::min<std::int64_t>(hole_end - logical_, sizeof kZeros);
+    const auto count = std::min<std::int64_t>(hole_end() - logical_, sizeof kZeros);
     logical_ += count;
     return {kZeros, static_cast<std::size_t>(count)};
 }

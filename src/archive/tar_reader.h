@@ -9,19 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/input_limits.h"
 #include "archive/stream.h"
 #include "archive/tar_entry.h"
 #include "archive/tar_format.h"
 
 namespace berth::archive {
-
-struct TarLimits final {
-    std::uint64_t max_entries = 8'000'000;
-    std::uint64_t max_total_size = 1ULL << 42;  // content of all entries, holes included
-    std::size_t max_path = 4095;
-    std::size_t max_pax_size = 1U << 20;
-    std::size_t max_sparse_chunks = 1U << 20;
-};
 
 /// Sees every byte of the archive pass, in order: what a reader gave as content, and the others
 /// (headers, padding, content that nobody read).
@@ -46,6 +39,8 @@ class TarReader final : public Source {
     std::size_t read(std::span<char> buffer) override;
     /// The next piece of the content without a copy; empty at its end. Valid until the next call.
     std::string_view read_view();
+    /// Passes a hole that the content is at; its size, 0 when there is none.
+    std::int64_t skip_hole();
     /// Where the stored bytes of the current entry's content belong.
     std::vector<TarChunk> stored_chunks() const;
     /// Reads the rest of the stream below, as a digest over the whole stream needs.
@@ -58,7 +53,8 @@ class TarReader final : public Source {
     void skip(std::uint64_t size);
     std::optional<TarEntry> read_member();
     bool read_end_marker();
-    std::string read_extension(std::string_view header);
+    std::string read_extension(std::string_view header, std::size_t& allowed);
+    void add_global(std::string_view records);
     TarEntry parse_header(std::string_view header) const;
     void finish_entry(TarEntry& entry, char type, const Records& records);
     void read_old_sparse(TarEntry& entry, std::string_view header);
@@ -66,6 +62,8 @@ class TarReader final : public Source {
     void read_sparse_map();
     void add_chunk(std::int64_t offset, std::int64_t size);
     void start_content(TarEntry& entry);
+    bool at_hole();
+    std::int64_t hole_end() const;
     std::string_view view_stored(std::uint64_t limit);
 
     Source& below_;

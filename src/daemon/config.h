@@ -82,6 +82,9 @@ struct Config final {
     std::int64_t max_concurrent_downloads = 3;
     std::int64_t max_concurrent_uploads = 5;
     std::int64_t max_download_attempts = 5;
+    std::int64_t max_layer_size = 1LL << 42;
+    std::int64_t max_layer_entries = 8'000'000;
+    std::int64_t max_layer_expansion = 200;
     std::string http_proxy;
     std::string https_proxy;
     std::string no_proxy;

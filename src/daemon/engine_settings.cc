@@ -59,6 +59,9 @@ engine::Settings engine_settings(const Config& config, const engine::CgroupDeleg
     settings.max_concurrent_downloads = static_cast<int>(config.max_concurrent_downloads);
     settings.max_concurrent_uploads = static_cast<int>(config.max_concurrent_uploads);
     settings.max_download_attempts = static_cast<int>(config.max_download_attempts);
+    settings.max_layer_size = config.max_layer_size;
+    settings.max_layer_entries = config.max_layer_entries;
+    settings.max_layer_expansion = config.max_layer_expansion;
     settings.http_proxy = config.http_proxy;
     settings.https_proxy = config.https_proxy;
     settings.no_proxy = config.no_proxy;

@@ -83,6 +83,10 @@ struct Settings final {
     int max_concurrent_downloads = 3;
     int max_concurrent_uploads = 5;
     int max_download_attempts = 5;
+    // Of one layer; the last is a ratio, 0: any.
+    std::int64_t max_layer_size = 1LL << 42;
+    std::int64_t max_layer_entries = 8'000'000;
+    std::int64_t max_layer_expansion = 200;
     std::string http_proxy, https_proxy, no_proxy;  // empty: from the environment
 };
 

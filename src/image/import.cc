@@ -13,6 +13,7 @@
 #include "image/layer_claims.h"
 #include "image/platform.h"
 #include "image/progress_log.h"
+#include "linux/filesystem.h"
 
 namespace berth::image {
 namespace {
@@ -25,10 +26,12 @@ struct SpooledTar final {
 /// The layer's name is the digest of the whole tar, so all of it has to be here first.
 SpooledTar spool(const ImageStore& store, archive::Source& tar, std::stop_token stop) {
     UniqueFd file = store.make_temporary();
-    const std::unique_ptr<archive::Source> plain = archive::decompress(tar);
+    const std::unique_ptr<archive::Source> plain = archive::decompress(tar, store.expansion());
     archive::DigestSource digested(*plain);
+    linux_os::SpaceGuard space(file);
     archive::CallbackSink sink([&](std::string_view bytes) {
         if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the import was cancelled");
+        space.take(bytes.size());
         write_all(file, bytes);
     });
     archive::copy(digested, sink);

@@ -72,7 +72,12 @@ void LayerBatch::adopt(std::size_t index, std::unique_ptr<StagedLayer> layer) {
 void LayerBatch::stage(std::size_t index, archive::Source& tar, const std::stop_token& stop) {
     StageRequest request{.lower = {}, .diff_id = diff_ids_.at(index)};
     if (index > 0) request.lower = lower_of(index, stop);
-    adopt(index, sink_.stage(request, tar, stop));
+    try {
+        adopt(index, sink_.stage(request, tar, stop));
+    } catch (Error& error) {
+        if (error.kind() == ErrorKind::cancelled) throw;
+        throw error.while_("layer {}", diff_ids_.at(index).short_hex());
+    }
 }
 
 LowerLayers LayerBatch::lower_of(std::size_t index, std::stop_token stop) {

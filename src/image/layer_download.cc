@@ -24,6 +24,7 @@ void LayerDownload::append(std::int64_t position, std::string_view bytes) {
                     "filesystem layer verification failed for digest {}: "
                     "the registry sends more than the {} bytes it announced",
                     descriptor_.digest.str(), descriptor_.size);
+    space_.take(bytes.size());
     for (std::size_t done = 0; done < bytes.size();) {
         const ssize_t written = ::pwrite(file_.get(), bytes.data() + done, bytes.size() - done,
                                          have + static_cast<std::int64_t>(done));
@@ -82,8 +83,10 @@ std::size_t LayerDownload::read_at(std::int64_t position, std::span<char> buffer
     }
 }
 
-DownloadedTar::DownloadedTar(LayerDownload& download, std::stop_token stop, OnRead on_read)
+DownloadedTar::DownloadedTar(LayerDownload& download, const archive::Expansion& limit,
+                             std::stop_token stop, OnRead on_read)
     : download_(download),
+      limit_(limit),
       stop_(std::move(stop)),
       on_read_(std::move(on_read)),
       compressed_([this](std::span<char> buffer) { return read_compressed(buffer); }) {}
@@ -98,7 +101,7 @@ std::size_t DownloadedTar::read_compressed(std::span<char> buffer) {
 }
 
 std::size_t DownloadedTar::read(std::span<char> buffer) {
-    if (!tar_) tar_ = archive::decompress(compressed_);
+    if (!tar_) tar_ = archive::decompress(compressed_, limit_);
     const std::size_t count = tar_->read(buffer);
     // A decoder may stop before the end of the file; the digest covers all of it.
     if (count == 0) archive::drain(compressed_);

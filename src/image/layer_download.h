@@ -14,8 +14,10 @@
 #include <string_view>
 
 #include "archive/digester.h"
+#include "archive/input_limits.h"
 #include "archive/stream.h"
 #include "base/unique_fd.h"
+#include "linux/filesystem.h"
 #include "oci/image_spec.h"
 
 namespace berth::image {
@@ -45,7 +47,8 @@ class LayerDownload final {
   private:
     UniqueFd file_;
     const oci::Descriptor descriptor_;
-    archive::Digester digester_;  // of the download thread
+    archive::Digester digester_;  // of the download thread, as the next
+    linux_os::SpaceGuard space_{file_};
 
     mutable std::mutex mutex_;  // guards what follows
     std::condition_variable_any changed_;
@@ -58,7 +61,8 @@ class DownloadedTar final : public archive::Source {
   public:
     /// `on_read` learns how many compressed bytes have been read so far.
     using OnRead = std::function<void(std::int64_t)>;
-    DownloadedTar(LayerDownload& download, std::stop_token stop, OnRead on_read);
+    DownloadedTar(LayerDownload& download, const archive::Expansion& limit, std::stop_token stop,
+                  OnRead on_read);
     ~DownloadedTar() override;
     std::size_t read(std::span<char> buffer) override;
 
@@ -66,6 +70,7 @@ class DownloadedTar final : public archive::Source {
     std::size_t read_compressed(std::span<char> buffer);
 
     LayerDownload& download_;
+    archive::Expansion limit_;
     std::stop_token stop_;
     OnRead on_read_;
     std::int64_t position_ = 0;

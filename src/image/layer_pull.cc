@@ -133,10 +133,11 @@ void LayerPull::unpack(LayerJob& job) {
     job.wait(stop_.get_token());
     if (job.existing) return batch_.found(job.index, *job.existing);
     Pace pace;
-    DownloadedTar tar(*job.download, stop_.get_token(), [&](std::int64_t position) {
+    const auto show = [&](std::int64_t position) {
         if (job.download->finished() && pace.due())
             progress_.bytes(job.id, "Extracting", {position, job.descriptor.size});
-    });
+    };
+    DownloadedTar tar(*job.download, store_.expansion(), stop_.get_token(), show);
     batch_.stage(job.index, tar, stop_.get_token());
     // Before the flush, which would write what is only to be thrown away.
     job.download.reset();

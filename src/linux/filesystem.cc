@@ -9,7 +9,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <sstream>
 
 #include "base/error.h"
@@ -102,6 +104,32 @@ FilesystemFacts examine_filesystem(const std::string& path) {
     facts.inodes = volume.f_files;
     facts.quota_bytes = quota_left(fd);
     return facts;
+}
+
+void SpaceGuard::take(std::uint64_t size) {
+    constexpr std::uint64_t kMaxReserve = 256ULL << 20;
+    constexpr std::uint64_t kMaxBudget = 64ULL << 20;
+    constexpr std::uint64_t kFile = 4096;  // of an inode, a name and the last block
+    size += kFile;
+    if (size <= budget_) {
+        budget_ -= size;
+        return;
+    }
+    struct statvfs disk {};
+    if (::fstatvfs(on_.get(), &disk) < 0) throw_errno("asking for free space");
+    // Some file systems have no such numbers.
+    const std::uint64_t free = disk.f_bavail * disk.f_frsize;
+    const std::uint64_t reserve = std::min(disk.f_blocks * disk.f_frsize / 100, kMaxReserve);
+    if (disk.f_blocks != 0 && (free < reserve || free - reserve < size))
+        throw Error::from_errno(
+            ENOSPC, fmt::format("{} bytes are needed and {} are free, of which {} are kept free",
+                                size, free, reserve));
+    const std::uint64_t kept_inodes = std::min<std::uint64_t>(disk.f_files / 100, 10'000);
+    if (disk.f_favail < kept_inodes)
+        throw Error::from_errno(ENOSPC, fmt::format("{} inodes are free, of which {} are kept free",
+                                                    disk.f_favail, kept_inodes));
+    // Others write at the same time.
+    budget_ = disk.f_blocks == 0 ? kMaxBudget : std::min((free - reserve - size) / 8, kMaxBudget);
 }
 
 }  // namespace berth::linux_os

@@ -1,9 +1,11 @@
-// What kind of file system a path is on, and how much of it is left. No state; any thread.
+// What kind of file system a path is on, how much of it is left, and that some of it stays free.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+
+#include "base/unique_fd.h"
 
 namespace berth::linux_os {
 
@@ -27,5 +29,19 @@ struct FilesystemFacts final {
 std::string mount_point_of(const std::string& path);
 /// Of an existing directory. Throws Error.
 FilesystemFacts examine_filesystem(const std::string& path);
+
+/// Keeps the last hundredth of a file system (256 MiB at most) free of what comes from outside: a
+/// full disk stops all that its user does. Looks at the disk now and then. One thread.
+class SpaceGuard final {
+  public:
+    /// Of the file system that `on` lies on; borrowed.
+    explicit SpaceGuard(BorrowedFd on) : on_(on) {}
+    /// Before a file is made or so many bytes are written. Throws the Error of ENOSPC.
+    void take(std::uint64_t size);
+
+  private:
+    BorrowedFd on_;
+    std::uint64_t budget_ = 0;  // what can be taken before the next look
+};
 
 }  // namespace berth::linux_os

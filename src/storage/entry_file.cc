@@ -53,20 +53,31 @@ timespec to_timespec(Timestamp at) {
     return {.tv_sec = seconds, .tv_nsec = rest};
 }
 
+std::uint64_t stored_size(const archive::TarReader& content) {
+    std::uint64_t size = 0;
+    for (const archive::TarChunk& chunk : content.stored_chunks())
+        size += static_cast<std::uint64_t>(chunk.size);
+    return size;
+}
+
 void write_content(BorrowedFd file, const archive::TarEntry& entry, archive::TarReader& content) {
-    const bool sparse = entry.sparse;
     off_t position = 0;
+    const auto seek = [&](off_t size) {
+        position += size;
+        if (size != 0 && ::lseek(file.get(), position, SEEK_SET) < 0) throw_errno("seeking");
+    };
     for (;;) {
+        seek(content.skip_hole());
         const std::string_view piece = content.read_view();
         if (piece.empty()) break;
-        position += static_cast<off_t>(piece.size());
-        if (sparse && is_zeros(piece)) {
-            if (::lseek(file.get(), position, SEEK_SET) < 0) throw_errno("seeking");
+        if (entry.sparse && is_zeros(piece)) {
+            seek(static_cast<off_t>(piece.size()));
         } else {
             write_all(file, piece);
+            position += static_cast<off_t>(piece.size());
         }
     }
-    if (sparse && ::ftruncate(file.get(), position) < 0) throw_errno("setting the size");
+    if (entry.sparse && ::ftruncate(file.get(), position) < 0) throw_errno("setting the size");
 }
 
 Timestamp to_timestamp(const timespec& at) {

@@ -2,6 +2,7 @@
 // who write layers and those who write into a container. No state. Throws Error.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "archive/tar_reader.h"
@@ -35,6 +36,8 @@ struct KnownIds final {
 /// Throws Error{invalid} for owners that the user namespace has no ids for.
 Attributes attributes_of(const archive::TarEntry& entry, const KnownIds& ids);
 
+/// Of the current entry's content without its holes.
+std::uint64_t stored_size(const archive::TarReader& content);
 /// The rest of the reader's current entry, with its holes.
 void write_content(BorrowedFd file, const archive::TarEntry& entry, archive::TarReader& content);
 

@@ -99,8 +99,8 @@ Digest chain_id_of(const std::optional<Digest>& parent, const Digest& diff_id) {
     return archive::sha256(parent->str() + " " + diff_id.str());
 }
 
-LayerStore LayerStore::open(const std::string& directory) {
-    LayerStore store(directory + "/layers");
+LayerStore LayerStore::open(const std::string& directory, const archive::TarLimits& limits) {
+    LayerStore store(directory + "/layers", limits);
     make_directories(store.directory_, 0700);
     const UniqueFd fd = open_file(store.directory_, O_RDONLY | O_DIRECTORY);
     spread_directories(fd);
@@ -200,7 +200,7 @@ std::unique_ptr<StagedLayer> LayerStore::stage(const StageRequest& request, arch
     {
         archive::ReadAheadSource ahead(digesting);
         TarRecorder recorder(staged->path_);
-        archive::TarReader reader(ahead, request.limits, &recorder);
+        archive::TarReader reader(ahead, limits_, &recorder);
         LayerWriter writer(staged->files_, request.lower, recorder);
         while (const auto entry = reader.next()) writer.add(*entry, reader);
         reader.drain_archive();
@@ -258,8 +258,7 @@ std::vector<Layer> LayerStore::commit(const std::optional<Digest>& parent,
 
 Layer LayerStore::apply(const ApplyRequest& request, archive::Source& tar,
                         std::stop_token stop) const {
-    StageRequest part{
-        .lower = {}, .expected_diff_id = request.expected_diff_id, .limits = request.limits};
+    StageRequest part{.lower = {}, .expected_diff_id = request.expected_diff_id};
     if (request.parent) {
         if (!find(*request.parent))
             throw Error(ErrorKind::not_found, "no such layer: {}", request.parent->str());

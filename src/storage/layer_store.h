@@ -37,13 +37,11 @@ Digest chain_id_of(const std::optional<Digest>& parent, const Digest& diff_id);
 struct ApplyRequest final {
     std::optional<Digest> parent;            // chain id; must be there
     std::optional<Digest> expected_diff_id;  // another one is Error{invalid}
-    archive::TarLimits limits;
 };
 
 struct StageRequest final {
     LowerLayers lower;                       // empty for a lowest layer
     std::optional<Digest> expected_diff_id;  // another one is Error{invalid}
-    archive::TarLimits limits;
 };
 
 /// A layer that is unpacked and verified, but not in place and not synced. Goes with this object.
@@ -70,7 +68,7 @@ class LayerStore final {
   public:
     /// Makes DIR/layers when absent and removes what a crash left half-made: nothing else may be
     /// applying at that time, in any process.
-    static LayerStore open(const std::string& directory);
+    static LayerStore open(const std::string& directory, const archive::TarLimits& limits = {});
 
     std::optional<Layer> find(const Digest& chain_id) const;
     /// Every layer there is; a record that cannot be read is left out.
@@ -104,11 +102,13 @@ class LayerStore final {
     std::int64_t usage() const;
 
   private:
-    explicit LayerStore(std::string directory) : directory_(std::move(directory)) {}
+    LayerStore(std::string directory, const archive::TarLimits& limits)
+        : directory_(std::move(directory)), limits_(limits) {}
     std::string path_of(const Digest& chain_id) const;
     void put_in_place(StagedLayer& staged) const;
 
-    std::string directory_;  // DIR/layers
+    std::string directory_;      // DIR/layers
+    archive::TarLimits limits_;  // of one layer
 };
 
 }  // namespace berth::storage

@@ -23,12 +23,19 @@ constexpr std::string_view kWhiteoutPrefix = ".wh.";
 constexpr std::string_view kAufsPrefix = ".wh..wh.";
 constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 constexpr std::size_t kMaxParents = 128;
-constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 }  // namespace
 
 LayerWriter::LayerWriter(BorrowedFd root, LowerLayers lower, TarRecorder& recorder)
-    : root_(root), recorder_(recorder), open_lower_(std::move(lower)) {}
+    : root_(root),
+      recorder_(recorder),
+      open_lower_(std::move(lower)),
+      space_(root_),
+      times_([this](const std::string& path) {
+          return linux_os::open_in_root(root_, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY,
+                                        linux_os::Resolve::no_symlinks);
+      }) {}
 
 const LayerView& LayerWriter::view() {
     if (!view_) {
@@ -48,7 +55,7 @@ void LayerWriter::add(const TarEntry& entry, archive::TarReader& content) {
             throw Error(ErrorKind::invalid, "the root of a layer must be a directory");
         const Attributes attributes = attributes_of(entry, ids_);
         set_attributes(root_, attributes, "/");
-        directory_times_[""] = attributes.modified;
+        times_.set("", attributes.modified);
     } catch (Error& error) {
         throw error.while_("tar: {}", entry.path);
     }
@@ -68,6 +75,7 @@ void LayerWriter::add_below(const TarEntry& entry, const std::string& path,
         return;
     }
     const Attributes attributes = attributes_of(entry, ids_);
+    space_.take(stored_size(content));
     const auto parent = parent_of(parts.directory);
     const Place place{parent->fd, parts.name, join_path(parent->path, parts.name)};
     switch (entry.type) {
@@ -101,7 +109,7 @@ void LayerWriter::add_whiteout(const std::string& parent_path, const std::string
     const struct stat status = status_of(place);
     // A whiteout hides lower layers only; what this layer brought stays.
     if (S_ISDIR(status.st_mode)) {
-        const UniqueFd directory{::openat(parent->fd.get(), hidden.c_str(), kDirectory)};
+        const UniqueFd directory{::openat(parent->fd.get(), hidden.c_str(), kOpenDirectory)};
         if (!directory) throw_errno("opening {}", place.path);
         return set_opaque(directory, place.path);
     }
@@ -111,21 +119,16 @@ void LayerWriter::add_whiteout(const std::string& parent_path, const std::string
 // Makes room for something new: overwriting is replacing.
 void LayerWriter::clear(const Place& place) {
     const struct stat status = status_of(place);
-    if (S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode)) forget(place.path);
+    if (S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode)) {
+        parents_.clear();
+        times_.forget(place.path);
+    }
     if (S_ISREG(status.st_mode) && status.st_nlink == 1) size_ -= status.st_size;
     // The archive cannot be made again without what it brought and then replaced.
     if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
         recorder_.replace(place.parent, place.name, place.path);
     else
         remove_at(place);
-}
-
-void LayerWriter::forget(const std::string& path) {
-    parents_.clear();
-    const std::string below = path + "/";
-    std::erase_if(directory_times_, [&](const auto& item) {
-        return item.first == path || item.first.starts_with(below);
-    });
 }
 
 // A new file may hide a link of a lower layer that parents were reached through.
@@ -147,11 +150,11 @@ void LayerWriter::add_directory(const Place& place, const Attributes& attributes
                 throw_errno("making the directory");
         }
     }
-    const UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
+    const UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kOpenDirectory)};
     if (!fd) throw_errno("opening the directory");
     if (replaces_whiteout) set_opaque(fd, place.path);
     set_attributes(fd, attributes, place.path);
-    directory_times_[place.path] = attributes.modified;
+    times_.set(place.path, attributes.modified);
 }
 
 void LayerWriter::add_file(const Place& place, const TarEntry& entry, const Attributes& attributes,
@@ -197,6 +200,7 @@ void LayerWriter::copy_up(const std::string& path) {
         throw Error(ErrorKind::invalid, "the hard link's target {} does not exist", path);
     const SplitPath parts = split_path(path);
     const UniqueFd parent = open_or_make(parts.directory);
+    space_.take(static_cast<std::uint64_t>(found->status.st_blocks) * 512);
     copy_leaf({found->parent, found->name, path}, {parent, parts.name, path}, found->status);
     if (S_ISREG(found->status.st_mode)) size_ += found->status.st_size;
 }
@@ -248,7 +252,7 @@ std::shared_ptr<const LayerWriter::Parent> LayerWriter::parent_of(const std::str
             path = view().resolve(directory);
             fd = open_or_make(path);
         } else {
-            fd = UniqueFd(::openat(up->fd.get(), parts.name.c_str(), kDirectory));
+            fd = UniqueFd(::openat(up->fd.get(), parts.name.c_str(), kOpenDirectory));
             bare = !fd && !found;
             if (!fd) fd = make_implied({up->fd, parts.name, path}, found);
         }
@@ -264,7 +268,7 @@ UniqueFd LayerWriter::open_or_make(const std::string& directory) {
     std::string path;
     for (const std::string& part : components_of(directory)) {
         path = join_path(path, part);
-        UniqueFd next{::openat(current.get(), part.c_str(), kDirectory)};
+        UniqueFd next{::openat(current.get(), part.c_str(), kOpenDirectory)};
         if (!next) next = make_implied({current, part, path}, view().find(path));
         current = std::move(next);
     }
@@ -288,26 +292,17 @@ UniqueFd LayerWriter::make_implied(const Place& place,
     if (whiteout) clear(place);
     if (::mkdirat(place.parent.get(), place.name.c_str(), 0700) < 0)
         throw_errno("making directory {}", place.path);
-    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kDirectory)};
+    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kOpenDirectory)};
     if (!fd) throw_errno("opening {}", place.path);
     if (whiteout) set_opaque(fd, place.path);
     set_attributes(fd, attributes, place.path);
-    if (attributes.modified.tv_nsec != UTIME_NOW)
-        directory_times_[place.path] = attributes.modified;
+    if (attributes.modified.tv_nsec != UTIME_NOW) times_.set(place.path, attributes.modified);
     return fd;
 }
 
 void LayerWriter::finish() {
     parents_.clear();
-    // Deepest first, so that nothing changes a directory after it got its time.
-    for (auto item = directory_times_.rbegin(); item != directory_times_.rend(); ++item) {
-        const std::string& path = item->first;
-        const UniqueFd fd =
-            linux_os::open_in_root(root_, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY,
-                                   linux_os::Resolve::no_symlinks);
-        const timespec times[2] = {item->second, item->second};
-        if (::futimens(fd.get(), times) < 0) throw_errno("{}: setting the time", path);
-    }
+    times_.apply();
 }
 
 }  // namespace berth::storage

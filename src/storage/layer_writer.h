@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,8 @@
 
 #include "archive/tar_reader.h"
 #include "base/unique_fd.h"
+#include "linux/filesystem.h"
+#include "storage/directory_times.h"
 #include "storage/entry_file.h"
 #include "storage/inode.h"
 #include "storage/layer_view.h"
@@ -40,7 +41,7 @@ class LayerWriter final {
     void finish();
     std::int64_t size() const { return size_; }
     /// The archive said what the layer's root directory is.
-    bool has_root() const { return directory_times_.contains(""); }
+    bool has_root() const { return times_.has(""); }
     /// Devices that were left out, since a user namespace can have none.
     const std::vector<std::string>& skipped() const { return skipped_; }
 
@@ -68,7 +69,6 @@ class LayerWriter final {
     UniqueFd make_implied(const Place& place, const std::optional<LayerView::Found>& below);
     void copy_up(const std::string& path);
     void clear(const Place& place);
-    void forget(const std::string& path);
     void forget_links();
 
     const LayerView& view();
@@ -82,7 +82,8 @@ class LayerWriter final {
     // By the name that the tar uses. Shared, since an entry may empty this while it uses its
     // parent.
     std::unordered_map<std::string, std::shared_ptr<const Parent>> parents_;
-    std::map<std::string, timespec> directory_times_;  // by resolved path
+    linux_os::SpaceGuard space_;
+    DirectoryTimes times_;  // by resolved path
     std::vector<std::string> skipped_;
     std::int64_t size_ = 0;
 };

@@ -102,7 +102,7 @@ struct TarReplay::State final {
           root(open_file(layer + "/fs", O_PATH | O_DIRECTORY)),
           record(open_record(layer)),
           compressed(record),
-          plain(compressed) {}
+          plain(compressed, archive::Expansion{.ratio = 0}) {}
 
     static UniqueFd open_record(const std::string& layer) {
         UniqueFd fd{::open((layer + kRecordName).c_str(), O_RDONLY | O_CLOEXEC)};

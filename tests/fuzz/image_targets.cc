@@ -57,12 +57,11 @@ void unpack_layer(std::string_view bytes) {
     static const bool kIsolated = test::enter_user_namespace().empty();
     if (!kIsolated) return;
     static const Scratch kScratch;
-    static const auto kStore = storage::LayerStore::open(kScratch.store());
+    static const auto kStore = storage::LayerStore::open(
+        kScratch.store(), {.max_entries = 200, .max_total_size = 1U << 20});
     archive::MemorySource source(bytes);
     try {
-        const storage::ApplyRequest request{
-            .limits = {.max_entries = 200, .max_total_size = 1U << 20}};
-        kStore.remove(kStore.apply(request, source).chain_id);
+        kStore.remove(kStore.apply({}, source).chain_id);
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::invalid)
             throw std::runtime_error("no refusal but a failure: " + error.message());
@@ -73,8 +72,7 @@ void unpack_layer(std::string_view bytes) {
 
 void plan_archive(std::string_view bytes) {
     archive::MemorySource source(bytes);
-    const image::ArchiveMembers members(source, UniqueFd(::memfd_create("archive", MFD_CLOEXEC)),
-                                        {});
+    image::ArchiveMembers members(source, UniqueFd(::memfd_create("archive", MFD_CLOEXEC)), {});
     for (const image::ArchivedImage& image : image::plan_load(members)) {
         oci::parse_image_config(image.config);
         for (const std::string& layer : image.layers) archive::drain(*members.open(layer));

@@ -15,8 +15,7 @@ class LayerStage : public LayerFixture {
                                        LowerLayers lower) const {
         const std::string tar = tar_of(fill);
         archive::MemorySource source(tar);
-        return store_->stage({.lower = std::move(lower), .expected_diff_id = {}, .limits = {}},
-                             source);
+        return store_->stage({.lower = std::move(lower), .expected_diff_id = {}}, source);
     }
     static std::vector<UniqueFd> files_of(const StagedLayer& layer) {
         std::vector<UniqueFd> files;

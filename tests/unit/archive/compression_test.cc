@@ -40,7 +40,7 @@ Compression format_of(std::string_view bytes) {
     return DecompressSource(source).compression();
 }
 
-std::string error_of(std::string_view bytes) {
+std::string unpack_error(std::string_view bytes) {
     try {
         plain(bytes);
     } catch (const Error& error) {
@@ -131,23 +131,52 @@ TEST(Compression, ReadsBzip2) {
     EXPECT_EQ(plain(bzip2(sample()) + bzip2("end")), sample() + "end");
 }
 
+TEST(Compression, RefusesABombAndSaysWhatRaisesTheLimit) {
+    const std::string zeros(1U << 20, '\0');
+    const Expansion limit{.size = 1000, .ratio = 30, .setting = "some-key"};
+    for (const std::string& bomb : {gzip(zeros), zstd(zeros), xz(zeros), bzip2(zeros)}) {
+        MemorySource source(bomb);
+        try {
+            drain(*decompress(source, limit));
+            ADD_FAILURE() << "it expanded";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::invalid);
+            EXPECT_NE(error.message().find("more than 30 times its size (\"some-key\" in"),
+                      std::string::npos)
+                << error.message();
+        }
+    }
+}
+
+TEST(Compression, ExpandsBelowTheLimitsAndWithoutOne) {
+    const std::string zeros(1U << 20, '\0');
+    for (const Expansion& limit :
+         {Expansion{}, Expansion{.size = 2U << 20, .ratio = 1}, Expansion{.size = 0, .ratio = 0}}) {
+        const std::string packed = zstd(zeros);
+        MemorySource source(packed);
+        EXPECT_EQ(drain(*decompress(source, limit)), zeros.size());
+    }
+    MemorySource source(zeros);
+    EXPECT_EQ(drain(*decompress(source, {.size = 0, .ratio = 1})), zeros.size());
+}
+
 TEST(Compression, ReportsTruncation) {
     const auto half = [](const std::string& bytes) { return bytes.substr(0, bytes.size() / 2); };
-    EXPECT_EQ(error_of(half(gzip(sample()))), "gzip stream is truncated");
-    EXPECT_EQ(error_of(half(zstd(sample()))), "zstd stream is truncated");
-    EXPECT_EQ(error_of(half(xz(sample()))), "xz stream is truncated");
-    EXPECT_EQ(error_of(half(bzip2(sample()))), "bzip2 stream is truncated");
+    EXPECT_EQ(unpack_error(half(gzip(sample()))), "gzip stream is truncated");
+    EXPECT_EQ(unpack_error(half(zstd(sample()))), "zstd stream is truncated");
+    EXPECT_EQ(unpack_error(half(xz(sample()))), "xz stream is truncated");
+    EXPECT_EQ(unpack_error(half(bzip2(sample()))), "bzip2 stream is truncated");
 }
 
 TEST(Compression, ReportsAMissingGzipTrailer) {
     const std::string whole = gzip(sample());
-    EXPECT_EQ(error_of(whole.substr(0, whole.size() - 4)), "gzip stream is truncated");
+    EXPECT_EQ(unpack_error(whole.substr(0, whole.size() - 4)), "gzip stream is truncated");
 }
 
 TEST(Compression, ReportsCorruption) {
     for (std::string bytes : {gzip(sample()), xz(sample()), bzip2(sample())}) {
         for (std::size_t at = bytes.size() / 2; at < bytes.size() / 2 + 64; ++at) bytes[at] ^= 0x55;
-        EXPECT_NE(error_of(bytes), "");
+        EXPECT_NE(unpack_error(bytes), "");
     }
 }
 

@@ -116,6 +116,42 @@ TEST(TarReader, LimitsEntries) {
     EXPECT_EQ(error_of(archive, {.max_entries = 1}), "tar: b: the archive has more than 1 entries");
 }
 
+TEST(TarReader, SaysWhichSettingRaisesALimit) {
+    const std::string archive = member('0', "a", "12345") + member('0', "b", "");
+    EXPECT_NE(error_of(archive, {.max_entries = 1, .entries_setting = "some-key"})
+                  .find("(\"some-key\" in daemon.json raises the limit)"),
+              std::string::npos);
+    EXPECT_NE(error_of(archive, {.max_total_size = 1, .size_setting = "other-key"})
+                  .find("(\"other-key\" in daemon.json raises the limit)"),
+              std::string::npos);
+}
+
+TEST(TarReader, LimitsAllExtendedHeadersOfAnEntryTogether) {
+    std::string archive;
+    for (const char* key : {"a", "b", "c"})
+        archive += member('x', "x", tar_format::pax_record(key, std::string(500, 'v')));
+    archive += member('0', "f", "");
+    EXPECT_EQ(error_of(archive, {.max_pax_size = 2000}), "");
+    EXPECT_NE(error_of(archive, {.max_pax_size = 1200}).find("the limit is 1200"),
+              std::string::npos);
+}
+
+TEST(TarReader, LimitsWhatGlobalHeadersLeaveInMemory) {
+    std::string archive;
+    for (int number = 0; number < 200; ++number)
+        archive +=
+            member('g', "g",
+                   tar_format::pax_record(fmt::format("key{}", number), std::string(500, 'v'))) +
+            member('0', fmt::format("f{}", number), "");
+    EXPECT_NE(error_of(archive).find("the global extended headers hold more than 65536 bytes"),
+              std::string::npos);
+    std::string same;
+    for (int number = 0; number < 200; ++number)
+        same += member('g', "g", tar_format::pax_record("comment", std::string(500, 'v'))) +
+                member('0', fmt::format("f{}", number), "");
+    EXPECT_EQ(error_of(same), "");
+}
+
 TEST(TarReader, LimitsTotalSize) {
     const std::string archive = member('0', "a", "12345") + member('0', "b", "12345");
     EXPECT_NE(error_of(archive, {.max_total_size = 9}), "");
