@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "net/container_side.h"
 #include "net/splice_pump.h"
 
 namespace berth::net {
@@ -46,19 +47,21 @@ bool bind_to_client(BorrowedFd socket, const SocketAddress& client) {
 
 std::string transparent_rules() {
     // A connection request of a container to that address and port is never an answer; requests
-    // are left to the redirection of outgoing connections. Protocols by number: their names need
-    // /etc/protocols, which a small Debian lacks.
+    // are left to the redirection of outgoing connections. Nothing from the tap is one, so it is
+    // spared the look-up. Protocols by number: their names need /etc/protocols, which a small
+    // Debian lacks.
     return fmt::format(
         "add table inet berth_ports\n"
         "delete table inet berth_ports\n"
         "table inet berth_ports {{\n"
         "  chain prerouting {{\n"
         "    type filter hook prerouting priority -155; policy accept;\n"
+        "    iifname \"{}\" accept\n"
         "    tcp flags & (fin|syn|rst|ack) == syn accept\n"
         "    meta l4proto {{ 1, 6, 17, 58 }} socket transparent 1 meta mark set {}\n"
         "  }}\n"
         "}}\n",
-        kTransparentMark);
+        kTapName, kTransparentMark);
 }
 
 void ClientSource::set_networks(std::span<const NetworkSpec> networks) {

@@ -25,6 +25,8 @@ class Egress final : public NetworkWatcher {
     Egress(const Egress&) = delete;
     Egress& operator=(const Egress&) = delete;
 
+    /// False: libslirp carries them.
+    bool is_on() const { return gate_ != nullptr; }
     /// Why connections go through libslirp against the daemon's options.
     std::string problem() const override { return problem_; }
     void on_networks(std::span<const NetworkSpec> networks) override;

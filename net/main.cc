@@ -4,7 +4,8 @@
 //   2. still one thread, as setns(2) into a user namespace demands: the holder's user namespace
 //      (fd 4 is its pidfd), id 0 there, its mount namespace. The network namespace stays the
 //      host's, so sockets made by the main and the libslirp thread are the host's;
-//   3. executor and relay thread join the container network namespace; the tap is made there;
+//   3. executor and relay thread join the container network namespace; the tap and the gate of
+//      outgoing connections are made there;
 //   4. libslirp's thread serves the tap; state of a previous process is taken up;
 //   5. network.sock listens, `ready` goes to the supervisor.
 // The process outlives supervisor and engine, and ends by SIGTERM.
@@ -17,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -28,6 +30,7 @@
 #include "net/firewall.h"
 #include "net/host_resolvers.h"
 #include "net/server.h"
+#include "net/tap_writer.h"
 #include "net/user_stack.h"
 
 namespace berth::net {
@@ -100,7 +103,7 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     NamespaceThread executor(holder);
     holder.reset();
     ContainerSide side(executor);
-    UserStack stack(side.prepare(config), config);
+    UniqueFd tap = side.prepare(config);
     RelayLoop relays(executor);
     Service service(side, relays, config);
     service.watch(relays);
@@ -108,6 +111,9 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     service.watch(dns);
     Egress egress(side, executor, config);
     service.watch(egress);
+    // Datagrams profit from large packets, libslirp's TCP from pairs.
+    const int mtu = egress.is_on() ? config.tap_mtu : std::min(config.tap_mtu, kPairedMtu);
+    const UserStack stack(std::move(tap), config, mtu);
     service.restore();
     service.save();
     UniqueFd listener = linux_os::listen_messages(config.socket);

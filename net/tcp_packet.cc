@@ -23,14 +23,6 @@ constexpr int kMaxExtensions = 8;
 
 enum TcpFlag : std::uint8_t { fin = 0x01, syn_flag = 0x02, rst_flag = 0x04, ack_flag = 0x10 };
 
-std::uint16_t get16(PacketBytes bytes, std::size_t at) {
-    return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
-std::uint32_t get32(PacketBytes bytes, std::size_t at) {
-    return std::uint32_t{get16(bytes, at)} << 16 | get16(bytes, at + 2);
-}
-
 IpAddress get_address(Family family, PacketBytes bytes, std::size_t at) {
     IpAddress address{family, 0};
     for (const std::uint8_t byte : bytes.subspan(at, static_cast<std::size_t>(bits_of(family)) / 8))
@@ -70,18 +62,6 @@ class Writer final {
     std::string bytes_;
 };
 
-std::uint32_t sum(PacketBytes bytes) {
-    std::uint32_t total = 0;
-    for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) total += get16(bytes, i);
-    if (bytes.size() % 2 == 1) total += std::uint32_t{bytes.back()} << 8;
-    return total;
-}
-
-std::uint16_t folded(std::uint32_t total) {
-    while (total > 0xffff) total = (total & 0xffff) + (total >> 16);
-    return static_cast<std::uint16_t>(~total);
-}
-
 std::uint32_t sum_pseudo_header(const IpAddress& source, const IpAddress& destination,
                                 std::uint8_t protocol, std::size_t length) {
     Writer pseudo;
@@ -105,7 +85,7 @@ Writer ip_header(const IpAddress& source, const IpAddress& destination, std::uin
         packet.put16(0);
         packet.put(source);
         packet.put(destination);
-        packet.set16(10, folded(sum(packet.view())));
+        packet.set16(10, checksum(sum(packet.view())));
         return packet;
     }
     packet.put32(0x60000000);
@@ -205,8 +185,8 @@ std::string reset_packet(const TcpSegment& segment) {
     packet.put32(0);  // window, checksum
     packet.put16(0);
     packet.set16(at + 16,
-                 folded(sum(packet.view(at)) +
-                        sum_pseudo_header(key.destination, key.source, IPPROTO_TCP, kTcpHeader)));
+                 checksum(sum(packet.view(at)) +
+                          sum_pseudo_header(key.destination, key.source, IPPROTO_TCP, kTcpHeader)));
     return packet.take();
 }
 
@@ -231,7 +211,7 @@ std::string unreachable_packet(Unreachable reason, const IpAddress& router, Pack
     answer.put32(0);
     answer.put(quoted);
     const std::uint32_t pseudo = is_v4 ? 0 : sum_pseudo_header(router, source, protocol, length);
-    answer.set16(at + 2, folded(sum(answer.view(at)) + pseudo));
+    answer.set16(at + 2, checksum(sum(answer.view(at)) + pseudo));
     return answer.take();
 }
 

@@ -5,14 +5,12 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "net/address.h"
+#include "net/packet_bytes.h"
 
 namespace berth::net {
-
-using PacketBytes = std::span<const std::uint8_t>;
 
 /// Both ends of a connection, as the container sees it.
 struct ConnectionKey final {

@@ -15,7 +15,7 @@ namespace berth::net {
 UniqueFd open_tun_device(const char* name, TunKind kind) {
     UniqueFd fd = open_file("/dev/net/tun", O_RDWR | O_NONBLOCK);
     ifreq request{};
-    request.ifr_flags = (kind == TunKind::packets ? IFF_TUN : IFF_TAP) | IFF_NO_PI;
+    request.ifr_flags = IFF_NO_PI | (kind == TunKind::packets ? IFF_TUN : IFF_TAP | IFF_VNET_HDR);
     std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
     if (::ioctl(fd.get(), TUNSETIFF, &request) < 0) throw_errno("making {}", name);
     return fd;

@@ -5,7 +5,8 @@
 
 namespace berth::net {
 
-enum class TunKind { packets, frames };  // TUN, TAP
+/// TUN; TAP with an OffloadHeader (tap_writer.h) in front of each frame.
+enum class TunKind { packets, frames };
 
 /// Makes the device, or takes up the persistent one of that name. Without packet information,
 /// non-blocking. `name` has at most 15 bytes.

@@ -17,13 +17,15 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/congestion.h"
+#include "net/tap_writer.h"
 
 namespace berth::net {
 namespace {
 
 // Frames taken from the tap before libslirp's sockets get their turn.
 constexpr int kBatch = 64;
-constexpr std::size_t kFrameBytes = 65536 + 64;
+constexpr std::size_t kHeaderBytes = sizeof(OffloadHeader);  // empty: no offloads are offered
+constexpr std::size_t kFrameBytes = kHeaderBytes + 65536 + 64;
 // libslirp wants to be asked once a second whatever there is (slirp_update_timeout). It names a
 // shorter time as long as a connection, a fragment or a datagram socket that may expire is left.
 constexpr std::uint32_t kNothingPending = 1000;
@@ -78,10 +80,12 @@ struct SlirpDeleter final {
 
 class UserStack::Loop final {
   public:
-    Loop(UniqueFd tap, const ProcessConfig& config)
-        : tap_(std::move(tap)), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    Loop(UniqueFd tap, const ProcessConfig& config, int mtu)
+        : tap_(std::move(tap)),
+          writer_(tap_, config.tap_mtu),
+          stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
         if (!stop_) throw_errno("making an event descriptor");
-        slirp_.reset(make_slirp(config));
+        slirp_.reset(make_slirp(config, mtu));
         if (!slirp_) throw Error(ErrorKind::internal, "libslirp refuses its configuration");
         thread_ = std::thread([this] { run(); });
     }
@@ -92,7 +96,7 @@ class UserStack::Loop final {
     }
 
   private:
-    Slirp* make_slirp(const ProcessConfig& config) {
+    Slirp* make_slirp(const ProcessConfig& config, int mtu) {
         SlirpConfig options{};
         options.version = 4;
         options.in_enabled = true;
@@ -106,8 +110,8 @@ class UserStack::Loop final {
         options.vprefix_len = 64;
         options.vhost6 = v6("fd00::2");
         options.vnameserver6 = v6("fd00::3");
-        options.if_mtu = static_cast<std::size_t>(config.tap_mtu);
-        options.if_mru = static_cast<std::size_t>(config.tap_mtu);
+        options.if_mtu = static_cast<std::size_t>(mtu);
+        options.if_mru = options.if_mtu;
         options.disable_host_loopback = !config.allow_host_loopback;
         options.disable_dhcp = true;
         return slirp_new(&options, &callbacks(), this);
@@ -117,8 +121,8 @@ class UserStack::Loop final {
     static Loop* self(void* opaque) { return static_cast<Loop*>(opaque); }
 
     static ssize_t send_packet(const void* frame, std::size_t length, void* opaque) {
-        // A frame that the tap does not take is lost, as on any wire.
-        return ::write(self(opaque)->tap_.get(), frame, length);
+        self(opaque)->writer_.send({static_cast<const std::uint8_t*>(frame), length});
+        return static_cast<ssize_t>(length);
     }
     static void* timer_new(SlirpTimerCb callback, void* timer_opaque, void* opaque) {
         return &self(opaque)->timers_.emplace_back(Timer{callback, timer_opaque, -1});
@@ -153,12 +157,18 @@ class UserStack::Loop final {
         }
     }
 
-    void read_tap() {
+    // What is sent to a container is acknowledged within the write, so there may be frames that
+    // poll did not know of.
+    void exchange_with_tap() {
         for (int i = 0; i < kBatch; ++i) {
             const ssize_t length = ::read(tap_.get(), frame_.get(), kFrameBytes);
-            if (length <= 0) return;
-            slirp_input(slirp_.get(), frame_.get(), static_cast<int>(length));
+            if (length > static_cast<ssize_t>(kHeaderBytes))
+                slirp_input(slirp_.get(), frame_.get() + kHeaderBytes,
+                            static_cast<int>(length) - static_cast<int>(kHeaderBytes));
+            else if (!writer_.flush())
+                return;
         }
+        writer_.flush();
     }
 
     // A socket is announced before it connects; a connection within the host stands at once.
@@ -177,13 +187,14 @@ class UserStack::Loop final {
             const int ready = ::poll(polled_.data(), polled_.size(), wait);
             if (polled_[1].revents != 0) return;
             slirp_pollfds_poll(slirp_.get(), ready < 0, get_revents, this);
-            if (ready > 0 && polled_[0].revents != 0) read_tap();
-            tune_fresh_sockets();
             fire_timers();
+            exchange_with_tap();
+            tune_fresh_sockets();
         }
     }
 
     UniqueFd tap_;
+    TapWriter writer_;
     UniqueFd stop_;
     std::unique_ptr<std::uint8_t[]> frame_ =
         std::make_unique_for_overwrite<std::uint8_t[]>(kFrameBytes);
@@ -214,8 +225,8 @@ const SlirpCb& UserStack::Loop::callbacks() {
     return table;
 }
 
-UserStack::UserStack(UniqueFd tap, const ProcessConfig& config)
-    : loop_(std::make_unique<Loop>(std::move(tap), config)) {}
+UserStack::UserStack(UniqueFd tap, const ProcessConfig& config, int mtu)
+    : loop_(std::make_unique<Loop>(std::move(tap), config, mtu)) {}
 
 UserStack::~UserStack() = default;
 

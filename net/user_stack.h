@@ -11,8 +11,8 @@ namespace berth::net {
 
 class UserStack final {
   public:
-    /// Takes the tap. Throws Error.
-    UserStack(UniqueFd tap, const ProcessConfig& config);
+    /// Takes the tap. `mtu` is what libslirp keeps to, at most that of the tap. Throws Error.
+    UserStack(UniqueFd tap, const ProcessConfig& config, int mtu);
     ~UserStack();
     UserStack(const UserStack&) = delete;
     UserStack& operator=(const UserStack&) = delete;
