@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -61,6 +62,21 @@ Task<Wake> Condition::wait_until(SteadyTime deadline) {
     Waiter waiter(waiters_, co_await asio::this_coro::executor, deadline);
     const auto [error] = co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (waiter.notified) co_return Wake::notified;
+    if (error) throw cancelled();
+    co_return Wake::deadline;
+}
+
+Task<Wake> Condition::wait_or_readable(BorrowedFd fd, SteadyTime deadline) {
+    const auto executor = co_await asio::this_coro::executor;
+    const auto waiter = std::make_shared<Waiter>(waiters_, executor, deadline);
+    asio::posix::stream_descriptor descriptor(executor, duplicate(fd).release());
+    descriptor.async_wait(
+        asio::posix::descriptor_base::wait_read,
+        [waiting = std::weak_ptr<Waiter>(waiter)](const boost::system::error_code& error) {
+            if (const auto waker = waiting.lock(); waker && !error) waker->notify();
+        });
+    const auto [error] = co_await waiter->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (waiter->notified) co_return Wake::notified;
     if (error) throw cancelled();
     co_return Wake::deadline;
 }

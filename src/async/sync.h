@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "async/task.h"
+#include "base/unique_fd.h"
 
 namespace berth::async {
 
@@ -24,6 +25,8 @@ class Condition final {
     void notify_one();
     Task<> wait();
     Task<Wake> wait_until(SteadyTime deadline);
+    /// A descriptor that is readable, or becomes it, counts as a notify. It is duplicated.
+    Task<Wake> wait_or_readable(BorrowedFd fd, SteadyTime deadline = SteadyTime::max());
     bool has_waiters() const;
 
   private:

@@ -87,15 +87,8 @@ EventStream::~EventStream() = default;
 async::Task<std::optional<Event>> EventStream::next() {
     const std::shared_ptr<Subscription> own = subscription_;
     while (own->waiting.empty()) {
-        if (own->until.ns == 0) {
-            co_await own->changed.wait();
-            continue;
-        }
-        const std::int64_t left = own->until.ns - Timestamp::now().ns;
-        if (left <= 0) co_return std::nullopt;
-        const SteadyTime deadline =
-            std::chrono::steady_clock::now() + std::chrono::nanoseconds(left);
-        co_await own->changed.wait_until(deadline);
+        if (own->until.ns != 0 && own->until <= Timestamp::now()) co_return std::nullopt;
+        co_await own->changed.wait_until(model::steady_time_past(own->until));
     }
     std::optional<Event> event = std::move(own->waiting.front());
     own->waiting.pop_front();
@@ -127,6 +120,9 @@ std::unique_ptr<EventStream> Events::subscribe(const EventsRequest& request) {
     subscription->filters = request.filters;
     subscription->until = model::time_from_query(request.until, now);
     const Timestamp since = model::time_from_query(request.since, now);
+    if (subscription->until.ns != 0 && subscription->until < since)
+        throw Error(ErrorKind::invalid, "`since` time ({}) cannot be after `until` time ({})",
+                    request.since, request.until);
     if (since.ns != 0 || subscription->until.ns != 0)
         for (const Event& event : ring_) {
             const bool late = subscription->until.ns != 0 && event.at > subscription->until;

@@ -98,13 +98,22 @@ async::Task<> Connection::write(Buffers buffers) {
     if (error) throw gone();
 }
 
+// What only a request needs is not there meanwhile: clients keep thousands of connections.
+async::Task<> Connection::wait_for_input() {
+    parser_.reset();
+    buffer_ = {};
+    const auto [error] = co_await socket_.async_wait(asio::socket_base::wait_read, kUseTuple);
+    if (error) throw gone();
+}
+
 async::Task<bool> Connection::read_head() {
-    parser_ = std::make_unique<MessageParser>(MessageParser::Kind::request, limits_.header_bytes);
     if (begin_ == end_) {
         if (stopping_) co_return false;
+        co_await wait_for_input();
         const bool more = co_await fill();
         if (!more) co_return false;
     }
+    parser_ = std::make_unique<MessageParser>(MessageParser::Kind::request, limits_.header_bytes);
     idle_ = false;
     if (take_head()) co_return true;
     // Only a head that comes in pieces pays for a timer.
@@ -224,7 +233,11 @@ async::Task<Connection::Next> Connection::answer() {
     const std::string_view target = origin_form(request.target);
     const auto mark = std::min(target.find('?'), target.size());
     request.path = decode_percent(target.substr(0, mark), Plus::literal);
-    if (mark < target.size()) request.query = Query::parse(target.substr(mark + 1));
+    try {
+        if (mark < target.size()) request.query = Query::parse(target.substr(mark + 1));
+    } catch (const Error& error) {
+        request.query_problem = error.message();
+    }
     // A request without a body is complete once an empty input was looked at.
     Exchange exchange(*this, std::move(request));
     if (!exchange.has_body()) continue_wanted_ = false;
@@ -242,10 +255,6 @@ async::Task<> Connection::run() {
         idle_ = true;
         bool malformed = false;
         try {
-            if (begin_ == end_ && buffer_.size() > kFirstBuffer) {
-                buffer_.clear();
-                buffer_.shrink_to_fit();
-            }
             next = Next::close;
             const bool more = co_await read_head();
             if (more) next = co_await answer();

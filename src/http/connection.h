@@ -32,6 +32,7 @@ class Connection final {
 
     /// False when there is no (further) request: end of the stream, or its time is over.
     async::Task<bool> read_head();
+    async::Task<> wait_for_input();
     async::Task<> rest_of_head(bool& whole);
     /// Parses what has come; true when the head is complete.
     bool take_head();

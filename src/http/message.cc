@@ -106,6 +106,8 @@ Query Query::parse(std::string_view raw) {
         const std::string_view pair = raw.substr(0, end);
         raw.remove_prefix(std::min(end + 1, raw.size()));
         if (pair.empty()) continue;
+        if (pair.find(';') != std::string_view::npos)
+            throw Error(ErrorKind::invalid, "invalid semicolon separator in query");
         const auto equals = pair.find('=');
         const auto value =
             equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);

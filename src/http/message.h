@@ -59,6 +59,7 @@ struct Request final {
     std::string target;  // as sent
     std::string path;    // decoded, without the query
     Query query;
+    std::string query_problem = {};  // why the query could not be read; empty: it could
     Headers headers;
     int version = 11;  // 10 or 11
 };

@@ -23,9 +23,9 @@ namespace {
 using InodeKey = std::pair<dev_t, ino_t>;
 
 constexpr int kReadDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kCopiedWhiteoutPrefix = ".wh.";
 
-UniqueFd open_directory(const Place& place) {
+UniqueFd open_place(const Place& place) {
     UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kReadDirectory)};
     if (!fd) throw_errno("opening {}", place.path);
     return fd;
@@ -62,11 +62,11 @@ class TreeCopy final {
         if (status.st_mode == 0) return;  // removed meanwhile
         if (options_.whiteouts == Whiteouts::applied) {
             if (is_whiteout(status)) return remove_at(to);
-            if (to.name.starts_with(kWhiteoutPrefix)) {
-                const std::string hidden = to.name.substr(kWhiteoutPrefix.size());
+            if (to.name.starts_with(kCopiedWhiteoutPrefix)) {
+                const std::string hidden = to.name.substr(kCopiedWhiteoutPrefix.size());
                 // ".wh..." must not delete the directory above the copy.
                 const bool names_nothing = hidden.empty() || hidden == "." || hidden == "..";
-                if (!names_nothing && !hidden.starts_with(kWhiteoutPrefix))
+                if (!names_nothing && !hidden.starts_with(kCopiedWhiteoutPrefix))
                     remove_at({to.parent, hidden, to.path});
                 return;
             }
@@ -83,8 +83,8 @@ class TreeCopy final {
             if (::mkdirat(to.parent.get(), to.name.c_str(), 0700) < 0)
                 throw_errno("making directory {}", to.path);
         }
-        const UniqueFd source = open_directory(from);
-        const UniqueFd target = open_directory(to);
+        const UniqueFd source = open_place(from);
+        const UniqueFd target = open_place(to);
         copy_content(source, target, from.path);
         set_attributes(target, attributes_of(from, status), to.path);
         if (options_.whiteouts == Whiteouts::copied && is_opaque(source))
@@ -173,13 +173,25 @@ void copy_regular(const Place& from, const Place& to, const struct stat& status)
     set_attributes(target, attributes_of(from, status), to.path);
 }
 
+std::int64_t size_below(BorrowedFd directory, const std::string& path, std::set<InodeKey>& seen);
+
+/// Nothing for one that went meanwhile: the tree may be in use.
+std::int64_t size_of_directory(const Place& place, std::set<InodeKey>& seen) {
+    const UniqueFd directory{::openat(place.parent.get(), place.name.c_str(),
+                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (directory) return size_below(directory, place.path, seen);
+    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        throw_errno("opening {}", place.path);
+    return 0;
+}
+
 std::int64_t size_below(BorrowedFd directory, const std::string& path, std::set<InodeKey>& seen) {
     std::int64_t total = 0;
     for (const std::string& name : names_in(directory, path)) {
         const Place place{directory, name, path + "/" + name};
         const struct stat status = status_of(place);
         if (S_ISDIR(status.st_mode))
-            total += size_below(open_directory(place), place.path, seen);
+            total += size_of_directory(place, seen);
         else if (S_ISREG(status.st_mode) &&
                  (status.st_nlink == 1 || seen.insert({status.st_dev, status.st_ino}).second))
             total += status.st_size;

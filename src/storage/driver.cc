@@ -12,6 +12,9 @@
 namespace berth::storage {
 namespace {
 
+constexpr const char* kUpper = "/upper";
+constexpr const char* kCopy = "/rootfs";
+
 Attributes root_attributes(const std::string& lower) {
     const UniqueFd fd = open_file(lower, O_RDONLY | O_DIRECTORY);
     const Place place{fd, ".", lower};
@@ -22,7 +25,7 @@ RootfsMount prepare_overlay(const DriverChoice& driver, std::vector<std::string>
                             const std::string& directory) {
     RootfsMount rootfs{.kind = driver.kind,
                        .lowerdirs = std::move(lowerdirs),
-                       .upperdir = directory + "/upper",
+                       .upperdir = directory + kUpper,
                        .workdir = directory + "/work",
                        .path = "",
                        .fuse_program = driver.fuse_program};
@@ -43,7 +46,7 @@ RootfsMount prepare_copy(const DriverChoice& driver, const std::vector<std::stri
                          const std::string& directory, const std::stop_token& stop) {
     RootfsMount rootfs;
     rootfs.kind = driver.kind;
-    rootfs.path = directory + "/rootfs";
+    rootfs.path = directory + kCopy;
     if (exists(rootfs.path)) return rootfs;
     const std::string unfinished = rootfs.path + ".tmp";
     remove_tree(unfinished);
@@ -97,9 +100,11 @@ void remove_rootfs(const std::string& container_directory) {
         remove_tree(container_directory + name);
 }
 
-std::int64_t writable_size(const RootfsMount& rootfs) {
-    const std::string& path = rootfs.kind == DriverKind::copy ? rootfs.path : rootfs.upperdir;
-    return tree_size(open_file(path, O_RDONLY | O_DIRECTORY));
+std::int64_t writable_size(DriverKind driver, const std::string& container_directory) {
+    const std::string path = container_directory + (driver == DriverKind::copy ? kCopy : kUpper);
+    const UniqueFd tree(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!tree && errno != ENOENT) throw_errno("opening {}", path);
+    return tree ? tree_size(tree) : 0;
 }
 
 }  // namespace berth::storage

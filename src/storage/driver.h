@@ -60,7 +60,8 @@ RootfsMount prepare_rootfs(const DriverChoice& driver, const LayerStore& layers,
                            std::stop_token stop = {});
 /// Removes what prepare_rootfs() made; an absent one is fine.
 void remove_rootfs(const std::string& container_directory);
-/// Bytes of regular files in the writable part (SizeRw); for copy, of the whole tree.
-std::int64_t writable_size(const RootfsMount& rootfs);
+/// Bytes of regular files in what prepare_rootfs() made writable (SizeRw; for copy the whole tree);
+/// nothing is made for it.
+std::int64_t writable_size(DriverKind driver, const std::string& container_directory);
 
 }  // namespace berth::storage

@@ -93,6 +93,19 @@ def test_an_exit_while_the_engine_is_away_is_known_after_its_return(own_engine):
     assert own_engine.docker("logs", "brief").stdout == "done\n"
 
 
+def test_an_exit_while_the_engine_is_away_counts_for_on_failure(own_engine):
+    own_engine.docker("run", "-d", "--name", "fails", "--restart", "on-failure:2", "busybox", "sh", "-c",
+                      "echo started; [ -e /tmp/again ] || { touch /tmp/again; sleep 0.5; }; exit 9")
+    own_engine.process.kill()
+    own_engine.process.wait()
+    wait_until(lambda: not own_engine.pids("berth-engine"), "the engine ends with its supervisor")
+    wait_until(lambda: not own_engine.pids("berth-shim"), "the container ends")
+    own_engine.start()
+    wait_until(lambda: own_engine.inspect("fails")["State"]["Status"] == "exited" and own_engine.inspect("fails")["RestartCount"] == 2,
+               "the last restart ends")
+    assert own_engine.docker("logs", "fails").stdout == "started\n" * 3
+
+
 def test_an_exec_session_survives_kill_9_of_the_engine(own_engine):
     own_engine.docker("run", "-d", "--name", "base", "busybox", "sleep", "1000")
     session = own_engine.popen("exec", "-i", "base", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -52,7 +52,8 @@ async::Task<void> Containers::restart(std::string ref, StopOptions options) {
 }
 
 async::Task<void> Containers::kill(std::string ref, std::string signal) {
-    co_await kill_container(*state_, state_->find(ref), std::move(signal));
+    const ContainerPtr container = state_->find(ref);
+    co_await kill_container(*state_, container, std::move(ref), std::move(signal));
 }
 
 async::Task<void> Containers::pause(std::string ref) {
@@ -201,14 +202,14 @@ async::Task<std::string> Containers::commit(std::string ref, CommitRequest reque
 async::Task<nlohmann::json> Containers::list(ListRequest request) {
     const Timestamp now = Timestamp::now();
     nlohmann::json result = nlohmann::json::array();
-    for (const ContainerPtr& container : select_containers(*state_, request)) {
-        nlohmann::json item = list_json(*state_, *container, now);
-        if (request.size == WithSize::yes) {
-            const Sizes sizes = co_await sizes_of(*state_, container);
-            item["SizeRw"] = sizes.writable;
-            item["SizeRootFs"] = sizes.root;
-        }
-        result.push_back(std::move(item));
+    std::vector<ContainerPtr> selected = select_containers(*state_, request);
+    for (const ContainerPtr& container : selected)
+        result.push_back(list_json(*state_, *container, now));
+    if (request.size == WithSize::no) co_return result;
+    const std::vector<Sizes> sizes = co_await sizes_of(*state_, std::move(selected));
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        result[i]["SizeRw"] = sizes[i].writable;
+        result[i]["SizeRootFs"] = sizes[i].root;
     }
     co_return result;
 }

@@ -1,5 +1,6 @@
 #include "engine/containers/exit.h"
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,6 +100,11 @@ void delete_runtime_state(const std::string& root, const std::string& id) {
     request.arguments = {"berth-runtime", "--root", root, "delete", "--force", id};
     request.environment = linux_os::current_environment();
     linux_os::spawn(request).reap();
+}
+
+bool has_ended(const Container& container) {
+    pollfd process{container.process.get(), POLLIN, 0};
+    return !container.process || ::poll(&process, 1, 0) != 0;
 }
 
 void record_oom(ContainerState& state, Container& container) {

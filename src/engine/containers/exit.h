@@ -9,6 +9,8 @@ namespace berth::engine {
 /// Synchronous up to the acknowledgement, so that a client that sees the end of its stream finds
 /// the new state. Cleaning up goes on in the background.
 void handle_exit(ContainerState& state, const ContainerPtr& container, const shim::ExitEvent& exit);
+/// Process 1 is gone; the exit may not be booked yet.
+bool has_ended(const Container& container);
 /// The kernel killed a process of the container for want of memory.
 void record_oom(ContainerState& state, Container& container);
 /// The shim hung up without an exit: its record is read, else the container counts as killed.

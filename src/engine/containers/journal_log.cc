@@ -5,8 +5,8 @@
 
 #include <csignal>
 
-#include "async/fd_wait.h"
 #include "engine/containers/journal_record.h"
+#include "engine/model/times.h"
 #include "linux/spawn.h"
 
 namespace berth::engine {
@@ -18,7 +18,6 @@ using std::chrono::steady_clock;
 // The shim has sent everything when a container counts as ended; this is journald's and
 // journalctl's time to pass the last lines on.
 constexpr std::chrono::milliseconds kLastLines{1000};
-constexpr std::chrono::milliseconds kLook{250};
 
 std::string find_journalctl() {
     for (const char* path : {"/usr/bin/journalctl", "/bin/journalctl"})
@@ -87,10 +86,14 @@ class JournalLogStream final : public LogStream {
             const bool live = container_->record.state.is_running() && !container_->removed;
             const bool late = selection_.until.ns != 0 && Timestamp::now().ns > selection_.until.ns;
             const bool over = follow_ == Follow::yes && (!live || late);
-            if (!over) quiet_since = steady_clock::now();
             if (over && steady_clock::now() - quiet_since >= kLastLines) break;
-            async::Task<> readable = async::wait_readable(journalctl_.output());
-            co_await async::finish_by(steady_clock::now() + kLook, std::move(readable));
+            SteadyTime deadline = SteadyTime::max();
+            if (over)
+                deadline = quiet_since + kLastLines;
+            else if (follow_ == Follow::yes)
+                deadline = model::steady_time_past(selection_.until);
+            co_await container_->changed.wait_or_readable(journalctl_.output(), deadline);
+            if (!over) quiet_since = steady_clock::now();
         }
         ended_ = true;
         co_return std::nullopt;

@@ -5,7 +5,6 @@
 
 #include <charconv>
 
-#include "async/fd_wait.h"
 #include "async/sync.h"
 #include "engine/containers/journal_log.h"
 #include "engine/containers/log_reader.h"
@@ -64,7 +63,9 @@ class FileLogStream final : public LogStream {
             if (!piece.bytes.empty()) co_return std::move(piece.bytes);
             if (piece.more) continue;
             if (!live || reader_->past_end()) co_return std::nullopt;
-            co_await wait_for_more();
+            // The state may have changed while the job ran.
+            if (!follows()) continue;
+            co_await container_->changed.wait_or_readable(watch_, model::steady_time_past(until_));
         }
     }
 
@@ -73,14 +74,6 @@ class FileLogStream final : public LogStream {
         if (!container_ || container_->removed) return false;
         if (until_.ns != 0 && Timestamp::now() > until_) return false;
         return container_->record.state.is_running();
-    }
-
-    /// Until the file grows or the container ends. A change of state must end the wait on the
-    /// watch: it is looked for in short intervals only when nothing is written.
-    async::Task<void> wait_for_more() {
-        const SteadyTime soon = std::chrono::steady_clock::now() + std::chrono::milliseconds(250);
-        async::Task<> readable = async::wait_readable(watch_);
-        co_await async::finish_by(soon, std::move(readable));
     }
 
     async::WorkerPool& pool_;

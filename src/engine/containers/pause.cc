@@ -46,14 +46,22 @@ async::Task<void> run_again(ContainerState& state, ContainerPtr container) {
     co_await turn(state, container, Freezer::thaw);
     if (container->state().status != model::Status::paused) co_return;
     container->state().status = model::Status::running;
+    container->state().paused_by_engine = false;
     state.save_event(*container);
     container->changed.notify_all();
     state.publish(*container, "unpause");
 }
 
+bool is_frozen(const model::ContainerRecord& record) {
+    const std::string directory = cgroup_of(record);
+    if (directory.empty()) return false;
+    const auto cgroup = linux_os::Cgroup::open(directory);
+    return cgroup && cgroup->frozen();
+}
+
 }  // namespace
 
-async::Task<void> pause_container(ContainerState& state, ContainerPtr container) {
+async::Task<void> pause_container(ContainerState& state, ContainerPtr container, PausedBy by) {
     const async::Lock::Guard guard = co_await container->operations.acquire();
     check_can_pause(state, *container);
     try {
@@ -65,6 +73,7 @@ async::Task<void> pause_container(ContainerState& state, ContainerPtr container)
     if (container->state().status != model::Status::running)
         throw Error(ErrorKind::conflict, "Container {} is not running", container->id());
     container->state().status = model::Status::paused;
+    container->state().paused_by_engine = by == PausedBy::engine;
     state.save_event(*container);
     container->changed.notify_all();
     state.publish(*container, "pause");
@@ -86,11 +95,14 @@ async::Task<void> unpause_for_signal(ContainerState& state, ContainerPtr contain
     }
 }
 
-bool is_frozen(const model::ContainerRecord& record) {
-    const std::string directory = cgroup_of(record);
-    if (directory.empty()) return false;
-    const auto cgroup = linux_os::Cgroup::open(directory);
-    return cgroup && cgroup->frozen();
+async::Task<void> recover_pause(ContainerState& state, ContainerPtr container) {
+    model::State& now = container->state();
+    const bool wanted = now.status == model::Status::paused && !now.paused_by_engine;
+    now.paused_by_engine = false;
+    now.status = model::Status::running;
+    if (!is_frozen(container->record)) co_return;
+    now.status = model::Status::paused;
+    if (!wanted) co_await unpause_for_signal(state, container);
 }
 
 }  // namespace berth::engine

@@ -39,6 +39,7 @@ void load_record(ContainerState& state, const fs::path& directory) {
         return;
     }
     model::State& now = container->state();
+    container->restart_due = now.status == model::Status::restarting;
     if (now.status == model::Status::removing || now.status == model::Status::restarting)
         now.status = model::Status::exited;
     state.names.emplace(container->record.name, container->id());
@@ -76,8 +77,9 @@ async::Task<bool> take_over(ContainerState& state, ContainerPtr container) {
             co_return false;
         }
         model::State& now = container->state();
-        now.status = is_frozen(container->record) ? model::Status::paused : model::Status::running;
         now.pid = reply.pid;
+        co_await recover_pause(state, container);
+        if (container->cleaning_up) co_return true;
         if (reply.oom && !now.oom_killed) record_oom(state, *container);
         if (state.on_exec_found)
             for (const shim::ExecState& exec : reply.execs) state.on_exec_found(container, exec);
@@ -114,8 +116,10 @@ async::Task<void> reconcile_one(ContainerState& state, ContainerPtr container) {
     const std::string directory = state.run_directory(container->id());
     if (ran) {
         state.deps.networks.adopt(container->record);
-        shim::ExitEvent exit = recorded_exit(directory).value_or(
-            shim::ExitEvent{.exit_code = kUnseen, .exited_at = 0, .oom = false});
+        const std::optional<shim::ExitEvent> recorded = recorded_exit(directory);
+        container->restart_due = recorded.has_value();
+        const shim::ExitEvent exit =
+            recorded.value_or(shim::ExitEvent{.exit_code = kUnseen, .exited_at = 0, .oom = false});
         // Restarts are decided for all containers at once, below.
         state.shutting_down = true;
         record_exit(state, *container, exit);
@@ -162,8 +166,10 @@ async::Task<void> revive(ContainerState& state, ContainerPtr container) {
     }
     if (!model::should_start_with_engine(record.host_config.restart_policy, record)) co_return;
     const async::Lock::Guard guard = co_await container->operations.acquire();
-    if (!container->removed && !container->state().is_running())
-        co_await start_locked(state, container);
+    if (container->removed || container->state().is_running()) co_return;
+    // The end of a session or a reboot is not the container's failure.
+    if (std::exchange(container->restart_due, false)) ++container->record.restart_count;
+    co_await start_locked(state, container);
 }
 
 async::Task<void> stop_one(ContainerState& state, ContainerPtr container) {

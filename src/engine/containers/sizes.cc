@@ -19,30 +19,56 @@ std::optional<std::int64_t> image_size(const ContainerState& state, const std::s
     }
 }
 
+struct SizeWork final {
+    struct One final {
+        std::string directory;
+        std::string top_layer;
+        std::optional<std::int64_t> image;
+    };
+    const Storage& storage;
+    std::vector<One> containers;
+
+    std::vector<Sizes> operator()() const {
+        std::vector<Sizes> all;
+        for (const One& one : containers) all.push_back(measure(one));
+        return all;
+    }
+
+  private:
+    std::int64_t layers_size(const std::string& top) const {
+        std::int64_t size = 0;
+        if (top.empty()) return size;
+        for (const std::string& layer : storage.layers.directories(Digest::parse(top)))
+            size += storage::tree_size(open_file(layer, O_RDONLY | O_DIRECTORY));
+        return size;
+    }
+
+    Sizes measure(const One& one) const {
+        Sizes sizes;
+        sizes.writable = storage::writable_size(storage.driver.kind, one.directory);
+        const bool copied = storage.driver.kind == storage::DriverKind::copy && sizes.writable > 0;
+        sizes.root = sizes.writable;
+        if (!copied) sizes.root += one.image ? *one.image : layers_size(one.top_layer);
+        return sizes;
+    }
+};
+
 }  // namespace
 
+async::Task<std::vector<Sizes>> sizes_of(ContainerState& state,
+                                         std::vector<ContainerPtr> containers) {
+    SizeWork work{state.deps.context.storage, {}};
+    for (const ContainerPtr& container : containers)
+        work.containers.push_back({state.directory(container->id()), container->record.top_layer,
+                                   image_size(state, container->record.image_id)});
+    co_return co_await state.deps.context.pool.run(std::move(work));
+}
+
 async::Task<Sizes> sizes_of(ContainerState& state, ContainerPtr container) {
-    const std::string directory = state.directory(container->id());
-    const std::string top = container->record.top_layer;
-    const auto below = image_size(state, container->record.image_id);
-    const Storage& storage = state.deps.context.storage;
-    auto job = [directory, top, below, &storage] {
-        std::optional<Digest> chain;
-        if (!top.empty()) chain = Digest::parse(top);
-        const storage::RootfsMount rootfs =
-            storage::prepare_rootfs(storage.driver, storage.layers, directory, chain);
-        Sizes sizes;
-        sizes.writable = sizes.root = storage::writable_size(rootfs);
-        if (rootfs.kind == storage::DriverKind::copy) return sizes;
-        if (below) {
-            sizes.root += *below;
-            return sizes;
-        }
-        for (const std::string& layer : rootfs.lowerdirs)
-            sizes.root += storage::tree_size(open_file(layer, O_RDONLY | O_DIRECTORY));
-        return sizes;
-    };
-    co_return co_await state.deps.context.pool.run(std::move(job));
+    std::vector<ContainerPtr> one;
+    one.push_back(std::move(container));
+    const std::vector<Sizes> sizes = co_await sizes_of(state, std::move(one));
+    co_return sizes.front();
 }
 
 }  // namespace berth::engine

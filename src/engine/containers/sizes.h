@@ -1,4 +1,4 @@
-// How much disk a container takes. Engine thread; the walk over its files is a worker's.
+// How much disk containers take. Engine thread; the walk over their files is one worker's job.
 #pragma once
 
 #include "engine/containers/state.h"
@@ -10,6 +10,9 @@ struct Sizes final {
     std::int64_t writable = 0;
     std::int64_t root = 0;
 };
+/// In the order of the containers. One that is removed meanwhile takes nothing.
+async::Task<std::vector<Sizes>> sizes_of(ContainerState& state,
+                                         std::vector<ContainerPtr> containers);
 async::Task<Sizes> sizes_of(ContainerState& state, ContainerPtr container);
 
 }  // namespace berth::engine

@@ -68,6 +68,7 @@ struct Container final {
     bool keep_after_exit = false;  // `docker restart`: no auto-removal in between
     bool unsaved = false;          // save_event() tries again
     bool cleaning_up = false;      // the shim of the last run is not gone yet
+    bool restart_due = false;      // its exit, or the pause after it, fell to an absent engine
     model::RestartBackoff backoff;
     std::shared_ptr<async::Event> restart_cancelled;  // set while a restart waits for its time
     std::shared_ptr<async::Event> health_stopped;     // set while its health is watched

@@ -104,7 +104,7 @@ async::Task<void> stop_container(ContainerState& state, ContainerPtr container,
     state.publish(*container, "stop");
 }
 
-async::Task<void> kill_container(ContainerState& state, ContainerPtr container,
+async::Task<void> kill_container(ContainerState& state, ContainerPtr container, std::string name,
                                  std::string signal) {
     const int number = signal.empty() ? SIGKILL : model::signal_from(signal);
     if (container->starting) co_await container->operations.acquire();
@@ -118,7 +118,7 @@ async::Task<void> kill_container(ContainerState& state, ContainerPtr container,
     }
     if (!container->state().is_running() || !container->process)
         throw Error(ErrorKind::conflict, "cannot kill container: {}: container {} is not running",
-                    container->id(), container->id());
+                    name, container->id());
     if (ends) mark_stopped_by_hand(state, *container);
     if (number == SIGKILL) {
         co_await kill_and_wait(state, container);

@@ -8,7 +8,9 @@ namespace berth::engine {
 /// Throws Error{not_modified} when it does not run.
 async::Task<void> stop_container(ContainerState& state, ContainerPtr container,
                                  StopOptions options);
-async::Task<void> kill_container(ContainerState& state, ContainerPtr container, std::string signal);
+/// `name` is what the client called it.
+async::Task<void> kill_container(ContainerState& state, ContainerPtr container, std::string name,
+                                 std::string signal);
 async::Task<void> restart_container(ContainerState& state, ContainerPtr container,
                                     StopOptions options);
 /// SIGKILL, then waits for the exit; the shim is passed over when it does not answer.

@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "engine/containers/attach.h"
+#include "engine/containers/exit.h"
 #include "engine/containers/files.h"
 #include "engine/containers/links.h"
 #include "engine/containers/prepare.h"
@@ -24,6 +25,9 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::minutes kKept{5};
+// Of a removed container: its client is just about to ask for the exit code.
+constexpr std::chrono::seconds kKeptBriefly{10};
+constexpr std::chrono::seconds kSweep{10};
 constexpr std::chrono::seconds kResizeWait{10};
 constexpr int kContainerEnded = 137;
 // Longer than the shim waits for what holds a killed command's output open.
@@ -31,7 +35,8 @@ constexpr std::chrono::seconds kKillWait{5};
 
 struct Exec final {
     std::string id;
-    ContainerPtr container;
+    std::string container_id;
+    std::weak_ptr<Container> container;  // gone with its removal
     ExecConfig config;
     bool started = false;  // a start was asked for
     bool running = false;
@@ -45,6 +50,11 @@ struct Exec final {
     bool given_up = false;  // nobody waits for it any more
     async::Event launched;  // or failed
     std::optional<Error> failure;
+
+    void belongs_to(const ContainerPtr& owner) {
+        container = owner;
+        container_id = owner->id();
+    }
 };
 using ExecPtr = std::shared_ptr<Exec>;
 
@@ -72,6 +82,14 @@ void check_running(const Container& container) {
                     container.record.id);
     if (status != model::Status::running || !container.shim)
         throw Error(ErrorKind::conflict, "container {} is not running", container.record.id);
+}
+
+ContainerPtr running_container(const Exec& exec) {
+    ContainerPtr container = exec.container.lock();
+    if (!container)
+        throw Error(ErrorKind::conflict, "container {} is not running", exec.container_id);
+    check_running(*container);
+    return container;
 }
 
 /// An error inside the stream: plain with a terminal, else a frame of stderr.
@@ -145,7 +163,8 @@ struct ExecState final {
     void publish(const Exec& exec, const std::string& action,
                  std::map<std::string, std::string> attributes = {}) const {
         attributes.emplace("execID", exec.id);
-        containers.publish(*exec.container, action, std::move(attributes));
+        if (const ContainerPtr container = exec.container.lock())
+            containers.publish(*container, action, std::move(attributes));
     }
 
     void finish(Exec& exec, int code) {
@@ -153,32 +172,34 @@ struct ExecState final {
         exec.running = false;
         exec.exit_code = code;
         exec.ended = steady_clock::now();
-        exec.container->exec_ids.erase(exec.id);
+        if (const ContainerPtr container = exec.container.lock())
+            container->exec_ids.erase(exec.id);
         exec.changed.notify_all();
         publish(exec, "exec_die", {{"exitCode", std::to_string(code)}});
     }
 
     void container_ended(Container& container) {
         for (const auto& [id, exec] : execs)
-            if (exec->container.get() == &container) {
+            if (exec->container_id == container.id()) {
                 if (exec->running) finish(*exec, kContainerEnded);
                 if (!exec->exit_code) exec->ended = steady_clock::now();
             }
         container.exec_ids.clear();
     }
 
-    /// Forgets what ended five minutes ago, or was never started and lost its container.
+    /// Forgets what ended some time ago, or was never started and lost its container.
     void sweep() {
-        const SteadyTime limit = steady_clock::now() - kKept;
+        const SteadyTime now = steady_clock::now();
         std::erase_if(execs, [&](const auto& entry) {
             const Exec& exec = *entry.second;
+            const SteadyTime limit = exec.container.expired() ? now - kKeptBriefly : now - kKept;
             return !exec.running && exec.ended != SteadyTime() && exec.ended < limit;
         });
     }
 
     async::Task<> sweep_until_empty() {
         while (!execs.empty()) {
-            co_await async::sleep_for(kKept);
+            co_await async::sleep_for(kSweep);
             sweep();
         }
         sweeping = false;
@@ -203,12 +224,12 @@ struct ExecState final {
 void ExecState::adopt(ContainerPtr container, const shim::ExecState& found) {
     auto exec = std::make_shared<Exec>();
     exec->id = found.exec_id;
-    exec->container = std::move(container);
+    exec->belongs_to(container);
     exec->started = true;
     exec->running = found.running;
     exec->pid = found.pid;
     if (found.running) {
-        exec->container->exec_ids.insert(exec->id);
+        container->exec_ids.insert(exec->id);
     } else {
         exec->exit_code = found.exit_code;
         exec->ended = steady_clock::now();
@@ -219,10 +240,10 @@ void ExecState::adopt(ContainerPtr container, const shim::ExecState& found) {
 ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
     auto exec = std::make_shared<Exec>();
     exec->id = random_hex_id();
-    exec->container = std::move(container);
+    exec->belongs_to(container);
     exec->config = std::move(config);
     if (exec->config.tty) exec->framing = shim::Framing::raw;
-    exec->container->exec_ids.insert(exec->id);
+    container->exec_ids.insert(exec->id);
     execs.emplace(exec->id, exec);
     publish(*exec, "exec_create: " + joined(exec->config.cmd));
     return exec;
@@ -232,20 +253,20 @@ ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
 async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string early) {
     std::optional<Error> failure;
     try {
-        check_running(*exec->container);
-        ExecWork work{.record = exec->container->record,
+        const ContainerPtr container = running_container(*exec);
+        ExecWork work{.record = container->record,
                       .settings = containers.settings(),
                       .storage = containers.deps.context.storage,
-                      .directory = containers.directory(exec->container->id()),
+                      .directory = containers.directory(container->id()),
                       .config = exec->config,
-                      .links = present_links(containers, exec->container->record)};
+                      .links = present_links(containers, container->record)};
         std::string process = co_await containers.deps.context.pool.run(std::move(work));
         shim::ExecRequest request =
             exec_request(*exec, std::move(process), std::move(early), static_cast<bool>(client));
-        check_running(*exec->container);
+        check_running(*container);
         // Before the process, as in dockerd: a short one may end before the shim's answer is here.
         publish(*exec, "exec_start: " + joined(exec->config.cmd));
-        const pid_t pid = co_await exec->container->shim->exec(std::move(request), client);
+        const pid_t pid = co_await container->shim->exec(std::move(request), client);
         exec->pid = pid;
         // A short process may have ended before this line.
         exec->running = !exec->exit_code.has_value();
@@ -254,6 +275,9 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
         failure = async::to_error(std::current_exception());
     }
     if (!failure) co_return;
+    const ContainerPtr container = exec->container.lock();
+    if (!container || has_ended(*container) || failure->kind() == ErrorKind::unavailable)
+        failure = Error(ErrorKind::conflict, "container {} is not running", exec->container_id);
     const int code = start_failure_code(failure->message());
     finish(*exec, code == 128 ? 126 : code);
     throw *failure;
@@ -261,14 +285,13 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
 
 /// Goes on when its caller gave up: a launch cannot be taken back.
 async::Task<void> ExecState::launch_own(ExecPtr exec, UniqueFd client) {
-    const std::string container = exec->container->id();
-    launching[container] = exec;
+    launching[exec->container_id] = exec;
     try {
         co_await launch(exec, client, "");
     } catch (...) {
         exec->failure = async::to_error(std::current_exception());
     }
-    launching.erase(container);
+    launching.erase(exec->container_id);
     exec->launched.set();
     if (!exec->given_up || !exec->running) co_return;
     auto kill = [pid = exec->pid] { linux_os::kill_tree(pid); };
@@ -292,13 +315,13 @@ async::Task<ExecOutcome> ExecState::run(ContainerPtr container, std::vector<std:
     ExecConfig config;
     config.attach_stdout = config.attach_stderr = true;
     config.cmd = std::move(command);
-    const ExecPtr exec = add(std::move(container), std::move(config));
+    const ExecPtr exec = add(container, std::move(config));
     exec->framing = shim::Framing::raw;
     exec->own = true;
     // Nobody asks for it later: it is forgotten at once.
-    const std::shared_ptr<void> forget(nullptr, [this, exec](void*) {
+    const std::shared_ptr<void> forget(nullptr, [this, container, exec](void*) {
         exec->given_up = true;
-        exec->container->exec_ids.erase(exec->id);
+        container->exec_ids.erase(exec->id);
         execs.erase(exec->id);
     });
     auto [ours, theirs] = linux_os::stream_socket_pair(linux_os::Blocking::no);
@@ -384,7 +407,7 @@ StreamKind Execs::check_start(const std::string& id, const ExecStart&) const {
     const ExecPtr exec = state_->find(id);
     if (exec->exit_code) throw Error(ErrorKind::conflict, "exec command {} has already run", id);
     if (exec->started) throw Error(ErrorKind::conflict, "exec command {} is already running", id);
-    check_running(*exec->container);
+    running_container(*exec);
     return exec->config.tty ? StreamKind::raw : StreamKind::multiplexed;
 }
 
@@ -428,13 +451,14 @@ async::Task<void> Execs::resize(std::string id, std::uint32_t height, std::uint3
         if (wake == async::Wake::deadline)
             throw Error(ErrorKind::internal, "timeout waiting for exec session ready");
     }
-    if (!exec->running || !exec->container->shim)
+    const ContainerPtr container = exec->container.lock();
+    if (!exec->running || !container || !container->shim)
         throw Error(ErrorKind::conflict, "exec {} is not running", id);
     shim::ResizeRequest request;
     request.exec_id = id;
     request.height = static_cast<std::uint16_t>(height);
     request.width = static_cast<std::uint16_t>(width);
-    co_await exec->container->shim->resize(std::move(request));
+    co_await container->shim->resize(std::move(request));
 }
 
 json Execs::inspect(const std::string& id) const {
@@ -457,7 +481,7 @@ json Execs::inspect(const std::string& id) const {
             {"OpenStderr", config.attach_stderr},
             {"OpenStdout", config.attach_stdout},
             {"CanRemove", false},
-            {"ContainerID", exec->container->id()},
+            {"ContainerID", exec->container_id},
             {"DetachKeys", config.detach_keys},
             {"Pid", exec->pid}};
 }

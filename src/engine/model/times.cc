@@ -1,5 +1,6 @@
 #include "engine/model/times.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -64,6 +65,9 @@ std::optional<std::int64_t> go_duration(std::string_view text) {
     }
     if (text.empty()) return std::nullopt;
     while (!text.empty()) {
+        // from_chars would also take a sign, "inf" and "nan".
+        if (std::isdigit(static_cast<unsigned char>(text.front())) == 0 && text.front() != '.')
+            return std::nullopt;
         double number = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number,
                                                   std::chars_format::fixed);
@@ -86,8 +90,22 @@ std::optional<std::int64_t> go_duration(std::string_view text) {
 Timestamp time_from_query(std::string_view text, Timestamp now) {
     if (text.empty() || text == "0") return {};
     if (const auto unix = unix_time(text)) return *unix;
-    if (const auto duration = go_duration(text)) return Timestamp{now.ns - *duration};
+    if (const auto duration = go_duration(text)) {
+        std::int64_t ns = 0;
+        if (__builtin_sub_overflow(now.ns, *duration, &ns)) ns = INT64_MAX;
+        return Timestamp{ns};
+    }
     return parse_rfc3339(text);
+}
+
+SteadyTime steady_time_past(Timestamp at) {
+    if (at.ns == 0) return SteadyTime::max();
+    const std::chrono::nanoseconds left(at.ns - Timestamp::now().ns);
+    // Waking before the other clock's moment would mean looking again and again.
+    return std::chrono::steady_clock::now() +
+           std::clamp<std::chrono::nanoseconds>(left, std::chrono::hours(-1),
+                                                std::chrono::hours(24 * 365)) +
+           std::chrono::milliseconds(1);
 }
 
 }  // namespace berth::engine::model

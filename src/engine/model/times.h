@@ -13,5 +13,7 @@ namespace berth::engine::model {
 std::optional<std::int64_t> go_duration(std::string_view text);
 /// Throws Error{invalid} naming the text; an empty one is the zero time.
 Timestamp time_from_query(std::string_view text, Timestamp now);
+/// A moment at which the wall clock is past `at`, to wait for; never for the zero time.
+SteadyTime steady_time_past(Timestamp at);
 
 }  // namespace berth::engine::model

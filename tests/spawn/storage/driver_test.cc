@@ -88,7 +88,8 @@ TEST_F(DriverTest, OverlayShowsTheMergedLayers) {
     const UniqueFd mount = linux_os::mount_overlay(layout_of(rootfs));
     expect_merged(through(mount));
     replace_file(through(mount) + "/kept", "changed", 0644, Durability::process);
-    EXPECT_EQ(writable_size(rootfs), 7);
+    EXPECT_EQ(writable_size(choice->kind, scratch_ + "/c"), 7);
+    EXPECT_EQ(writable_size(choice->kind, scratch_ + "/never-started"), 0);
 }
 
 TEST_F(DriverTest, TheClassicCallMountsTheSame) {

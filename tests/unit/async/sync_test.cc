@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "base/file.h"
 #include "tests/unit/async/run.h"
 
 namespace berth::async {
@@ -49,6 +50,29 @@ TEST(Condition, deadline_ends_the_wait) {
     Condition condition;
     auto scene = [&]() -> Task<> {
         EXPECT_EQ(co_await condition.wait_until(in(milliseconds(2))), Wake::deadline);
+        EXPECT_FALSE(condition.has_waiters());
+    };
+    run_in(context, scene());
+}
+
+TEST(Condition, a_descriptor_ends_the_wait_as_well) {
+    boost::asio::io_context context;
+    Condition condition;
+    const Pipe pipe = Pipe::make();
+    TaskGroup group(context.get_executor());
+    auto wait = [&]() -> Task<> { co_await condition.wait_or_readable(pipe.read); };
+    auto scene = [&]() -> Task<> {
+        EXPECT_EQ(co_await condition.wait_or_readable(pipe.read, in(milliseconds(2))),
+                  Wake::deadline);
+        group.spawn("by notify", wait());
+        while (!condition.has_waiters()) co_await yield();
+        condition.notify_all();
+        co_await group.wait_empty();
+        group.spawn("by the descriptor", wait());
+        while (!condition.has_waiters()) co_await yield();
+        write_all(pipe.write, "x");
+        co_await group.wait_empty();
+        EXPECT_EQ(co_await condition.wait_or_readable(pipe.read), Wake::notified);
         EXPECT_FALSE(condition.has_waiters());
     };
     run_in(context, scene());

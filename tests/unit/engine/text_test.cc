@@ -71,7 +71,18 @@ TEST(times, seconds_durations_and_dates) {
     EXPECT_EQ(model::time_from_query("1m30s", now).ns, 910 * kSecond);
     EXPECT_EQ(model::time_from_query("1970-01-01T00:00:01Z", now).ns, kSecond);
     EXPECT_EQ(model::time_from_query("", now).ns, 0);
-    EXPECT_THROW(model::time_from_query("soon", now), Error);
+    for (const char* text : {"soon", "nans", "infs", "1h-2h", "1hnan"})
+        EXPECT_THROW(model::time_from_query(text, now), Error) << text;
+    EXPECT_EQ(model::time_from_query("-2500000h", {1'700'000'000 * kSecond}).ns, INT64_MAX);
+}
+
+TEST(times, waiting_for_a_moment_ends_after_it) {
+    EXPECT_EQ(model::steady_time_past({}), SteadyTime::max());
+    const SteadyTime before = std::chrono::steady_clock::now();
+    EXPECT_LT(model::steady_time_past(Timestamp{1}), before);
+    const SteadyTime soon = model::steady_time_past({Timestamp::now().ns + kSecond});
+    EXPECT_GT(soon, before + std::chrono::milliseconds(900));
+    EXPECT_LT(soon, std::chrono::steady_clock::now() + std::chrono::milliseconds(1100));
 }
 
 TEST(names, gives_up_on_words_after_six_tries) {
@@ -119,6 +130,7 @@ TEST(record, round_trips) {
     model::ContainerRecord record;
     record.id = std::string(64, 'a');
     record.name = "web";
+    record.state.paused_by_engine = true;
     record.config.cmd = {"x"};
     record.mounts.push_back(model::parse_bind("/a:/b:ro"));
     record.bound_ports["80/tcp"] = {{"0.0.0.0", "8080"}};

@@ -46,6 +46,25 @@ def test_a_container_stays_paused_while_the_engine_comes_back(service, container
     assert status(service, identity) == "running" and not frozen(service, identity)
 
 
+def test_a_pause_that_no_client_asked_for_ends_with_the_engine(service, container):
+    """That of a commit, or one that the engine did not live to book."""
+    identity = container("-m", "64m", "busybox", "sleep", "1000")
+    (service.cgroup_of(identity) / "cgroup.freeze").write_text("1")
+    wait_until(lambda: frozen(service, identity), "it is frozen", PATIENCE)
+    kill_main(service)
+    assert status(service, identity) == "running" and not frozen(service, identity)
+
+
+def test_a_commit_that_was_killed_leaves_nothing_paused(service, container):
+    identity = container("-m", "64m", "busybox", "sh", "-c", "yes | head -c 200000000 > /large; touch /ready; exec sleep 1000")
+    service.docker("exec", identity, "sh", "-c", "until [ -e /ready ]; do sleep 0.1; done")
+    commit = service.popen("commit", identity, "never")
+    wait_until(lambda: status(service, identity) == "paused" and frozen(service, identity), "the commit has paused it", PATIENCE)
+    kill_main(service)
+    commit.wait(PATIENCE)
+    assert status(service, identity) == "running" and not frozen(service, identity)
+
+
 def test_a_paused_container_can_be_stopped_killed_and_removed(service, container):
     trap = ("busybox", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done")
     stopped = container(*trap)
