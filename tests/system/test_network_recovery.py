@@ -1,7 +1,9 @@
 """Networks outlive the processes that serve them, and leave nothing when they go."""
 import concurrent.futures
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -110,6 +112,42 @@ def test_the_port_of_a_container_that_ended_unseen_is_free_again(own_engine):
     wait_until(engine.answers, "the engine answers again")
     wait_until(lambda: not engine.inspect("kept-port")["State"]["Running"], "the end is noticed")
     engine.docker("run", "--rm", "-p", f"127.0.0.1:{port}:80", "busybox", "true")
+
+
+@contextlib.contextmanager
+def ended_unheard(engine, name):
+    """Process 1 of the container is dead, and its shim, which would say so, is stopped."""
+    pid = engine.inspect(name)["State"]["Pid"]
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    shim = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "Z", "the process ends")
+        yield
+    finally:
+        os.kill(shim, signal.SIGCONT)
+    wait_until(lambda: not engine.inspect(name)["State"]["Running"], "the end is noticed")
+
+
+def test_a_connect_at_the_very_end_counts_for_the_next_start(own_engine):
+    engine = own_engine
+    two_networks(engine)
+    engine.docker("network", "create", "kept-c")
+    with ended_unheard(engine, "kept-server"):
+        engine.docker("network", "connect", "--alias", "late", "kept-c", "kept-server")
+    engine.docker("start", "kept-server")
+    assert set(addresses(engine, "kept-server")) == {"kept-a", "kept-b", "kept-c"} and all(addresses(engine, "kept-server").values())
+
+
+def test_a_disconnect_at_the_very_end_frees_the_address(own_engine):
+    engine = own_engine
+    address = two_networks(engine)["kept-a"]
+    with ended_unheard(engine, "kept-server"):
+        engine.docker("network", "disconnect", "kept-a", "kept-server")
+    engine.docker("run", "-d", "--name", "kept-new", "--network", "kept-a", "--ip", address, "busybox", "sleep", "1000")
+    engine.docker("start", "kept-server")
+    assert set(addresses(engine, "kept-server")) == {"kept-b"}
 
 
 def test_an_unknown_version_of_the_record_is_not_touched(bare_engine):

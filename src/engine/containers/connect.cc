@@ -8,6 +8,7 @@
 #include "engine/containers/files.h"
 #include "engine/containers/links.h"
 #include "engine/network/state.h"
+#include "linux/message_socket.h"
 
 namespace berth::engine {
 
@@ -88,18 +89,30 @@ async::Task<void> move_link(ContainerState& state, std::string directory, model:
     co_await state.deps.context.pool.run(std::move(job));
 }
 
+/// Nothing when it does not run, also when it has ended and the news of that is still on its way.
 UniqueFd network_namespace_of(const Container& container) {
-    return open_file(fmt::format("/proc/{}/ns/net", container.record.state.pid), O_RDONLY);
+    const auto is_over = [&] {
+        return !container.process || linux_os::wait_readable(container.process, 0);
+    };
+    if (!runs(container) || is_over()) return {};
+    UniqueFd found;
+    try {
+        found = open_file(fmt::format("/proc/{}/ns/net", container.record.state.pid), O_RDONLY);
+    } catch (const Error&) {
+        if (!is_over()) throw;
+    }
+    // Still the same process, so the path was its own.
+    return is_over() ? UniqueFd{} : std::move(found);
 }
 
 async::Task<void> connect_running(ContainerState& state, ContainerPtr container,
-                                  std::string network, model::EndpointConfig config) {
+                                  std::string network, model::EndpointConfig config,
+                                  UniqueFd inside) {
     model::ContainerRecord& record = container->record;
     const auto known = record.endpoints.find(network);
     if (known != record.endpoints.end() && !known->second.endpoint_id.empty())
         throw Error(ErrorKind::denied, "endpoint with name {} already exists in network {}",
                     record.name, network);
-    const UniqueFd inside = network_namespace_of(*container);
     FileTexts before = texts_of(state, record);
     record.endpoints[network].config = std::move(config);
     std::exception_ptr failure;
@@ -127,9 +140,9 @@ async::Task<void> connect_container(ContainerState& state, ContainerPtr containe
     model::ContainerRecord& record = container->record;
     check_modes(record, wanted);
     check_endpoint(wanted, config);
-    if (runs(*container)) {
+    if (UniqueFd inside = network_namespace_of(*container)) {
         const std::string name = wanted.name;
-        co_await connect_running(state, container, name, std::move(config));
+        co_await connect_running(state, container, name, std::move(config), std::move(inside));
     } else {
         model::Endpoint& endpoint = record.endpoints[wanted.name];
         endpoint.config = std::move(config);
@@ -157,7 +170,7 @@ async::Task<void> disconnect_container(ContainerState& state, ContainerPtr conta
         const UniqueFd inside = network_namespace_of(*container);
         FileTexts before = texts_of(state, record);
         co_await state.deps.networks.disconnect(record, name, {inside, record.state.pid});
-        co_await update_files(state, *container, std::move(before));
+        if (inside) co_await update_files(state, *container, std::move(before));
     } else {
         record.endpoints.erase(name);
     }
@@ -178,8 +191,8 @@ void update_linking_containers(ContainerState& state, const Container& container
 
 async::Task<void> rename_in_networks(ContainerState& state, ContainerPtr container) {
     const async::Lock::Guard guard = co_await container->operations.acquire();
-    if (!runs(*container)) co_return;
     const UniqueFd inside = network_namespace_of(*container);
+    if (!inside) co_return;
     co_await state.deps.networks.rename(container->record, {inside, container->record.state.pid});
 }
 

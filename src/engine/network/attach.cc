@@ -13,9 +13,9 @@ namespace {
 constexpr std::string_view kSysctlOption = "com.docker.network.endpoint.sysctls";
 
 // Texts that docker's own tests and compose match.
-constexpr const char* kWithHost =
+constexpr const char* kAttachWithHost =
     "container cannot be disconnected from host network or connected to host network";
-constexpr const char* kWithNone =
+constexpr const char* kAttachWithNone =
     "container cannot be connected to multiple networks with one of the networks in private (none) "
     "mode";
 
@@ -60,7 +60,8 @@ void NetworkState::prepare_endpoints(model::ContainerRecord& record) const {
     for (auto& [name, endpoint] : record.endpoints) {
         const Network* network = try_find(name);
         if (record.endpoints.size() > 1 && network != nullptr && !network->is_bridge())
-            throw Error(ErrorKind::invalid, "{}", name == "host" ? kWithHost : kWithNone);
+            throw Error(ErrorKind::invalid, "{}",
+                        name == "host" ? kAttachWithHost : kAttachWithNone);
         if (network == nullptr) continue;
         check_endpoint(*network, endpoint.config);
         endpoint.network_id = network->id;
@@ -259,9 +260,10 @@ async::Task<void> NetworkState::disconnect(model::ContainerRecord& record, std::
     const model::Endpoint& leaving = record.endpoints.at(name);
     const Gateways before = gateways_of(record);
     const Gateways after = gateways_of(record, &leaving);
+    const bool moves = sandbox.network_namespace && after != before;
     std::exception_ptr failure;
     try {
-        if (after != before) co_await move_routes(record, after, sandbox);
+        if (moves) co_await move_routes(record, after, sandbox);
         net::Detach detach{record.id, leaving.network_id, true};
         net::Request request = std::move(detach);
         co_await process.call(std::move(request));
@@ -269,7 +271,7 @@ async::Task<void> NetworkState::disconnect(model::ContainerRecord& record, std::
         failure = std::current_exception();
     }
     if (failure) {
-        if (after != before) failure = co_await move_back(record, before, sandbox, failure);
+        if (moves) failure = co_await move_back(record, before, sandbox, failure);
         std::rethrow_exception(failure);
     }
     // As it is now: a container that ended meanwhile has given its addresses back, and they may be
