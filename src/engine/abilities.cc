@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "engine/model/resources.h"
 #include "linux/cgroup.h"
+#include "linux/congestion_control.h"
 #include "linux/mapped_ids.h"
 
 namespace berth::engine {
@@ -94,6 +95,8 @@ model::Abilities find_abilities(const Settings& settings) {
     add_ids(abilities);
     (void)model::kept_ids_from(settings.default_userns_mode, abilities.user);  // stops the engine
     add_limits(settings.cgroup, abilities);
+    // Every TCP connection of a container ends in another one or in the network process.
+    abilities.congestion_control = linux_os::local_congestion_control();
     // Clients and recorded containers name Docker's own runtime: it means the built-in one.
     abilities.runtimes = {"berth", "runc", "io.containerd.runc.v2"};
     for (const auto& [name, program] : settings.runtimes) abilities.runtimes.insert(name);

@@ -14,7 +14,6 @@
 #include "engine/containers/log_setup.h"
 #include "engine/containers/shim_mounts.h"
 #include "engine/spec_build.h"
-#include "linux/congestion_control.h"
 #include "linux/rooted_path.h"
 #include "linux/spawn.h"
 #include "oci/id_map.h"
@@ -215,8 +214,7 @@ void StartWork::operator()() const {
     inputs.mount_sources = std::move(mounts.sources);
     write_network_files(*this, inputs);
     inputs.lowest_oom_score = abilities.lowest_oom_score;
-    // Every TCP connection of a container ends in another one or in the network process.
-    inputs.congestion_control = linux_os::local_congestion_control();
+    inputs.congestion_control = abilities.congestion_control;
     if (!cgroup.empty()) {
         inputs.cgroups_path = path_in_hierarchy(cgroup);
         const model::Resources& resources = record.host_config.resources;

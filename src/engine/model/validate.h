@@ -25,6 +25,8 @@ struct Abilities final {
     UserIds user;                  // who runs the engine, outside of its namespace
     UserIds id_counts{1, 1};       // how many ids the engine's namespace has, from 0 on
     std::set<std::string> runtimes;
+    // Of containers with a network of their own; empty: the standard one.
+    std::string congestion_control;
 };
 
 /// Throws Error{invalid} for the first thing that is wrong.
