@@ -1,5 +1,5 @@
-// When a child process that died is started again: at once would spin, so the wait doubles from
-// 100 ms to 10 s and falls back after 10 s of life. Pure: the caller brings the clock.
+// When a child process that died is started again: at once after 10 s of life. One that dies sooner
+// would spin, so then the wait doubles from 100 ms to 10 s. Pure: the caller brings the clock.
 #pragma once
 
 #include <algorithm>
@@ -18,9 +18,9 @@ class Restarts final {
     void started(SteadyTime now) { started_ = now; }
     /// The child ended: when to start it again.
     SteadyTime ended(SteadyTime now) {
-        if (now - started_ >= kStableLife) delay_ = kFirstDelay;
+        if (now - started_ >= kStableLife) delay_ = {};
         const SteadyTime at = now + delay_;
-        delay_ = std::min(delay_ * 2, kLongestDelay);
+        delay_ = std::clamp(delay_ * 2, kFirstDelay, kLongestDelay);
         return at;
     }
 

@@ -15,7 +15,7 @@ TEST(Restarts, wait_doubles_up_to_ten_seconds) {
         EXPECT_EQ(restarts.ended(now) - now, milliseconds(expected));
 }
 
-TEST(Restarts, a_long_life_resets_the_wait) {
+TEST(Restarts, after_a_long_life_there_is_no_wait_but_before_the_next_start) {
     Restarts restarts;
     SteadyTime now{};
     restarts.started(now);
@@ -23,6 +23,8 @@ TEST(Restarts, a_long_life_resets_the_wait) {
     restarts.ended(now);
     restarts.started(now);
     now += Restarts::kStableLife;
+    EXPECT_EQ(restarts.ended(now), now);
+    restarts.started(now);
     EXPECT_EQ(restarts.ended(now) - now, Restarts::kFirstDelay);
 }
 
