@@ -71,7 +71,7 @@ struct StepResult final {
 };
 
 /// The image of an earlier build that did this very step. Then the stage goes on with it.
-bool use_cache(Build& build, StageRun& stage, const StepResult& step);
+async::Task<bool> use_cache(Build& build, StageRun& stage, const StepResult& step);
 /// Makes the step's image.
 async::Task<void> commit_step(Build& build, StageRun& stage, StepResult step);
 

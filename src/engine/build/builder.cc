@@ -81,7 +81,7 @@ async::Task<void> commit_comment(Build& build, StageRun& stage, build::StageConf
                                  const std::string& comment) {
     StepResult step{std::move(config), {}, {}};
     step.command = comment_command(step.config.config, comment);
-    if (use_cache(build, stage, step)) co_return;
+    if (co_await use_cache(build, stage, step)) co_return;
     co_await commit_step(build, stage, std::move(step));
 }
 

@@ -2,7 +2,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "engine/build/build_state.h"
 #include "engine/image/state.h"
 #include "image/platform.h"
@@ -20,59 +22,102 @@ bool did_the_step(const oci::ImageConfig& candidate, const StageImage& before,
             candidate.platform == before.config.platform);
 }
 
-void take(Build& build, StageRun& stage, const image::Image& found, oci::ImageConfig config) {
-    stage.image.id = found.id;
-    stage.image.top.reset();
-    if (!found.chain_ids.empty()) stage.image.top = found.chain_ids.back();
-    stage.image.config = std::move(config);
-    build.log.cached(build.step);
-}
-
 bool begins_with(const std::vector<Digest>& list, const std::vector<Digest>& start) {
     return list.size() >= start.size() && std::equal(start.begin(), start.end(), list.begin());
 }
 
-/// An image of --cache-from has the steps so far and this one as its last.
-bool ends_with_step(const oci::ImageConfig& source, const StageImage& before,
-                    const StepResult& step) {
-    const std::size_t done = before.config.history.size();
-    return source.history.size() == done + 1 &&
-           begins_with(source.diff_ids, before.config.diff_ids) &&
-           source.history[done].created_by == fmt::format("{}", fmt::join(step.command, " ")) &&
-           source.config == step.config.config;
+bool is_same(const oci::HistoryEntry& one, const oci::HistoryEntry& other) {
+    return one.created_by == other.created_by && one.empty_layer == other.empty_layer;
 }
 
-bool use_source(Build& build, StageRun& stage, const StepResult& step) {
-    const image::ImageStore& store = *build.images().store;
+/// An image of --cache-from has done the steps so far and this one. Docker looks at no more, since
+/// the configurations on the way are not known.
+bool has_done(const oci::ImageConfig& source, const StageImage& before, const StepResult& step) {
+    const std::vector<oci::HistoryEntry>& history = before.config.history;
+    return source.history.size() > history.size() &&
+           begins_with(source.diff_ids, before.config.diff_ids) &&
+           std::equal(history.begin(), history.end(), source.history.begin(), is_same) &&
+           source.history[history.size()].created_by ==
+               fmt::format("{}", fmt::join(step.command, " "));
+}
+
+std::optional<Digest> top_of(const image::Image& image) {
+    if (image.chain_ids.empty()) return std::nullopt;
+    return image.chain_ids.back();
+}
+
+/// The image that the step would have made, out of the source's layers. A worker's.
+struct Restoration final {
+    image::ImageStore& store;
+    image::Image source;
+    oci::ImageConfig source_config;
+    StageImage before;
+    StepResult step;
+
+    StageImage operator()() const {
+        const std::size_t done = before.config.history.size();
+        if (source_config.history.size() == done + 1 && source_config.config == step.config.config)
+            return {source.id, top_of(source), source_config};
+        const oci::HistoryEntry& entry = source_config.history[done];
+        StageImage made = before;
+        made.config.config = step.config.config;
+        made.config.author = step.config.author;
+        made.config.command = step.command;
+        made.config.created = entry.created;
+        made.config.history.push_back(entry);
+        if (!entry.empty_layer)
+            made.config.diff_ids.push_back(source_config.diff_ids.at(made.config.diff_ids.size()));
+        image::NewImage image;
+        image.config = dump_json(oci::to_json(made.config));
+        image.parent = before.id;
+        for (std::size_t i = 0; i < made.config.diff_ids.size(); ++i) {
+            image.layers.push_back({source.chain_ids.at(i), source.layer_sizes.at(i)});
+            made.top = source.chain_ids[i];
+        }
+        made.id = store.add(image).id;
+        return made;
+    }
+};
+
+std::optional<Restoration> find_source(const Build& build, const StageRun& stage,
+                                       const StepResult& step) {
+    image::ImageStore& store = *build.images().store;
     for (const std::string& name : build.request.cache_from) {
         try {
-            const image::Image source = store.resolve(name);
+            image::Image source = store.resolve(name);
             oci::ImageConfig config = store.config(source.id);
-            if (!ends_with_step(config, stage.image, step)) continue;
-            take(build, stage, source, std::move(config));
-            return true;
+            if (has_done(config, stage.image, step))
+                return Restoration{store, std::move(source), std::move(config), stage.image, step};
         } catch (const Error&) {
             // Docker passes over sources that are not here.
         }
     }
-    return false;
+    return std::nullopt;
 }
 
 }  // namespace
 
-bool use_cache(Build& build, StageRun& stage, const StepResult& step) {
-    if (build.request.no_cache || stage.missed_cache) return false;
+async::Task<bool> use_cache(Build& build, StageRun& stage, const StepResult& step) {
+    if (build.request.no_cache || stage.missed_cache) co_return false;
     const image::ImageStore& store = *build.images().store;
     for (const image::Image& candidate : store.list()) {
         if (candidate.parent != stage.image.id) continue;
         oci::ImageConfig config = store.config(candidate.id);
         if (!did_the_step(config, stage.image, step)) continue;
-        take(build, stage, candidate, std::move(config));
-        return true;
+        stage.image.id = candidate.id;
+        stage.image.top = top_of(candidate);
+        stage.image.config = std::move(config);
+        build.log.cached(build.step);
+        co_return true;
     }
-    if (use_source(build, stage, step)) return true;
+    if (auto source = find_source(build, stage, step)) {
+        Restoration job = *std::move(source);
+        stage.image = co_await build.engine().pool.run(std::move(job));
+        build.log.cached(build.step);
+        co_return true;
+    }
     stage.missed_cache = true;
-    return false;
+    co_return false;
 }
 
 async::Task<void> commit_step(Build& build, StageRun& stage, StepResult step) {

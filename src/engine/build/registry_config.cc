@@ -21,7 +21,7 @@ std::string host_of(std::string key) {
 }
 
 async::Task<std::string> look_up(const std::map<std::string, std::string>& headers,
-                                 const std::string& image) {
+                                 std::string image) {
     const auto found = headers.find(image::Reference::parse(image).domain());
     co_return found == headers.end() ? "" : found->second;
 }
@@ -37,7 +37,9 @@ RegistryAuth registry_auth_of(const std::string& header) {
     } catch (const Error&) {
         headers.clear();
     }
-    return [headers = std::move(headers)](std::string image) { return look_up(headers, image); };
+    return [headers = std::move(headers)](std::string image) {
+        return look_up(headers, std::move(image));
+    };
 }
 
 }  // namespace berth::engine

@@ -143,7 +143,7 @@ async::Task<void> run_command(Build& build, StageRun& stage, build::Run run) {
     if (words.empty()) throw Error(ErrorKind::invalid, "RUN requires at least one argument");
     StepResult step{{config, stage.image.config.author, stage.command_set}, {}, {}};
     step.command = with_arguments(build.arguments.recorded(config.env), words);
-    if (use_cache(build, stage, step)) co_return;
+    if (co_await use_cache(build, stage, step)) co_return;
 
     const std::string shown = fmt::format("{}", fmt::join(words, " "));
     model::CreateRequest request = container_of(build, stage, std::move(words), run);

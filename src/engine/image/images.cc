@@ -145,7 +145,7 @@ image::ProgressCallback post_progress(async::Executor executor, ProgressSink sin
 }
 
 async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop_token stop) {
-    static_cast<void>(wanted_platform(request.platform));  // told before anybody is asked
+    static_cast<void>(image::wanted_platform(request.platform));  // told before anybody is asked
     image::PullRequest wanted{image::Reference::parse(request.from_image, request.tag),
                               request.platform, image::decode_registry_auth(request.registry_auth)};
     const std::string name = wanted.reference.familiar();
