@@ -49,7 +49,7 @@ async::Task<> list(Call& call) {
     const auto& query = call.query();
     if (boolean(query, "all")) request.scope = engine::ListScope::all;
     if (boolean(query, "size")) request.size = engine::WithSize::yes;
-    request.limit = static_cast<int>(integer(query, "limit").value_or(0));
+    request.limit = small_integer(query, "limit").value_or(0);
     request.filters = engine::Filters::parse(query.get("filters"));
     const auto containers = co_await call.engine.containers().list(std::move(request));
     co_await reply_json(call, 200, containers);
@@ -68,12 +68,18 @@ engine::StopOptions stop_options(const Call& call) {
         auto signal = call.query().get("signal");
         if (!signal.empty()) options.signal = std::move(signal);
     }
-    if (const auto timeout = integer(call.query(), "t"))
-        options.timeout_s = static_cast<int>(*timeout);
+    if (const auto timeout = small_integer(call.query(), "t")) options.timeout_s = *timeout;
     return options;
 }
 
+// Before 1.24 a HostConfig could come here: who still sends one must not believe that it holds.
 async::Task<> start(Call& call) {
+    constexpr std::uint64_t kNoHostConfig = 7;
+    if (call.exchange.has_body() &&
+        call.exchange.content_length().value_or(UINT64_MAX) > kNoHostConfig)
+        throw Error(ErrorKind::invalid,
+                    "starting container with non-empty request body was deprecated since API v1.22 "
+                    "and removed in v1.24");
     co_await call.engine.containers().start(call.name, call.query().get("detachKeys"));
     co_await reply_empty(call, 204);
 }

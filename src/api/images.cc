@@ -50,7 +50,12 @@ async::Task<> list(Call& call) {
 }
 
 async::Task<> inspect(Call& call) {
-    auto image = call.engine.images().inspect(call.name, platform(call.query()));
+    const std::string wanted = platform(call.query());
+    // The list of manifests is the containerd store's; a client of it must not ask for both.
+    if (boolean(call.query(), "manifests") && !wanted.empty())
+        throw Error(ErrorKind::invalid,
+                    "conflicting options: manifests and platform options cannot both be set");
+    auto image = call.engine.images().inspect(call.name, wanted);
     add_virtual_size(call, image);
     add_container_config(call, image);
     co_await reply_json(call, 200, image);
@@ -70,6 +75,9 @@ async::Task<> remove(Call& call) {
     engine::ImageRemoveOptions options;
     options.force = boolean(call.query(), "force");
     options.no_prune = boolean(call.query(), "noprune");
+    // An image is of one platform here: one of another has nothing to remove.
+    for (const std::string& wanted : platforms(call.query(), "platforms"))
+        call.engine.images().inspect(call.name, wanted);
     const auto removed = co_await call.engine.images().remove(call.name, options);
     co_await reply_json(call, 200, removed);
 }

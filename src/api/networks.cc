@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/parameters.h"
 #include "api/routes.h"
 #include "base/error.h"
 #include "engine/engine.h"
@@ -15,6 +16,7 @@ async::Task<> list(Call& call) {
 }
 
 async::Task<> inspect(Call& call) {
+    strict_boolean(call.query(), "verbose");  // of services, which only a swarm has
     // All of ours are local: one of the swarm by that name would be another.
     const std::string scope = call.query().get("scope");
     if (!scope.empty() && scope != "local")

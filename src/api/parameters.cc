@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <climits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -11,6 +12,17 @@
 namespace berth::api {
 
 namespace {
+std::string platform_from(const std::string& text) {
+    const nlohmann::json document = parse_json(text);
+    const JsonReader reader(document, "platform");
+    const std::string os = reader.string("os"), architecture = reader.string("architecture");
+    const std::string variant = reader.string("variant");
+    if (os.empty() || architecture.empty())
+        throw Error(ErrorKind::invalid,
+                    "failed to parse platform: both OS and Architecture must be provided");
+    return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
+}
+
 std::string_view trim(std::string_view text) {
     constexpr std::string_view kBlank = " \t\r\n";
     const auto first = text.find_first_not_of(kBlank);
@@ -31,6 +43,17 @@ bool boolean(const http::Query& query, std::string_view key, bool fallback) {
     return value ? is_true(*value) : fallback;
 }
 
+bool strict_boolean(const http::Query& query, std::string_view key) {
+    const std::string text = query.get(key);
+    for (const std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"})
+        if (text == yes) return true;
+    for (const std::string_view no : {"", "0", "f", "F", "false", "FALSE", "False"})
+        if (text == no) return false;
+    throw Error(ErrorKind::invalid,
+                "invalid value for {0}: {1}: strconv.ParseBool: parsing \"{1}\": invalid syntax",
+                key, text);
+}
+
 std::optional<std::int64_t> integer(const http::Query& query, std::string_view key) {
     const std::string text = query.get(key);
     if (text.empty()) return std::nullopt;
@@ -41,6 +64,12 @@ std::optional<std::int64_t> integer(const http::Query& query, std::string_view k
         throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}: expected a whole number", text,
                     key);
     return value;
+}
+
+std::optional<int> small_integer(const http::Query& query, std::string_view key) {
+    const auto value = integer(query, key);
+    if (!value) return std::nullopt;
+    return static_cast<int>(std::clamp<std::int64_t>(*value, INT_MIN, INT_MAX));
 }
 
 std::uint32_t terminal_size(const http::Query& query, std::string_view key) {
@@ -54,14 +83,13 @@ std::uint32_t terminal_size(const http::Query& query, std::string_view key) {
 std::string platform(const http::Query& query) {
     const std::string text = query.get("platform");
     if (text.empty()) return "";
-    const nlohmann::json document = parse_json(text);
-    const JsonReader reader(document, "platform");
-    const std::string os = reader.string("os"), architecture = reader.string("architecture");
-    const std::string variant = reader.string("variant");
-    if (os.empty() || architecture.empty())
-        throw Error(ErrorKind::invalid,
-                    "failed to parse platform: both OS and Architecture must be provided");
-    return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
+    return platform_from(text);
+}
+
+std::vector<std::string> platforms(const http::Query& query, std::string_view key) {
+    std::vector<std::string> result;
+    for (const std::string& text : query.all(key)) result.push_back(platform_from(text));
+    return result;
 }
 
 void check_json_content_type(std::string_view content_type) {

@@ -45,6 +45,8 @@ void publish_prune(Events& events, const char* type, std::int64_t reclaimed) {
 
 /// Nothing is younger than it: without the filter all things are old enough.
 Timestamp newest_of(const Filters& filters) {
+    if (filters.values("until").size() > 1)
+        throw Error(ErrorKind::invalid, "more than one until filter specified");
     Timestamp until{std::numeric_limits<std::int64_t>::max()};
     for (const std::string& text : filters.values("until"))
         until = std::min(until, model::time_from_query(text, Timestamp::now()));

@@ -117,6 +117,36 @@ def test_volume_create_names_each_wrong_field(engine):
     check_all(engine, "/volumes/create", VOLUME)
 
 
+NETWORK = {"Name": "n", "Driver": "bridge", "Scope": "local", "Internal": False, "Attachable": False, "Ingress": False, "ConfigOnly": False,
+           "ConfigFrom": {"Network": "x"}, "EnableIPv4": True, "EnableIPv6": False, "Options": {"a": "b"}, "Labels": {"a": "b"},
+           "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.9.0.0/16", "IPRange": "10.9.1.0/24", "Gateway": "10.9.0.1",
+                                                     "AuxiliaryAddresses": {"a": "10.9.0.2"}}], "Options": {"a": "b"}}}
+UPDATE = {key: CONTAINER["HostConfig"][key] for key in ("Memory", "MemorySwap", "MemoryReservation", "NanoCpus", "CpuShares", "CpuPeriod", "CpuQuota",
+                                                        "CpusetCpus", "CpusetMems", "PidsLimit", "BlkioWeight", "RestartPolicy")}
+LOGIN = {"username": "u", "password": "p", "identitytoken": "t", "serveraddress": "127.0.0.1:1"}
+
+
+def test_network_create_names_each_wrong_field(engine):
+    check_all(engine, "/networks/create", NETWORK)
+
+
+def test_network_connect_names_each_wrong_field(engine):
+    check_all(engine, "/networks/none/connect", {"Container": "x", "EndpointConfig": CONTAINER["NetworkingConfig"]["EndpointsConfig"]["bridge"]})
+    check_all(engine, "/networks/none/disconnect", {"Container": "x", "Force": False})
+
+
+def test_container_update_names_each_wrong_field(engine, container):
+    check_all(engine, f"/containers/{container('busybox', 'sleep', '1000')}/update", UPDATE)
+
+
+def test_commit_names_each_wrong_field(engine, container):
+    check_all(engine, f"/commit?container={container('busybox', 'sleep', '1000')}", {key: value for key, value in CONTAINER.items() if key not in ("HostConfig", "NetworkingConfig")})
+
+
+def test_login_names_each_wrong_field(engine):
+    check_all(engine, "/auth", LOGIN)
+
+
 ROUTES = ["/containers/create", "/networks/create", "/volumes/create", "/networks/bridge/connect", "/networks/bridge/disconnect"]
 
 

@@ -8,6 +8,17 @@ namespace berth::engine {
 
 namespace {
 
+struct PortFilter final {
+    std::pair<std::uint16_t, std::uint16_t> range;
+    std::string protocol;
+};
+
+PortFilter port_filter(const std::string& wanted) {
+    const std::size_t slash = wanted.find('/');
+    return {.range = model::host_port_range(wanted.substr(0, slash)),
+            .protocol = slash == std::string::npos ? "tcp" : wanted.substr(slash + 1)};
+}
+
 void check_filters(const Filters& filters) {
     filters.check_keys({"ancestor", "before", "exited", "expose", "health", "id", "isolation",
                         "is-task", "label", "label!", "name", "network", "publish", "since",
@@ -30,14 +41,16 @@ void check_filters(const Filters& filters) {
         if (health != "starting" && health != "healthy" && health != "unhealthy" &&
             health != "none")
             throw Error(ErrorKind::invalid, "invalid filter 'health={}'", health);
+    filters.boolean("is-task");
+    for (const std::string_view key : {"expose", "publish"})
+        for (const std::string& port : filters.values(key)) port_filter(port);
 }
 
 bool matches_port(const std::string& wanted, const std::string& port) {
-    const std::size_t slash = wanted.find('/');
-    const std::string protocol = slash == std::string::npos ? "tcp" : wanted.substr(slash + 1);
-    const auto [first, last] = model::host_port_range(wanted.substr(0, slash));
+    const PortFilter filter = port_filter(wanted);
     const model::PortSpec spec = model::port_spec_from(port);
-    return spec.protocol == protocol && spec.number >= first && spec.number <= last;
+    return spec.protocol == filter.protocol && spec.number >= filter.range.first &&
+           spec.number <= filter.range.second;
 }
 
 bool matches_mount(const std::string& wanted, const model::ContainerRecord& record) {

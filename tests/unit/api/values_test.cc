@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <climits>
+
 #include "api/call.h"
 #include "api/errors.h"
 #include "api/parameters.h"
@@ -35,6 +37,13 @@ TEST(Version, minor_numbers_compare_as_numbers) {
     EXPECT_LT(ApiVersion::parse("1.9"), ApiVersion::parse("1.24"));
     EXPECT_EQ(ApiVersion::parse("1.24").str(), "1.24");
     EXPECT_LT(kNewest, ApiVersion::parse("1.9999999999999999999"));
+}
+
+TEST(Version, compose_1_gets_the_shapes_that_it_knows) {
+    const char* compose = "docker-compose/1.29.2 docker-py/5.0.3 Linux/6.1";
+    EXPECT_EQ(shape_for(compose, kNewest), (ApiVersion{1, 44}));
+    EXPECT_EQ(shape_for(compose, {1, 38}), (ApiVersion{1, 38}));
+    EXPECT_EQ(shape_for("docker-sdk-python/7.1.0", kNewest), kNewest);
 }
 
 TEST(Version, versions_outside_the_range_are_refused_with_dockers_texts) {
@@ -74,6 +83,32 @@ TEST(Integer, bad_numbers_are_refused) {
     EXPECT_THROW(integer(query, "d"), Error);
     EXPECT_THROW(terminal_size(query, "c"), Error);
     EXPECT_THROW(terminal_size(query, "f"), Error);
+}
+
+TEST(Integer, what_no_int_holds_is_its_end) {
+    const auto query = http::Query::parse("a=4294967297&b=-9223372036854775808&c=7");
+    EXPECT_EQ(small_integer(query, "a"), INT_MAX);
+    EXPECT_EQ(small_integer(query, "b"), INT_MIN);
+    EXPECT_EQ(small_integer(query, "c"), 7);
+    EXPECT_FALSE(small_integer(query, "d"));
+}
+
+TEST(Boolean, a_strict_one_takes_the_words_of_go_only) {
+    const auto query = http::Query::parse("a=T&b=0&c=junk&d=");
+    EXPECT_TRUE(strict_boolean(query, "a"));
+    EXPECT_FALSE(strict_boolean(query, "b"));
+    EXPECT_FALSE(strict_boolean(query, "d"));
+    EXPECT_FALSE(strict_boolean(query, "e"));
+    EXPECT_EQ(message_of([&] { strict_boolean(query, "c"); }),
+              "invalid value for c: junk: strconv.ParseBool: parsing \"junk\": invalid syntax");
+}
+
+TEST(Platform, each_of_several_is_read) {
+    const auto query = http::Query::parse(
+        R"(p={"os":"linux","architecture":"amd64"}&p={"os":"linux","architecture":"arm","variant":"v7"}&q=junk)");
+    EXPECT_EQ(platforms(query, "p"), (std::vector<std::string>{"linux/amd64", "linux/arm/v7"}));
+    EXPECT_TRUE(platforms(query, "r").empty());
+    EXPECT_THROW(platforms(query, "q"), Error);
 }
 
 TEST(ContentType, json_with_parameters_is_accepted) {

@@ -16,6 +16,11 @@ TEST(Query, keys_may_repeat_and_are_decoded) {
     EXPECT_EQ(query.get("x"), "\xc3\xa9");
 }
 
+TEST(Query, a_semicolon_separates_nothing) {
+    EXPECT_THROW(Query::parse("a=1;b=2"), Error);
+    EXPECT_EQ(Query::parse("a=1%3bb").get("a"), "1;b");
+}
+
 TEST(Query, bad_escape_is_invalid) {
     EXPECT_THROW(Query::parse("a=%2"), Error);
     EXPECT_THROW(Query::parse("a=%gg"), Error);
