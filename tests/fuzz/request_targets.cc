@@ -16,19 +16,6 @@
 namespace berth::fuzz {
 namespace {
 
-/// Runs each of them, whatever the others think of the input.
-template <typename... Calls>
-void each(Calls... calls) {
-    const auto run = [](auto& call) {
-        try {
-            call();
-        } catch (const Error&) {
-            return;
-        }
-    };
-    (run(calls), ...);
-}
-
 void read_query(std::string_view bytes) {
     const http::Query query = http::Query::parse(bytes);
     each([&] { api::integer(query, "t"); }, [&] { api::boolean(query, "all"); },

@@ -217,7 +217,13 @@ std::vector<Target> document_targets() {
         {"compression",
          read_compressed,
          {std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20),
-          std::string("\x28\xb5\x2f\xfd\x24\0\x01\0\0\x99\xe9\xd8\x51", 13)}},
+          std::string("\x28\xb5\x2f\xfd\x24\0\x01\0\0\x99\xe9\xd8\x51", 13),
+          "\xfd\x37\x7a\x58\x5a\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x16\0\0\0\x74\x2f\xe5\xa3\x01"
+          "\0\x02\x61\x62\x63\0\0"
+          "\x27\x76\x27\x1a\x4a\x09\xd8\x2c\0\x01\x1b\x03\x0b\x2f\xb9\x10\x1f\xb6\xf3\x7d\x01\0\0\0\0\x04\x59\x5a"s,
+          "\x42\x5a\x68\x39\x31\x41\x59\x26\x53\x59\x64\x8c\xbb\x73\0\0\0\x01\0\x38\0\x20\0\x21\x98"
+          "\x19\x84\x61\x77"
+          "\x24\x53\x85\x09\x06\x48\xcb\xb7\x30"s}},
         {"packet",
          answer_packet,
          {"\x45\0\0\x2c\0\0\x40\0\x3f\x06\0\0\x0a\x58\0\2\xc0\0\2\x09\x9c\x40\0\x50\1\2\3\4\0\0\0\0\x60\2\xff\xff\0\0\0\0\2\4\5\xb4"s,
@@ -256,7 +262,7 @@ std::vector<Target> document_targets() {
 const std::vector<Target>& targets() {
     static const std::vector<Target> kTargets = [] {
         std::vector<Target> all = document_targets();
-        for (const auto& more : {image_targets(), request_targets()})
+        for (const auto& more : {image_targets(), request_targets(), state_targets()})
             all.insert(all.end(), more.begin(), more.end());
         return all;
     }();

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
+
 namespace berth::fuzz {
 
 struct Target final {
@@ -18,5 +20,19 @@ const std::vector<Target>& targets();
 /// Parts of targets().
 std::vector<Target> image_targets();
 std::vector<Target> request_targets();
+std::vector<Target> state_targets();
+
+/// Runs each of them, whatever the others think of the input.
+template <typename... Calls>
+void each(Calls... calls) {
+    const auto run = [](auto& call) {
+        try {
+            call();
+        } catch (const Error&) {
+            return;
+        }
+    };
+    (run(calls), ...);
+}
 
 }  // namespace berth::fuzz
