@@ -90,6 +90,36 @@ TEST_F(StoreCheckTest, ABlobThatNothingNamesIsRemoved) {
     EXPECT_TRUE(check().faults.empty());
 }
 
+TEST_F(StoreCheckTest, ADamagedManifestIsAFaultThatLeavesTheImage) {
+    NewImage image;
+    image.config = store_.config_text(id_);
+    for (const Digest& chain_id : chain_ids_) image.layers.push_back({chain_id, 1});
+    image.manifest = "{}";
+    store_.add(image);
+    EXPECT_TRUE(check().faults.empty());
+    const std::string path =
+        directory_.path() + "/content/blobs/sha256/" + archive::sha256("{}").hex();
+    replace_file(path, "hurt", 0600, Durability::process);
+    const StoreReport report = check();
+    ASSERT_EQ(report.faults.size(), 1U);
+    EXPECT_EQ(report.faults[0].kind, StoreFault::Kind::manifest);
+    EXPECT_EQ(repair_store(store_, sink_, report, unused_).pull_again,
+              std::vector<std::string>{"one:latest"});
+    EXPECT_FALSE(exists(path));
+    EXPECT_TRUE(check().faults.empty());
+    store_.add(image);
+    EXPECT_EQ(store_.manifests(id_), std::vector<std::string>{"{}"});
+}
+
+TEST_F(StoreCheckTest, ToOpenAStoreForACheckChangesNothing) {
+    const std::string path = directory_.path() + "/content/blobs/sha256/" + id_.hex();
+    replace_file(path, "hurt", 0600, Durability::process);
+    const ImageStore found(directory_.path(), {}, Opening::as_found);
+    ASSERT_EQ(check_store(found, inventory_, held_, {}).faults.size(), 1U);
+    EXPECT_TRUE(exists(path));
+    EXPECT_TRUE(ImageStore(directory_.path()).list().empty());
+}
+
 TEST_F(StoreCheckTest, RepairRemovesABrokenImageAndSaysWhatToPull) {
     inventory_.problems[chain_ids_[1]] = "spoilt";
     const StoreRepair repair = repair_store(store_, sink_, check(), unused_);
