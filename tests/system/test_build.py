@@ -232,3 +232,16 @@ def test_a_client_that_leaves_leaves_nothing_behind(engine, tmp_path):
     wait_until(lambda: not engine.docker("ps", "-aq").stdout.split(), "the container's removal")
     builds = os.path.join(engine.root, "data", "berth", "builds")
     wait_until(lambda: not os.path.isdir(builds) or not os.listdir(builds), "the context's removal")
+
+
+def test_a_dockerfile_may_lie_outside_of_the_context_or_come_through_stdin(engine, build, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.write_text("FROM busybox\nCOPY a /a\n")
+    build("FROM absent\n", {"a": "x", ".dockerignore": "none\n"}, ["-f", str(other), "-t", "outside:1"])
+    assert run_image(engine, "outside:1", "cat", "/a") == "x"
+    piped = engine.docker("build", "-t", "piped:1", "-", input="FROM busybox\nENV P=1\n", env={"DOCKER_BUILDKIT": "0"})
+    assert built_id(piped)
+
+
+def test_a_compressed_context_is_taken(build):
+    assert built_id(build("FROM busybox\nCOPY a /\n", {"a": "x"}, ["--compress"]))

@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "archive/compression.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -88,13 +91,30 @@ std::shared_ptr<UnpackedContext> new_context(const std::string& builds) {
     return unpacked;
 }
 
+/// The docker CLI ends its tar within a block when the Dockerfile is not in the context (-f).
+archive::CallbackSource in_whole_blocks(archive::Source& below) {
+    constexpr std::size_t kBlock = 512;
+    return archive::CallbackSource(
+        [&below, size = std::size_t{0}](std::span<char> buffer) mutable -> std::size_t {
+            std::size_t count = below.read(buffer);
+            if (count == 0 && size % kBlock != 0) {
+                count = std::min(buffer.size(), kBlock - size % kBlock);
+                std::ranges::fill(buffer.first(count), '\0');
+            }
+            size += count;
+            return count;
+        });
+}
+
 void extract(const UnpackedContext& unpacked, BorrowedFd tar, std::stop_token stop) {
     const storage::ExtractRequest request{.root = unpacked.context.directory,
                                           .directory = "/",
                                           .owner = as_root,
                                           .stop = std::move(stop)};
     archive::FdSource source(tar);
-    storage::extract_tar(request, source);
+    const std::unique_ptr<archive::Source> plain = archive::decompress(source);
+    archive::CallbackSource whole = in_whole_blocks(*plain);
+    storage::extract_tar(request, whole);
 }
 
 std::shared_ptr<const BuildContext> unpack(const std::string& builds, BorrowedFd tar,
