@@ -35,6 +35,11 @@ VersionedPath split_version(std::string_view path) {
     return result;
 }
 
+ApiVersion shape_for(std::string_view user_agent, ApiVersion asked) {
+    constexpr ApiVersion kCompose1{1, 44};
+    return user_agent.starts_with("docker-compose/1.") ? std::min(asked, kCompose1) : asked;
+}
+
 void check_version(ApiVersion version, ApiVersion oldest) {
     if (version < oldest)
         throw Error(ErrorKind::invalid,

@@ -26,6 +26,10 @@ struct VersionedPath final {
 
 /// Takes the version prefix off; a path without one is of the newest version.
 VersionedPath split_version(std::string_view path);
+/// The version whose shapes a client of that name gets, where it asks for `asked`. docker-compose 1
+/// asks for the newest that is served, and makes no service anew with one past 1.44: it reads the
+/// ContainerConfig of images, which was dropped then.
+ApiVersion shape_for(std::string_view user_agent, ApiVersion asked);
 /// Throws Error{invalid} with Docker's text for a version outside the range.
 void check_version(ApiVersion version, ApiVersion oldest = kOldest);
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "engine/system_facts.h"
+#include "shim/log_options.h"
 
 namespace berth::engine {
 
@@ -163,7 +164,7 @@ void add_fixed(json& info) {
     info["Plugins"] = {{"Volume", json::array({"local"})},
                        {"Network", json::array({"bridge", "host", "null"})},
                        {"Authorization", nullptr},
-                       {"Log", json::array({"journald", "json-file", "none"})}};
+                       {"Log", shim::log_drivers()}};
     info["Swarm"] = {{"NodeID", ""},
                      {"NodeAddr", ""},
                      {"LocalNodeState", "inactive"},

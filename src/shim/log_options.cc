@@ -12,8 +12,7 @@ namespace {
 using Names = std::set<std::string_view>;
 using Options = std::map<std::string, std::string>;
 
-/// Null for an unknown driver.
-const Names* options_of(const std::string& driver) {
+const std::map<std::string, Names>& options_by_driver() {
     static const std::map<std::string, Names> kOptions{
         {"json-file",
          {"max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"}},
@@ -23,8 +22,13 @@ const Names* options_of(const std::string& driver) {
          {"syslog-address", "syslog-facility", "syslog-format", "syslog-tls-ca-cert",
           "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify", "labels", "labels-regex",
           "env", "env-regex", "tag"}}};
-    const auto found = kOptions.find(driver);
-    return found == kOptions.end() ? nullptr : &found->second;
+    return kOptions;
+}
+
+/// Null for an unknown driver.
+const Names* options_of(const std::string& driver) {
+    const auto found = options_by_driver().find(driver);
+    return found == options_by_driver().end() ? nullptr : &found->second;
 }
 
 void check_names(const std::string& driver, const Options& options) {
@@ -69,6 +73,12 @@ void check_boolean(const Options& options, const std::string& key) {
 }
 
 }  // namespace
+
+std::vector<std::string> log_drivers() {
+    std::vector<std::string> names;
+    for (const auto& [driver, options] : options_by_driver()) names.push_back(driver);
+    return names;
+}
 
 void check_log_options(const std::string& driver, const Options& options) {
     check_names(driver, options);

@@ -4,8 +4,12 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 namespace berth::shim {
+
+/// Their names, but "none", which is no driver.
+std::vector<std::string> log_drivers();
 
 /// Throws Error{invalid} with Docker's texts for an unknown driver, for an option that it does not
 /// take, and for values of those that say how files are rotated and how output waits. Sizes, tags

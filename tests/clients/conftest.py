@@ -1,7 +1,8 @@
 """Clients that others wrote, at their everyday work on a real berthd of the plain user who runs pytest.
 
 One engine a pytest-xdist worker, as in tests/system, whose fixtures these are. Environment besides theirs: BERTH_CLIENTS (directory
-that tools/client-packages filled), BERTH_NEWER_CLIENTS (that tools/newer-clients filled)."""
+that tools/client-packages filled), BERTH_NEWER_CLIENTS (that tools/newer-clients filled), BERTH_DEBIAN_IMAGE (archive that
+tools/debian-image made)."""
 import os
 import pathlib
 import shutil
@@ -44,6 +45,15 @@ def python(engine):
 def ryuk(engine):
     """The image of Testcontainers' reaper."""
     engine.docker("load", input=programs.ryuk())
+
+
+@pytest.fixture(scope="session")
+def debian(engine):
+    """The image `debian`, with the servers that tools/debian-image put into it."""
+    archive = os.environ.get("BERTH_DEBIAN_IMAGE")
+    if not archive or not os.path.exists(archive):
+        pytest.skip("no image of Debian: BERTH_DEBIAN_IMAGE is not set, or tools/debian-image could not make it")
+    engine.docker("import", archive, "debian")
 
 
 @pytest.fixture(scope="session")

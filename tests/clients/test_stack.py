@@ -76,11 +76,8 @@ def compose(request, engine, run, redis, python, tmp_path):
     (tmp_path / "docker-compose.yml").write_text(('version: "2.4"' if older else "") + PROJECT)
     name = "stack" + str(len(command))
 
-    # Unasked it takes the engine's newest version, from 1.45 on without a field that it needs to make a service anew: dockerd's too.
-    variables = {"COMPOSE_API_VERSION": "1.44"} if older else {}
-
     def call(*arguments, **options):
-        return run(*command, "-p", name, *arguments, cwd=tmp_path, variables=variables, **options)
+        return run(*command, "-p", name, *arguments, cwd=tmp_path, **options)
 
     yield call
     call("down", "-v", "-t", "0", check=False)
