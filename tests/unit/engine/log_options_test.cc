@@ -46,6 +46,10 @@ TEST(LogOptions, are_refused_in_dockers_words) {
               "logger: logging mode not supported: later");
     EXPECT_EQ(refusal("journald", {{"max-buffer-size", "1m"}}),
               "logger: max-buffer-size option is only supported with 'mode=non-blocking'");
+    EXPECT_EQ(refusal("json-file", {{"max-size", "1m"}, {"max-file", "0"}}),
+              "invalid value for max-file: '0'");
+    EXPECT_EQ(refusal("local", {{"compress", "true"}, {"max-file", "1"}}),
+              "compress cannot be true when max file count is less than 2");
     EXPECT_EQ(refusal("journald", {{"tag", "{{.Nothing}}"}}),
               "invalid log tag: unknown field .Nothing");
 }

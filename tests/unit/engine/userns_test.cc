@@ -35,6 +35,8 @@ TEST(Userns, the_map_is_a_permutation) {
     EXPECT_EQ(oci::mapped_id(map, 1000), 0u);
     EXPECT_EQ(oci::mapped_id(map, 1001), 1001u);
     EXPECT_EQ(oci::mapped_id(map, 65536), 65536u);
+    for (const std::uint32_t id : {0U, 7U, 999U, 1000U, 1001U})
+        EXPECT_EQ(oci::unmapped_id(map, oci::mapped_id(map, id)), id);
     EXPECT_EQ(oci::mapped_id(keep_id_map(0, 65537), 0), 0u);
     EXPECT_EQ(oci::mapped_id(keep_id_map(0, 65537), 7), 7u);
     EXPECT_EQ(keep_id_map(65536, 65537).size(), 2u);
