@@ -1,4 +1,4 @@
-"""The dev containers CLI, as editors call it, with configurations that need no build: berth has no POST /build yet."""
+"""The dev containers CLI, as editors call it, with images and with Dockerfiles."""
 import json
 import os
 
@@ -120,6 +120,9 @@ def test_a_service_of_a_compose_project_is_the_dev_container(engine, redis, devc
         engine.docker("rm", "-fv", identity)
 
 
-def test_a_build_is_refused_with_the_reason(devcontainer, workspace):
-    folder = workspace({"build": {"dockerfile": "Dockerfile"}}, Dockerfile="FROM busybox\n")
-    assert devcontainer("up", "--workspace-folder", folder, check=False)["outcome"] == "error"
+def test_a_dockerfile_is_built_for_its_users_id(engine, devcontainer, workspace):
+    folder = workspace({"build": {"dockerfile": "Dockerfile", "args": {"WORD": "argued"}}, "remoteUser": "user"},
+                       Dockerfile="FROM busybox\nARG WORD\nRUN echo $WORD > /word\n")
+    result = devcontainer("up", "--workspace-folder", folder)
+    assert (result["outcome"], result["remoteUser"]) == ("success", "user")
+    assert devcontainer("exec", "--workspace-folder", folder, "cat", "/word").stdout == "argued\n"

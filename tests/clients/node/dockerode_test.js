@@ -1,6 +1,9 @@
 // dockerode's everyday work. Each test is run in a process of its own by test_node.py.
 const assert = require("node:assert/strict");
+const { mkdtempSync, writeFileSync } = require("node:fs");
 const net = require("node:net");
+const { tmpdir } = require("node:os");
+const { join } = require("node:path");
 const { PassThrough } = require("node:stream");
 const { buffer, text } = require("node:stream/consumers");
 const { test } = require("node:test");
@@ -195,4 +198,27 @@ test("a published port answers", async (t) => {
     text(socket).then(resolve, () => setTimeout(() => ask().then(resolve), 50));
   });
   assert.equal(await ask(), "served\n");
+});
+
+test("an image is built and the stream tells its id", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "dockerode-"));
+  writeFileSync(join(folder, "Dockerfile"), "FROM busybox\nARG WORD\nRUN echo $WORD > /word\nCOPY file /file\nCMD cat /word /file\n");
+  writeFileSync(join(folder, "file"), "copied\n");
+  const stream = await docker.buildImage({ context: folder, src: ["Dockerfile", "file"] }, { t: "dockerode-built:1", buildargs: { WORD: "argued" } });
+  const lines = await new Promise((resolve, reject) => docker.modem.followProgress(stream, (error, all) => (error ? reject(error) : resolve(all))));
+  t.after(() => docker.getImage("dockerode-built:1").remove({ force: true }));
+  assert.equal((await docker.getImage("dockerode-built:1").inspect()).Id, lines.find((line) => line.aux).aux.ID);
+  const out = new PassThrough();
+  const [, container] = await docker.run("dockerode-built:1", [], out, {});
+  await container.remove();
+  out.end();
+  assert.match(await text(out), /argued\s+copied/);
+});
+
+test("a build that fails ends its stream with the error", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "dockerode-"));
+  writeFileSync(join(folder, "Dockerfile"), "FROM busybox\nRUN exit 3\n");
+  const stream = await docker.buildImage({ context: folder, src: ["Dockerfile"] }, { forcerm: true });
+  const failure = await new Promise((resolve) => docker.modem.followProgress(stream, (error, all) => resolve(error ?? all.at(-1))));
+  assert.match(String(failure.message ?? failure.error), /The command '\/bin\/sh -c exit 3' returned a non-zero code: 3/);
 });

@@ -180,3 +180,10 @@ test("the reaper removes what a killed test run left", async () => {
   await assert.rejects(dockerode.getContainer(container).inspect(), { statusCode: 404 });
   await assert.rejects(dockerode.getNetwork(network).inspect(), { statusCode: 404 });
 });
+
+test("a container of a Dockerfile is built and serves", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "testcontainers-"));
+  writeFileSync(join(folder, "Dockerfile"), "FROM busybox\nARG TEXT=none\nRUN mkdir /www && echo $TEXT > /www/index.html\nEXPOSE 80\nCMD [\"httpd\", \"-f\", \"-p\", \"80\", \"-h\", \"/www\"]\n");
+  const image = await GenericContainer.fromDockerfile(folder).withBuildArgs({ TEXT: "built" }).build();
+  assert.equal(await page(await started(t, image.withExposedPorts(80))), "built\n");
+});
