@@ -190,3 +190,15 @@ def test_compose_services_reach_each_other_by_name(engine, newer, tmp_path):
     finally:
         compose("down", "-v", "-t", "0", check=False)
     assert engine.docker("network", "ls", "-q", "--filter", "label=com.docker.compose.project=named").stdout == ""
+
+
+def test_compose_builds_its_services_with_the_classic_builder(engine, compose, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+    monkeypatch.setitem(engine.environment, "DOCKER_BUILDKIT", "0")
+    (tmp_path / "src/Dockerfile").write_text("FROM busybox AS base\nARG WORD\nRUN echo $WORD > /word\nCOPY file /\nFROM base\nCMD cat /word /file\n")
+    (tmp_path / "docker-compose.yml").write_text(
+        'version: "3.8"\nservices:\n  app:\n    image: composed-build:1\n    build: {context: src, target: base, args: {WORD: argued}, labels: {of: compose}}\n    command: cat /word /file\n')
+    compose("build")
+    assert compose("run", "--rm", "app").stdout.split() == ["argued", "from", "the", "host"]
+    assert engine.inspect("composed-build:1")["Config"]["Labels"]["of"] == "compose"
+    engine.docker("rmi", "-f", "composed-build:1")
