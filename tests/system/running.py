@@ -9,5 +9,7 @@ def running_engine():
     instance.start()
     instance.docker("import", "-", "busybox", input=busybox_rootfs_tar())
     yield instance
+    # A stop would wait ten seconds for each `sleep` that is a container's first process.
+    instance.kill_containers()
     instance.stop()
     instance.remove()

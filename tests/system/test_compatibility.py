@@ -63,7 +63,8 @@ REFUSED = {"--gpus": "all", "--storage-opt": "size=1G"}
 
 @pytest.mark.parametrize("flag", sorted(WARNED))
 def test_a_warned_flag_is_warned_of(engine, flag):
-    needs_cli("1.44")
+    # Docker's CLI 26.1 drops rates of devices: its request has empty lists of them.
+    needs_cli("1.48" if re.fullmatch(r"--device-(read|write)-i?o?b?ps", flag) else "1.44")
     assert FLAGS[flag] in ("warned", "delegated")
     done = engine.docker("create", f"{flag}={WARNED[flag]}", "busybox", "true", check=False)
     assert done.returncode == 0, done.stderr
