@@ -28,6 +28,7 @@ def bare_engine():
     """Directories and environment of an engine that is not started."""
     instance = Engine()
     yield instance
+    instance.kill_containers()
     instance.stop()
     instance.remove()
 

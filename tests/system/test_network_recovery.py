@@ -22,9 +22,9 @@ def two_networks(engine):
     """A server on two networks and a client on one of them; gives the server's addresses by network."""
     engine.docker("network", "create", "--subnet", "10.81.0.0/24", "kept-a")
     engine.docker("network", "create", "--ipv6", "kept-b")
-    engine.docker("run", "-d", "--name", "kept-server", "--network", "kept-a", "busybox", "sleep", "1000")
+    engine.docker("run", "-d", "--stop-timeout", "1", "--name", "kept-server", "--network", "kept-a", "busybox", "sleep", "1000")
     engine.docker("network", "connect", "kept-b", "kept-server")
-    engine.docker("run", "-d", "--name", "kept-client", "--network", "kept-b", "busybox", "sleep", "1000")
+    engine.docker("run", "-d", "--stop-timeout", "1", "--name", "kept-client", "--network", "kept-b", "busybox", "sleep", "1000")
     return addresses(engine, "kept-server")
 
 

@@ -129,7 +129,7 @@ def test_the_network_process_is_replaced(own_engine):
 
 
 def test_sigterm_stops_containers_and_leaves_nothing(own_engine):
-    own_engine.docker("run", "-d", "--name", "stopped", "busybox", "sleep", "1000")
+    own_engine.docker("run", "-d", "--name", "stopped", "--stop-timeout", "1", "busybox", "sleep", "1000")
     own_engine.stop()
     assert own_engine.process.returncode == 0
     wait_until(lambda: not own_engine.processes(), f"no process is left: {own_engine.processes()}")
