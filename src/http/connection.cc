@@ -101,7 +101,7 @@ async::Task<> Connection::write(Buffers buffers) {
 // What only a request needs is not there meanwhile: clients keep thousands of connections.
 async::Task<> Connection::wait_for_input() {
     parser_.reset();
-    buffer_ = {};
+    std::string().swap(buffer_);
     const auto [error] = co_await socket_.async_wait(asio::socket_base::wait_read, kUseTuple);
     if (error) throw gone();
 }

@@ -1,10 +1,8 @@
 #include "http/server.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -15,10 +13,6 @@
 
 namespace berth::http {
 namespace asio = boost::asio;
-
-namespace {
-constexpr std::size_t kCrowd = 256;
-}  // namespace
 
 struct Server::State final {
     State(async::Executor where, Handler what, Limits bounds)
@@ -34,41 +28,23 @@ struct Server::State final {
     async::TaskGroup accepting;
     async::TaskGroup serving;
     std::list<Connection*> connections;
-    std::size_t crowd = 0;  // the most connections since the heap was trimmed
     bool stopping = false;
-
-    void joined();
-    void left();
 
     static async::Task<> serve(std::shared_ptr<State> state, UniqueFd socket);
     static async::Task<> accept(std::shared_ptr<State> state, UniqueFd listener);
 };
 
-void Server::State::joined() { crowd = std::max(crowd, connections.size()); }
-
-// What a crowd had lies between what others have: the heap does not shrink by itself.
-void Server::State::left() {
-    if (crowd < kCrowd || connections.size() > crowd / 2) return;
-    crowd = connections.size();
-    ::malloc_trim(0);
-}
-
 async::Task<> Server::State::serve(std::shared_ptr<State> state, UniqueFd socket) {
     Connection connection(state->executor, std::move(socket), state->handler, state->limits);
     struct Membership final {
-        Membership(State& server, Connection* one)
-            : owner(server), place(owner.connections.insert(owner.connections.end(), one)) {
-            owner.joined();
-        }
-        ~Membership() {
-            owner.connections.erase(place);
-            owner.left();
-        }
+        Membership(std::list<Connection*>& list, Connection* one)
+            : all(list), place(all.insert(all.end(), one)) {}
+        ~Membership() { all.erase(place); }
         Membership(const Membership&) = delete;
         Membership& operator=(const Membership&) = delete;
-        State& owner;
+        std::list<Connection*>& all;
         std::list<Connection*>::iterator place;
-    } const membership(*state, &connection);
+    } const membership(state->connections, &connection);
     co_await connection.run();
 }
 

@@ -1,12 +1,12 @@
 #include "engine/containers/exit.h"
 
-#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 
+#include "async/fd_wait.h"
 #include "base/log.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/health.h"
@@ -15,6 +15,7 @@
 #include "engine/containers/wait.h"
 #include "engine/network/state.h"
 #include "engine/volume/state.h"
+#include "linux/message_socket.h"
 #include "linux/spawn.h"
 
 namespace berth::engine {
@@ -22,6 +23,7 @@ namespace berth::engine {
 namespace {
 
 constexpr std::chrono::seconds kShimEnd{15};
+constexpr std::chrono::milliseconds kLastMoment{200};
 constexpr int kKilled = 137;
 
 std::chrono::nanoseconds run_time(const model::State& state) {
@@ -103,8 +105,15 @@ void delete_runtime_state(const std::string& root, const std::string& id) {
 }
 
 bool has_ended(const Container& container) {
-    pollfd process{container.process.get(), POLLIN, 0};
-    return !container.process || ::poll(&process, 1, 0) != 0;
+    return !container.process || linux_os::wait_readable(container.process, 0);
+}
+
+async::Task<bool> ends_now(ContainerPtr container) {
+    if (!has_ended(*container)) {
+        async::Task<> end = async::wait_readable(container->process);
+        co_await async::finish_by(std::chrono::steady_clock::now() + kLastMoment, std::move(end));
+    }
+    co_return has_ended(*container);
 }
 
 void record_oom(ContainerState& state, Container& container) {

@@ -11,6 +11,8 @@ namespace berth::engine {
 void handle_exit(ContainerState& state, const ContainerPtr& container, const shim::ExitEvent& exit);
 /// Process 1 is gone; the exit may not be booked yet.
 bool has_ended(const Container& container);
+/// The same, or it is about to be: the kernel ends the others of its pid namespace first.
+async::Task<bool> ends_now(ContainerPtr container);
 /// The kernel killed a process of the container for want of memory.
 void record_oom(ContainerState& state, Container& container);
 /// The shim hung up without an exit: its record is read, else the container counts as killed.

@@ -131,7 +131,8 @@ async::Task<void> remove_container(ContainerState& state, ContainerPtr container
         failure = std::current_exception();
     }
     if (!failure) co_return;
-    container->removing = false;
+    // What another request or --rm removed meanwhile stays so: nobody may start it.
+    container->removing = container->removed;
     std::rethrow_exception(failure);
 }
 

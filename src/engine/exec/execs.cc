@@ -252,8 +252,10 @@ ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
 /// Starts the process; a failure becomes the exec's exit code and is thrown.
 async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string early) {
     std::optional<Error> failure;
+    Timestamp run;
     try {
         const ContainerPtr container = running_container(*exec);
+        run = container->state().started_at;
         ExecWork work{.record = container->record,
                       .settings = containers.settings(),
                       .storage = containers.deps.context.storage,
@@ -276,7 +278,10 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
     }
     if (!failure) co_return;
     const ContainerPtr container = exec->container.lock();
-    if (!container || has_ended(*container) || failure->kind() == ErrorKind::unavailable)
+    const bool other_run = container && run.ns != 0 && container->state().started_at != run;
+    bool over = !container || other_run || failure->kind() == ErrorKind::unavailable;
+    if (!over && start_failure_code(failure->message()) == 128) over = co_await ends_now(container);
+    if (over)
         failure = Error(ErrorKind::conflict, "container {} is not running", exec->container_id);
     const int code = start_failure_code(failure->message());
     finish(*exec, code == 128 ? 126 : code);
