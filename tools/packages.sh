@@ -2,9 +2,9 @@
 
 build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev libglib2.0-dev libseccomp-dev nlohmann-json3-dev
   libssl-dev libcurl4-openssl-dev libzstd-dev libisal-dev zlib1g-dev liblzma-dev libbz2-dev libmnl-dev libnftables-dev libfmt-dev
-  libsdbus-c++-dev libsystemd-dev"
+  libsdbus-c++-dev libsystemd-dev libnghttp2-dev"
 test_build_packages="libgtest-dev libgmock-dev"
-run_packages="uidmap fuse-overlayfs busybox-static libcurl4 ca-certificates"
+run_packages="uidmap fuse-overlayfs busybox-static libcurl4 libnghttp2-14 ca-certificates"
 test_packages="clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
   curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server crun runc"
 # For the clients of tests/clients that are npm packages.

@@ -128,9 +128,10 @@ async::Task<> run_build(BuildCall& call, UniqueFd body, engine::ProgressSink sin
 }
 
 async::Task<> build(Call& call) {
+    const std::string name = call.query().get("dockerfile");
     BuildCall work{.builder = call.engine.builder(),
                    .request = build_request(call),
-                   .dockerfile = call.query().get("dockerfile"),
+                   .dockerfile = name.empty() ? "Dockerfile" : name,
                    .remote = call.query().get("remote")};
     if (boolean(call.query(), "q")) work.words = BuildWords::id_only;
     BodyWork with_body = [&work](UniqueFd body, engine::ProgressSink sink, std::stop_token stop) {

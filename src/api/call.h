@@ -13,6 +13,10 @@ enum class StreamKind;
 class Engine;
 }  // namespace berth::engine
 
+namespace berth::buildkit {
+class Service;
+}
+
 namespace berth::api {
 
 struct Call final {
@@ -21,6 +25,7 @@ struct Call final {
     async::TaskGroup& streams;  // what goes on after its connection was handed away
     ApiVersion version;
     std::string name;  // the variable of the route
+    buildkit::Service& buildkit;
 
     const http::Request& request() const { return exchange.request(); }
     const http::Query& query() const { return exchange.request().query; }

@@ -7,6 +7,7 @@ namespace berth::api {
 
 void add_archive_routes(Router& router);
 void add_build_routes(Router& router);
+void add_buildkit_routes(Router& router);
 void add_system_routes(Router& router);
 void add_container_routes(Router& router);
 void add_container_stream_routes(Router& router);

@@ -4,6 +4,7 @@
 #include "api/errors.h"
 #include "api/routes.h"
 #include "base/log.h"
+#include "buildkit/service.h"
 #include "engine/engine.h"
 #include "http/server.h"
 
@@ -14,6 +15,7 @@ struct Server::Parts final {
         : engine(served),
           oldest(ApiVersion::parse(served.settings().min_api_version)),
           streams(executor),
+          buildkit(executor, served, streams),
           http(executor, [this](http::Exchange& exchange) { return answer(exchange); }) {
         add_system_routes(router);
         add_archive_routes(router);
@@ -27,6 +29,7 @@ struct Server::Parts final {
         add_registry_routes(router);
         add_volume_routes(router);
         add_build_routes(router);
+        add_buildkit_routes(router);
         add_network_routes(router);
         add_unserved_routes(router);
     }
@@ -38,6 +41,7 @@ struct Server::Parts final {
     const ApiVersion oldest;
     Router router;
     async::TaskGroup streams;
+    buildkit::Service buildkit;
     http::Server http;
 };
 
@@ -52,7 +56,7 @@ async::Task<> Server::Parts::dispatch(http::Exchange& exchange) {
     if (!match) throw Error(ErrorKind::not_found, "page not found");
     check_version(versioned.version, oldest);
     const ApiVersion version = shape_for(request.headers.get("User-Agent"), versioned.version);
-    Call call{exchange, engine, streams, version, std::move(match->name)};
+    Call call{exchange, engine, streams, version, std::move(match->name), buildkit};
     co_await match->handler(call);
 }
 

@@ -56,8 +56,7 @@ constexpr std::array kSwarm{Path{"GET", "/swarm"},
                             Path{"GET", "/tasks/{name}"},
                             Path{"GET", "/tasks/{name}/logs"}};
 
-constexpr std::array kNotYet{Path{"POST", "/build/cancel"}, Path{"POST", "/session"},
-                             Path{"POST", "/grpc"},         Path{"GET", "/plugins/privileges"},
+constexpr std::array kNotYet{Path{"POST", "/build/cancel"}, Path{"GET", "/plugins/privileges"},
                              Path{"POST", "/plugins/pull"}, Path{"POST", "/plugins/create"}};
 
 constexpr std::array kPlugin{

@@ -1,7 +1,5 @@
 #include "api/upload.h"
 
-#include <sys/socket.h>
-
 #include "api/background_work.h"
 #include "async/fd_wait.h"
 #include "base/error.h"
@@ -25,24 +23,13 @@ async::Task<> drain_body(Call& call) {
 }
 }  // namespace
 
-// send() knows MSG_NOSIGNAL, pipes do not.
 async::Task<> pump_body(Call& call, UniqueFd into) {
     std::string piece(kPiece, '\0');
     for (;;) {
         const std::size_t size = co_await call.exchange.read_body(piece);
         if (size == 0) co_return;
-        std::string_view left = std::string_view(piece).substr(0, size);
-        while (!left.empty()) {
-            const ssize_t sent =
-                ::send(into.get(), left.data(), left.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (sent > 0) {
-                left.remove_prefix(static_cast<std::size_t>(sent));
-            } else if (errno == EAGAIN) {
-                co_await async::wait_writable(into);
-            } else if (errno != EINTR) {
-                co_return;  // the worker wants no more
-            }
-        }
+        const bool wanted = co_await async::send_all(into, std::string_view(piece).substr(0, size));
+        if (!wanted) co_return;
     }
 }
 

@@ -1,5 +1,7 @@
 #include "async/fd_wait.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -24,6 +26,21 @@ Task<> wait_readable(BorrowedFd fd) {
 
 Task<> wait_writable(BorrowedFd fd) {
     return wait_for(duplicate(fd), asio::posix::descriptor_base::wait_write);
+}
+
+// send() knows MSG_NOSIGNAL, pipes do not.
+Task<bool> send_all(BorrowedFd socket, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t sent =
+            ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0)
+            bytes.remove_prefix(static_cast<std::size_t>(sent));
+        else if (errno == EAGAIN)
+            co_await wait_writable(socket);
+        else if (errno != EINTR)
+            co_return false;
+    }
+    co_return true;
 }
 
 Task<> wait_exit(const linux_os::PidFd& process) { return wait_readable(process.fd()); }

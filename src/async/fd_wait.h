@@ -2,6 +2,8 @@
 // several coroutines may wait for one, and it may be closed meanwhile.
 #pragma once
 
+#include <string_view>
+
 #include "async/task.h"
 #include "base/unique_fd.h"
 #include "linux/pid_fd.h"
@@ -10,6 +12,9 @@ namespace berth::async {
 
 Task<> wait_readable(BorrowedFd fd);
 Task<> wait_writable(BorrowedFd fd);
+/// Sends all of `bytes` into a stream socket, also a blocking one, waiting for its reader; false
+/// when that is gone. The bytes must stay.
+Task<bool> send_all(BorrowedFd socket, std::string_view bytes);
 /// Until the process has ended; it is not reaped.
 Task<> wait_exit(const linux_os::PidFd& process);
 

@@ -111,7 +111,8 @@ class Builder final {
     Builder& operator=(const Builder&) = delete;
 
     /// A context from a tar (a pipe or file, blocking, compressed or not), unpacked below the data
-    /// root; it is removed with the last reference. `dockerfile` is a path in it.
+    /// root; it is removed with the last reference. `dockerfile` is a path in it; an empty one: the
+    /// text comes from elsewhere, and no ignore file is looked at.
     async::Task<std::shared_ptr<const BuildContext>> unpack_context(UniqueFd tar,
                                                                     std::string dockerfile,
                                                                     std::stop_token stop);

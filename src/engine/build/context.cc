@@ -122,8 +122,10 @@ std::shared_ptr<const BuildContext> unpack(const std::string& builds, BorrowedFd
     const std::shared_ptr<UnpackedContext> unpacked = new_context(builds);
     extract(*unpacked, tar, std::move(stop));
     const UniqueFd& root = unpacked->context.directory;
-    unpacked->context.dockerfile = read_dockerfile(root, dockerfile);
-    remove_ignored(root, dockerfile);
+    if (!dockerfile.empty()) {
+        unpacked->context.dockerfile = read_dockerfile(root, dockerfile);
+        remove_ignored(root, dockerfile);
+    }
     return {unpacked, &unpacked->context};
 }
 
@@ -169,7 +171,6 @@ ScratchDirectory::~ScratchDirectory() {
 async::Task<std::shared_ptr<const BuildContext>> Builder::unpack_context(UniqueFd tar,
                                                                          std::string dockerfile,
                                                                          std::stop_token stop) {
-    if (dockerfile.empty()) dockerfile = "Dockerfile";
     const auto file = std::make_shared<UniqueFd>(std::move(tar));
     auto job = [file, dockerfile, stop, builds = state_->directory()] {
         return unpack(builds, *file, dockerfile, stop);

@@ -1,0 +1,180 @@
+// moby.buildkit.v1.Control: builds, their progress, what the builder is.
+#include <sys/socket.h>
+
+#include <array>
+#include <utility>
+
+#include "async/fd_wait.h"
+#include "buildkit/methods.h"
+#include "linux/socket_pair.h"
+
+namespace berth::buildkit {
+
+using grpc::WireWriter;
+
+namespace {
+constexpr std::size_t kTunnelPiece = 32U << 10;
+
+// Clients compare the version: it names the release of BuildKit whose API is spoken.
+WireWriter builder_version() {
+    return WireWriter().text(1, "berth").text(2, "v0.12.5").text(3, BERTH_VERSION);
+}
+
+/// types.Platform of this machine.
+WireWriter platform() {
+#if defined(__aarch64__)
+    const char* const architecture = "arm64";
+#else
+    const char* const architecture = "amd64";
+#endif
+    return WireWriter().text(1, architecture).text(2, "linux");
+}
+
+async::Task<> reply(grpc::Call call, WireWriter message) {
+    co_await call.read_one();
+    co_await call.write(message.take());
+}
+
+async::Task<> info(Service&, grpc::Call call) {
+    co_await reply(call, WireWriter().message(1, builder_version()));
+}
+
+async::Task<> list_workers(Service&, grpc::Call call) {
+    co_await reply(call, WireWriter().message(1, worker_record()));
+}
+
+// There is no cache apart from the images of the steps.
+async::Task<> disk_usage(Service&, grpc::Call call) { co_await reply(call, WireWriter()); }
+
+async::Task<> prune(Service&, grpc::Call call) { co_await call.read_one(); }
+
+/// grpc.health.v1: SERVING
+async::Task<> health(Service&, grpc::Call call) { co_await reply(call, WireWriter().number(1, 1)); }
+
+/// The image that the client's part of the build ended with; empty: none.
+async::Task<std::string> result_of(Service& service, std::shared_ptr<Build> build) {
+    if (build->request.has_definition)
+        throw Error(ErrorKind::unsupported,
+                    "steps in BuildKit's own form (LLB) are not supported: berth builds "
+                    "Dockerfiles");
+    if (!build->request.frontend.empty()) {
+        co_await solve_frontend(service, build, build->request);
+        co_return build->results.begin()->second;
+    }
+    co_await build->ended.wait();
+    const ReturnedResult& returned = build->returned;
+    if (returned.code != 0)
+        throw grpc::error_of({static_cast<grpc::Code>(returned.code), returned.error});
+    if (returned.ref.empty()) co_return "";
+    const auto found = build->results.find(returned.ref);
+    if (found == build->results.end())
+        throw Error(ErrorKind::not_found, "no such result {}", returned.ref);
+    co_return found->second;
+}
+
+async::Task<std::string> solve_build(Service& service, std::shared_ptr<Build> build) {
+    std::string image = co_await result_of(service, build);
+    co_return co_await export_result(service, build, std::move(image));
+}
+
+async::Task<> solve(Service& service, grpc::Call call) {
+    const auto build = std::make_shared<Build>();
+    build->request = decode_control_solve(co_await call.read_one());
+    const std::string ref = build->request.ref;
+    service.add_build(build);
+    std::exception_ptr failure;
+    std::string response;
+    try {
+        response = co_await solve_build(service, build);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    build->progress->finish(failure ? async::to_error(failure).message() : "");
+    service.retire(ref);
+    if (failure) std::rethrow_exception(failure);
+    co_await call.write(std::move(response));
+}
+
+async::Task<> status(Service& service, grpc::Call call) {
+    const std::string request = co_await call.read_one();
+    const auto build = co_await service.find_build(decode_text(request));
+    for (;;) {
+        auto message = co_await build->progress->next();
+        if (!message) break;
+        co_await call.write(std::move(*message));
+    }
+}
+
+/// The head of POST /session, as metadata.
+SessionHead session_head(const grpc::Metadata& metadata) {
+    SessionHead head;
+    head.id = grpc::find(metadata, "x-docker-expose-session-uuid");
+    head.name = grpc::find(metadata, "x-docker-expose-session-name");
+    if (head.id.empty()) throw Error(ErrorKind::invalid, "the session has no id");
+    for (const auto& [name, value] : metadata)
+        if (name == "x-docker-expose-session-grpc-method") head.methods.insert(lower_case(value));
+    return head;
+}
+
+async::Task<> pump_out(grpc::Call call, std::shared_ptr<const UniqueFd> from) {
+    std::string piece(kTunnelPiece, '\0');
+    for (;;) {
+        const ssize_t size = ::recv(from->get(), piece.data(), piece.size(), MSG_DONTWAIT);
+        if (size == 0) co_return;
+        if (size > 0) {
+            const auto bytes = std::string_view(piece).substr(0, static_cast<std::size_t>(size));
+            co_await call.write(WireWriter().text(1, bytes).take());
+        } else if (errno == EAGAIN) {
+            co_await async::wait_readable(*from);
+        } else if (errno != EINTR) {
+            co_return;
+        }
+    }
+}
+
+// A session inside of a call: the same bytes as of POST /session, in messages.
+async::Task<> session(Service& service, grpc::Call call) {
+    SessionHead head = session_head(call.metadata());
+    auto [ours, theirs] = linux_os::stream_socket_pair();
+    const auto tunnel = std::make_shared<const UniqueFd>(std::move(theirs));
+    service.tasks().spawn("BuildKit session",
+                          service.serve_session(std::move(ours), "", std::move(head)));
+    service.tasks().spawn("session tunnel", pump_out(call, tunnel));
+    std::exception_ptr failure;
+    try {
+        for (bool open = true; open;) {
+            const auto message = co_await call.read();
+            open = message.has_value();
+            if (!open) break;
+            const std::string bytes = decode_text(*message);
+            open = co_await async::send_all(*tunnel, bytes);
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    ::shutdown(tunnel->get(), SHUT_RDWR);
+    if (failure) std::rethrow_exception(failure);
+}
+
+constexpr std::array kControlMethods{
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/Info", info},
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/ListWorkers", list_workers},
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/Solve", solve},
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/Status", status},
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/Session", session},
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/DiskUsage", disk_usage},
+    std::pair<std::string_view, Method>{"/moby.buildkit.v1.Control/Prune", prune},
+    std::pair<std::string_view, Method>{"/grpc.health.v1.Health/Check", health}};
+}  // namespace
+
+WireWriter worker_record() {
+    return WireWriter().text(1, "berth").message(3, platform()).message(5, builder_version());
+}
+
+Method find_control_method(std::string_view name) {
+    for (const auto& [known, method] : kControlMethods)
+        if (known == name) return method;
+    return nullptr;
+}
+
+}  // namespace berth::buildkit

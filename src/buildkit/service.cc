@@ -1,0 +1,87 @@
+#include "buildkit/service.h"
+
+#include <chrono>
+
+#include "buildkit/methods.h"
+
+namespace berth::buildkit {
+
+namespace {
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kLate(10);
+constexpr std::size_t kMostRetired = 16;
+
+template <typename Map>
+typename Map::mapped_type found_in(const Map& map, const std::string& key) {
+    const auto found = map.find(key);
+    return found == map.end() ? nullptr : found->second;
+}
+}  // namespace
+
+Service::Service(async::Executor executor, engine::Engine& engine, async::TaskGroup& tasks)
+    : executor_(std::move(executor)), engine_(engine), tasks_(tasks) {}
+
+async::Task<> Service::serve(UniqueFd socket, std::string early) {
+    grpc::Connection connection(executor_, std::move(socket), std::move(early), grpc::Role::server,
+                                tasks_, [this](grpc::Call call) { return answer(call); });
+    co_await connection.run();
+}
+
+async::Task<> Service::answer(grpc::Call call) {
+    Method method = find_control_method(call.method());
+    if (method == nullptr) method = find_bridge_method(call.method());
+    if (method == nullptr)
+        throw Error(ErrorKind::unsupported, "berth does not serve {}", call.method());
+    co_await method(*this, call);
+}
+
+async::Task<> Service::serve_session(UniqueFd socket, std::string early, SessionHead head) {
+    const std::string id = head.id;
+    const auto session = std::make_shared<Session>(executor_, std::move(socket), std::move(early),
+                                                   std::move(head), tasks_);
+    if (!sessions_.emplace(id, session).second)
+        throw Error(ErrorKind::conflict, "a session {} exists already", id);
+    changed_.notify_all();
+    std::exception_ptr failure;
+    try {
+        co_await Session::run(session);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    sessions_.erase(id);
+    if (failure) std::rethrow_exception(failure);
+}
+
+async::Task<std::shared_ptr<Session>> Service::find_session(std::string id) {
+    const auto deadline = steady_clock::now() + kLate;
+    for (async::Wake wake = async::Wake::notified; wake == async::Wake::notified;) {
+        if (const auto session = found_in(sessions_, id)) co_return session;
+        wake = co_await changed_.wait_until(deadline);
+    }
+    throw Error(ErrorKind::not_found, "no active session for {}", id);
+}
+
+async::Task<std::shared_ptr<Build>> Service::find_build(std::string ref) {
+    const auto deadline = steady_clock::now() + kLate;
+    for (async::Wake wake = async::Wake::notified; wake == async::Wake::notified;) {
+        if (const auto build = found_in(builds_, ref)) co_return build;
+        wake = co_await changed_.wait_until(deadline);
+    }
+    throw Error(ErrorKind::not_found, "no such job {}", ref);
+}
+
+void Service::add_build(const std::shared_ptr<Build>& build) {
+    if (!builds_.emplace(build->request.ref, build).second)
+        throw Error(ErrorKind::conflict, "job ID {} exists", build->request.ref);
+    changed_.notify_all();
+}
+
+void Service::retire(const std::string& ref) {
+    retired_.push_back(ref);
+    if (retired_.size() <= kMostRetired) return;
+    builds_.erase(retired_.front());
+    retired_.pop_front();
+}
+
+}  // namespace berth::buildkit

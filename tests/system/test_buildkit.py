@@ -1,0 +1,216 @@
+"""`docker build` where buildx is installed (Debian 13's, fetched by tools/newer-clients), bake and compose's builds: BuildKit's API."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tarfile
+
+import pytest
+
+from engine import wait_until
+from running import running_engine
+from test_clients import NEWER
+
+PLUGINS = NEWER / "usr/libexec/docker/cli-plugins"
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """An engine of their own: the images of their steps would be in the way of tests that count images."""
+    yield from running_engine()
+
+
+@pytest.fixture(scope="module")
+def plugins(engine):
+    """The directory of a docker configuration whose plugins are buildx and compose."""
+    if not (PLUGINS / "docker-buildx").exists():
+        pytest.skip("no buildx: BERTH_NEWER_CLIENTS is not set or tools/newer-clients could not fetch it")
+    directory = pathlib.Path(engine.environment["HOME"]) / "with-buildx"
+    (directory / "cli-plugins").mkdir(parents=True, exist_ok=True)
+    for name in ("docker-buildx", "docker-compose"):
+        if not (directory / "cli-plugins" / name).exists():
+            (directory / "cli-plugins" / name).symlink_to(PLUGINS / name)
+    return directory
+
+
+@pytest.fixture
+def command(engine, plugins, tmp_path):
+    """Starts a docker command with the plugins, in a directory of its own that may hold a build context."""
+    environment = dict(engine.environment, DOCKER_HOST="unix://" + engine.socket, DOCKER_CONFIG=str(plugins), BUILDKIT_PROGRESS="plain")
+
+    def start(*arguments, **options):
+        return subprocess.Popen([str(NEWER / "usr/bin/docker"), *arguments], env=environment, cwd=tmp_path, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **options})
+
+    return start
+
+
+@pytest.fixture
+def docker(command):
+    """Runs one to its end."""
+    def run(*arguments, check=True, input=None):
+        process = command(*arguments, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
+        out, err = process.communicate(input, timeout=120)
+        assert not check or process.returncode == 0, (arguments, process.returncode, out, err)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    return run
+
+
+def write(directory, **files):
+    for name, text in files.items():
+        (directory / name.replace("__", ".")).write_text(text)
+
+
+def test_a_build_ends_in_the_image_store(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nCOPY file /file\nRUN echo built > /run-file\nCMD [\"cat\", \"/file\", \"/run-file\"]\n", file="copied\n")
+    shown = docker("build", "-t", "bk:first", "-t", "bk:second", ".").stderr
+    assert "[internal] load build definition from Dockerfile" in shown and "naming to docker.io/library/bk:first" in shown
+    assert "RUN echo built" in shown and "DONE" in shown
+    assert engine.docker("run", "--rm", "--network", "none", "bk:second").stdout == "copied\nbuilt\n"
+    assert engine.docker("ps", "-aq", "--filter", "name=buildx_buildkit").stdout == ""
+
+
+def test_output_of_a_step_is_shown(docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN echo to-stdout; echo to-stderr >&2\n")
+    shown = docker("build", ".").stderr
+    assert "to-stdout" in shown and "to-stderr" in shown
+
+
+def test_a_failing_step_is_named(docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN echo before; exit 3\n")
+    failed = docker("build", ".", check=False)
+    assert failed.returncode == 1
+    assert "process \"/bin/sh -c echo before; exit 3\" did not complete successfully: exit code: 3" in failed.stderr
+
+
+def test_a_missing_dockerfile_is_named(docker):
+    failed = docker("build", "-f", "none", ".", check=False)
+    assert failed.returncode != 0 and "none" in failed.stderr
+
+
+def test_a_second_build_is_cached(docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN echo for-the-cache\n")
+    docker("build", ".")
+    assert "CACHED" in docker("build", ".").stderr
+
+
+def test_quiet_prints_the_id_and_the_id_file_has_it(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nLABEL of=quiet\n")
+    printed = docker("build", "-q", "--iidfile", "id", "-t", "bk:quiet", ".").stdout.strip()
+    assert printed == engine.inspect("bk:quiet")["Id"] == (tmp_path / "id").read_text()
+
+
+def test_options_reach_the_builder(engine, docker, tmp_path):
+    write(tmp_path, Other="FROM busybox AS one\nARG WORD\nRUN echo $WORD > /word && grep elsewhere /etc/hosts > /hosts\nFROM busybox AS two\nRUN exit 1\n")
+    docker("build", "-f", "Other", "--target", "one", "--build-arg", "WORD=said", "--label", "l=v", "--add-host", "elsewhere:10.1.2.3",
+           "--no-cache", "-t", "bk:options", ".")
+    assert engine.inspect("bk:options")["Config"]["Labels"]["l"] == "v"
+    out = engine.docker("run", "--rm", "--network", "none", "bk:options", "cat", "/word", "/hosts").stdout.split()
+    assert out[:2] == ["said", "10.1.2.3"]
+
+
+def test_dockerignore_keeps_files_at_home(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nCOPY . /all\n", __dockerignore="*.secret\n# no\n!kept.secret\n", kept__secret="", lost__secret="", other="")
+    docker("build", "-t", "bk:ignore", ".")
+    names = engine.docker("run", "--rm", "--network", "none", "bk:ignore", "ls", "/all").stdout.split()
+    assert names == ["Dockerfile", "kept.secret", "other"]
+
+
+def test_a_tree_arrives_as_it_is(engine, docker, tmp_path):
+    (tmp_path / "tree/sub").mkdir(parents=True)
+    (tmp_path / "tree/sub/large").write_bytes(b"x" * (6 << 20))
+    (tmp_path / "tree/script").write_text("#!/bin/sh\n")
+    (tmp_path / "tree/script").chmod(0o751)
+    (tmp_path / "tree/link").symlink_to("sub/large")
+    os.link(tmp_path / "tree/script", tmp_path / "tree/twin")
+    for number in range(300):
+        (tmp_path / f"tree/sub/f{number}").write_text(str(number) * 100)
+    write(tmp_path, Dockerfile="FROM busybox\nCOPY tree /tree\n")
+    docker("build", "-t", "bk:tree", ".")
+    script = "cd /tree; stat -c '%a %s %u' script twin; readlink link; wc -c < sub/large; ls sub | wc -l; cat sub/f7 | head -c 3"
+    assert engine.docker("run", "--rm", "--network", "none", "bk:tree", "sh", "-c", script).stdout.split() == [
+        "751", "10", "0", "751", "10", "0", "sub/large", str(6 << 20), "301", "777"]
+
+
+def test_a_dockerfile_may_come_from_standard_input(engine, docker):
+    docker("build", "-t", "bk:stdin", "-", input="FROM busybox\nENV FROM_STDIN=1\n")
+    assert "FROM_STDIN=1" in engine.inspect("bk:stdin")["Config"]["Env"]
+
+
+def test_a_secret_is_there_for_its_step_only(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN --mount=type=secret,id=word cat /run/secrets/word > /copy\n", word="whisper")
+    done = docker("build", "--secret", "id=word,src=word", "-t", "bk:secret", ".", check=False)
+    if "RUN --mount is not served yet" in done.stderr:
+        pytest.skip("the builder has no RUN --mount yet")
+    assert done.returncode == 0, done.stderr
+    out = engine.docker("run", "--rm", "--network", "none", "bk:secret", "sh", "-c", "cat /copy; ls /run/secrets 2>/dev/null || true")
+    assert out.stdout == "whisper"
+
+
+def test_output_as_a_directory_and_as_an_archive(docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox AS made\nRUN mkdir /o && echo result > /o/file && ln -s file /o/link && chmod 750 /o/file\nFROM scratch\nCOPY --from=made /o /\n")
+    docker("build", "-o", "out", ".")
+    assert (tmp_path / "out/file").read_text() == "result\n" and os.readlink(tmp_path / "out/link") == "file"
+    assert (tmp_path / "out/file").stat().st_mode & 0o777 == 0o750
+    docker("build", "-o", "type=tar,dest=out.tar", ".")
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert archive.extractfile("file").read() == b"result\n"
+
+
+def test_ctrl_c_stops_the_build_and_leaves_nothing(engine, command, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN echo sleeping; sleep 1000\n")
+    build = command("build", "--no-cache", ".")
+    wait_until(lambda: engine.docker("ps", "-q", "--filter", "status=running").stdout, "the step's container")
+    build.send_signal(signal.SIGINT)
+    build.communicate(timeout=30)
+    assert build.returncode != 0
+    wait_until(lambda: engine.docker("ps", "-aq").stdout == "", "the step's container is gone")
+
+
+def test_buildx_lists_the_builder(docker):
+    listed = docker("buildx", "ls").stdout
+    assert "docker" in listed and "running" in listed and "error" not in listed
+    assert "linux/" in docker("buildx", "inspect").stdout
+    docker("buildx", "du")
+    docker("buildx", "prune", "-f")
+
+
+def test_bake_builds_its_targets(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nARG WORD\nENV WORD=$WORD\n",
+          bake__json=json.dumps({"group": {"default": {"targets": ["a", "b"]}},
+                                 "target": {name: {"tags": [f"bk:bake-{name}"], "args": {"WORD": name}} for name in "ab"}}))
+    docker("buildx", "bake", "-f", "bake.json")
+    assert "WORD=b" in engine.inspect("bk:bake-b")["Config"]["Env"]
+
+
+def test_compose_builds_what_it_runs(engine, docker, tmp_path):
+    (tmp_path / "app").mkdir()
+    write(tmp_path / "app", Dockerfile="FROM busybox\nCOPY word /word\nCMD [\"cat\", \"/word\"]\n", word="composed\n")
+    write(tmp_path, compose__yaml="services:\n  app:\n    build: ./app\n    network_mode: none\n")
+    try:
+        docker("compose", "-p", "bkc", "build")
+        assert "composed" in docker("compose", "-p", "bkc", "run", "--rm", "app").stdout
+    finally:
+        docker("compose", "-p", "bkc", "down", "-t", "0", check=False)
+    assert engine.docker("images", "-q", "bkc-app").stdout
+
+
+@pytest.mark.parametrize("route", ["/grpc", "/session"])
+def test_without_an_upgrade_the_request_is_refused(engine, route):
+    status, _, reply = engine.api("POST", route, headers={"X-Docker-Expose-Session-Uuid": "x"})
+    assert status == 400 and "h2c" in reply["message"]
+
+
+def test_bytes_that_are_no_http2_end_the_connection(engine):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(engine.socket)
+        client.sendall(b"POST /grpc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+        client.sendall(b"this is no preface of HTTP/2" * 10)
+        while client.recv(4096):
+            pass
+    assert engine.api("GET", "/_ping")[0] == 200
