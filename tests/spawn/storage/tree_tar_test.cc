@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "archive/compression.h"
 #include "storage/extract.h"
 #include "tests/spawn/storage/layer_fixture.h"
 
@@ -35,12 +36,12 @@ class TreeTarTest : public LayerFixture {
         return sink.text();
     }
     void extract(const std::string& tar, Replacing replacing = Replacing::anything,
-                 std::optional<Owner> owner = std::nullopt) const {
+                 const OwnerMap& owner = {}) const {
         const UniqueFd root = open_file(to_, O_PATH | O_DIRECTORY);
         archive::MemorySource source(tar);
         extract_tar(
             {.root = root, .directory = "/", .replacing = replacing, .owner = owner, .stop = {}},
-            source);
+            *archive::decompress(source));
     }
     std::string error_of_extraction(const std::string& tar,
                                     Replacing replacing = Replacing::anything) const {
@@ -179,9 +180,28 @@ TEST_F(TreeTarTest, OwnersThatAreNotMappedBecomeRootsAndAGivenOneIsTaken) {
     extract(tar_of(fill));
     EXPECT_EQ(status(to_ + "/file").st_uid, 0U);
     EXPECT_EQ(status(to_ + "/file").st_gid, 5U);
-    extract(tar_of(fill), Replacing::anything, Owner{11, 12});
+    extract(tar_of(fill), Replacing::anything, [](Owner) { return Owner{11, 12}; });
     EXPECT_EQ(status(to_ + "/file").st_uid, 11U);
     EXPECT_EQ(status(to_ + "/file").st_gid, 12U);
+}
+
+TEST_F(TreeTarTest, WhatIsCopiedTakesAnotherName) {
+    const std::string tar = tar_of([](TarWriter& writer) {
+        writer.add({.path = "dir/", .type = archive::EntryType::directory});
+        writer.add({.path = "dir/file"}, "x");
+        writer.add({.path = "dir/second",
+                    .type = archive::EntryType::hard_link,
+                    .link_target = "dir/file"});
+        writer.add({.path = "directory"}, "y");
+    });
+    const UniqueFd root = open_file(to_, O_PATH | O_DIRECTORY);
+    archive::MemorySource source(tar);
+    extract_tar({.root = root, .directory = "/", .rename = Rename{"dir", "new"}}, source);
+    EXPECT_EQ(status(to_ + "/new/second").st_ino, status(to_ + "/new/file").st_ino);
+    EXPECT_EQ(read_file(to_ + "/directory"), "y");
+    archive::MemorySource again(tar);
+    extract_tar({.root = root, .directory = "/", .rename = Rename{"", "all"}}, again);
+    EXPECT_EQ(read_file(to_ + "/all/dir/file"), "x");
 }
 
 }  // namespace
