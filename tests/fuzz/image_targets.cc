@@ -11,6 +11,10 @@
 #include "archive/tar_writer.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "build/arguments.h"
+#include "build/config.h"
+#include "build/dockerfile.h"
+#include "build/ignore.h"
 #include "image/archive_members.h"
 #include "image/auth.h"
 #include "image/changes.h"
@@ -90,7 +94,22 @@ void read_registry_answers(std::string_view bytes) {
     }
 }
 
-void apply_changes(std::string_view bytes) { image::apply_changes({}, {std::string(bytes)}); }
+void apply_changes(std::string_view bytes) {
+    image::apply_changes({}, std::vector<std::string>{std::string(bytes)});
+}
+
+void read_ignore_file(std::string_view bytes) { build::IgnoreFile(bytes).excludes("a/b/c"); }
+
+void read_dockerfile(std::string_view bytes) {
+    const build::Dockerfile file = build::parse_dockerfile(bytes);
+    const build::Arguments arguments(build::Arguments::Given{{"A", "b c"}});
+    build::StageConfig config;
+    for (const build::Stage& stage : file.stages)
+        for (const build::Instruction& instruction : stage.instructions)
+            each([&] {
+                build::apply(config, instruction, arguments.lookup(config.config.env), file.escape);
+            });
+}
 
 std::vector<std::string> layers() {
     using archive::EntryType;
@@ -172,6 +191,15 @@ std::vector<Target> image_targets() {
          {R"(Bearer realm="https://auth.test/token",service="r",scope="repository:a/b:pull", Basic realm="x\"y")",
           "Negotiate", "eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAiLCJpZGVudGl0eXRva2VuIjoidCJ9",
           "linux/arm64/v8"}},
+        {"dockerfile",
+         read_dockerfile,
+         {"# escape=`\nARG A=1\nFROM --platform=linux/amd64 a${A:-x} AS b\nRUN "
+          "--mount=type=cache,target=/c x `\n y\nCOPY "
+          "--from=b --chown=1:2 a* [b-c] /d/",
+          "FROM a\nENV A=$A${B:+c} D='e f'\nCOPY <<E <<-\"F\" /\nx\nE\n\ty\n\tF\nHEALTHCHECK "
+          "--interval=1s CMD [\"x\"]\nEXPOSE "
+          "1-3/udp $A\nONBUILD RUN x"}},
+        {"dockerignore", read_ignore_file, {"*.log\n!keep/**/x[a-c]?\n/a/../b\n# c"}},
         {"changes",
          apply_changes,
          {"CMD [\"a\",\"b\"]\nENV A=B \"C D\"=e\\ f\nEXPOSE 80/tcp 90-92\nLABEL \"a b\"='c'",
