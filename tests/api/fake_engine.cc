@@ -9,6 +9,8 @@
 #include "async/sync.h"
 #include "async/worker_pool.h"
 #include "base/file.h"
+#include "engine/build/build.h"
+#include "engine/build/registry_config.h"
 #include "engine/engine.h"
 #include "tests/api/fake_engine.h"
 
@@ -32,6 +34,8 @@ struct VolumeState {};
 struct NetworkDependencies {};
 struct NetworkState {};
 struct ExecState {};
+struct BuilderDependencies {};
+struct BuilderState {};
 struct SystemDependencies {};
 struct Wait::State {};
 struct EventStream::Subscription {};
@@ -285,12 +289,29 @@ async::Task<json> Housekeeping::prune_images(Filters) { co_return json::object()
 async::Task<json> Housekeeping::prune_volumes(Filters, PrunedVolumes) { co_return json::object(); }
 async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) { co_return json(types); }
 
+RegistryAuth registry_auth_of(const std::string&) { return {}; }
+Builder::Builder(BuilderDependencies) : state_(std::make_unique<BuilderState>()) {}
+Builder::~Builder() = default;
+async::Task<std::shared_ptr<const BuildContext>> Builder::unpack_context(UniqueFd, std::string,
+                                                                         std::stop_token) {
+    co_return std::make_shared<const BuildContext>();
+}
+async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(std::string, std::string,
+                                                                        std::stop_token) {
+    co_return std::make_shared<const BuildContext>();
+}
+async::Task<BuildResult> Builder::build(BuildRequest, std::shared_ptr<const BuildContext>,
+                                        BuildLog&, std::stop_token) {
+    co_return BuildResult{};
+}
+
 struct Engine::Parts {
     Parts(boost::asio::io_context& io, Settings given)
         : settings(std::move(given)),
           containers({}),
           execs(containers.state()),
           images({}),
+          builder({}),
           volumes({}),
           networks({}),
           housekeeping({}),
@@ -300,6 +321,7 @@ struct Engine::Parts {
     Containers containers;
     Execs execs;
     Images images;
+    Builder builder;
     Volumes volumes;
     Networks networks;
     Housekeeping housekeeping;
@@ -312,6 +334,7 @@ Engine::~Engine() = default;
 Containers& Engine::containers() { return parts_->containers; }
 Execs& Engine::execs() { return parts_->execs; }
 Images& Engine::images() { return parts_->images; }
+Builder& Engine::builder() { return parts_->builder; }
 Volumes& Engine::volumes() { return parts_->volumes; }
 Networks& Engine::networks() { return parts_->networks; }
 Housekeeping& Engine::housekeeping() { return parts_->housekeeping; }
