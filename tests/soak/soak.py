@@ -268,6 +268,10 @@ class Soak:
         if left:
             self.docker("rm", "-fv", *left)
         self.docker("system", "prune", "-f", "--volumes")
+        # One that fails, just after a kill, must not leave the rest.
+        volumes = self.docker("volume", "ls", "-q").stdout.split()
+        if volumes:
+            self.docker("volume", "rm", "-f", *volumes)
         self.docker("image", "prune", "-f")
         if self.builds:
             self.docker("builder", "prune", "-af")
