@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/id.h"
@@ -27,25 +30,68 @@ UniqueFd open_directory_at(int parent, const char* name) {
     return UniqueFd{fd};
 }
 
-void remove_entry_at(int parent, const char* name) {
-    if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return;
+// False: it is a directory that is not empty.
+bool remove_single(int parent, const char* name) {
+    if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return true;
+    if (errno != EISDIR && errno != EPERM && errno != EACCES) throw_errno("removing {}", name);
     const int unlink_errno = errno;
-    if (unlink_errno != EISDIR && unlink_errno != EPERM && unlink_errno != EACCES)
-        throw_errno("removing {}", name);
-    if (::unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
+    if (::unlinkat(parent, name, AT_REMOVEDIR) == 0) return true;
+    if (errno != ENOTEMPTY && errno != EEXIST)
+        throw Error::from_errno(unlink_errno, fmt::format("removing {}", name));
+    return false;
+}
+
+struct OpenDirectory final {
+    std::string name;
+    std::unique_ptr<DIR, CloseDir> entries;
+    int fd() const { return ::dirfd(entries.get()); }
+};
+
+OpenDirectory open_to_remove(int parent, const char* name) {
     UniqueFd fd = open_directory_at(parent, name);
-    if (!fd) throw Error::from_errno(unlink_errno, fmt::format("removing {}", name));
+    if (!fd) throw_errno("removing {}", name);
     struct stat status {};
     if (::fstat(fd.get(), &status) == 0 && (status.st_mode & 0700) != 0700)
         ::fchmod(fd.get(), 0700);
-    const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(duplicate(fd).release()));
-    if (!dir) throw_errno("listing {}", name);
-    while (const dirent* entry = ::readdir(dir.get())) {
-        if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
-        remove_entry_at(fd.get(), entry->d_name);
+    OpenDirectory directory{name, std::unique_ptr<DIR, CloseDir>(::fdopendir(fd.get()))};
+    if (!directory.entries) throw_errno("listing {}", name);
+    static_cast<void>(fd.release());
+    return directory;
+}
+
+// No recursion: a container may nest directories deeper than a worker's stack is and than there are
+// descriptors. What is too deep comes to the top first.
+void remove_entry_at(int parent, const char* name) {
+    constexpr std::size_t kMaxLevels = 64;
+    if (remove_single(parent, name)) return;
+    std::vector<OpenDirectory> levels;
+    levels.push_back(open_to_remove(parent, name));
+    bool moved = false;
+    while (!levels.empty()) {
+        const int directory = levels.back().fd();
+        if (const dirent* entry = ::readdir(levels.back().entries.get())) {
+            const char* below = entry->d_name;
+            if (std::strcmp(below, ".") == 0 || std::strcmp(below, "..") == 0) continue;
+            if (remove_single(directory, below)) continue;
+            OpenDirectory next = open_to_remove(directory, below);
+            if (levels.size() < kMaxLevels) {
+                levels.push_back(std::move(next));
+                continue;
+            }
+            moved = true;
+            if (::renameat(directory, below, levels.front().fd(), random_hex_id().c_str()) < 0)
+                throw_errno("removing {}", below);
+            continue;
+        }
+        const int above = levels.size() > 1 ? levels[levels.size() - 2].fd() : parent;
+        if (remove_single(above, levels.back().name.c_str())) {
+            levels.pop_back();
+        } else if (levels.size() == 1 && std::exchange(moved, false)) {
+            ::rewinddir(levels.back().entries.get());
+        } else {
+            throw Error::from_errno(ENOTEMPTY, fmt::format("removing {}", levels.back().name));
+        }
     }
-    if (::unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        throw_errno("removing {}", name);
 }
 
 }  // namespace
@@ -64,7 +110,7 @@ std::string read_all(BorrowedFd fd, std::size_t limit) {
     std::string content;
     struct stat status {};
     if (::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode))
-        content.reserve(static_cast<std::size_t>(status.st_size) + 1);
+        content.reserve(std::min(static_cast<std::size_t>(status.st_size), limit) + 1);
     char buffer[16384];
     for (;;) {
         const ssize_t count = ::read(fd.get(), buffer, sizeof buffer);

@@ -41,20 +41,52 @@ class TreeCopy final {
   public:
     TreeCopy(BorrowedFd target, const CopyOptions& options) : target_(target), options_(options) {}
 
-    void copy_content(BorrowedFd source, BorrowedFd target, const std::string& path) {
-        if (options_.whiteouts == Whiteouts::applied && is_opaque(source))
-            for (const std::string& name : names_in(target, path))
-                remove_at({target, name, join(path, name)});
-        for (const std::string& name : names_in(source, path)) {
+    // No recursion: an image may nest directories deeper than a worker's stack is.
+    void copy_content(BorrowedFd source, BorrowedFd target) {
+        enter({.source = duplicate(source), .target = duplicate(target)});
+        while (true) {
+            Level& level = levels_.back();
+            if (level.next == level.names.size()) {
+                if (levels_.size() == 1) return levels_.clear();
+                leave();
+                continue;
+            }
+            const std::string name = level.names[level.next++];
+            const std::string path = join(level.path, name);
             if (options_.stop.stop_requested())
-                throw Error(ErrorKind::cancelled, "copying {}: cancelled", join(path, name));
-            copy_one({source, name, join(path, name)}, {target, name, join(path, name)});
+                throw Error(ErrorKind::cancelled, "copying {}: cancelled", path);
+            copy_one({level.source, name, path}, {level.target, name, path});
         }
     }
 
   private:
+    struct Level final {
+        UniqueFd source, target;
+        std::string path = {};
+        struct stat status = {};
+        std::vector<std::string> names = {};
+        std::size_t next = 0;
+    };
+
     static std::string join(const std::string& path, const std::string& name) {
         return path.empty() ? name : path + "/" + name;
+    }
+
+    void enter(Level level) {
+        if (options_.whiteouts == Whiteouts::applied && is_opaque(level.source))
+            for (const std::string& name : names_in(level.target, level.path))
+                remove_at({level.target, name, join(level.path, name)});
+        level.names = names_in(level.source, level.path);
+        levels_.push_back(std::move(level));
+    }
+
+    void leave() {
+        const Level& level = levels_.back();
+        set_attributes(level.target, attributes_of({level.source, ".", level.path}, level.status),
+                       level.path);
+        if (options_.whiteouts == Whiteouts::copied && is_opaque(level.source))
+            set_opaque(level.target, level.path);
+        levels_.pop_back();
     }
 
     void copy_one(const Place& from, const Place& to) {
@@ -83,12 +115,10 @@ class TreeCopy final {
             if (::mkdirat(to.parent.get(), to.name.c_str(), 0700) < 0)
                 throw_errno("making directory {}", to.path);
         }
-        const UniqueFd source = open_place(from);
-        const UniqueFd target = open_place(to);
-        copy_content(source, target, from.path);
-        set_attributes(target, attributes_of(from, status), to.path);
-        if (options_.whiteouts == Whiteouts::copied && is_opaque(source))
-            set_opaque(target, to.path);
+        enter({.source = open_place(from),
+               .target = open_place(to),
+               .path = from.path,
+               .status = status});
     }
 
     bool link_to_earlier(const Place& to, const struct stat& status) {
@@ -110,6 +140,7 @@ class TreeCopy final {
     BorrowedFd target_;
     const CopyOptions& options_;
     std::map<InodeKey, std::string> first_of_inode_;
+    std::vector<Level> levels_;
 };
 
 void copy_extent(BorrowedFd source, BorrowedFd target, off_t at, off_t end,
@@ -173,30 +204,12 @@ void copy_regular(const Place& from, const Place& to, const struct stat& status)
     set_attributes(target, attributes_of(from, status), to.path);
 }
 
-std::int64_t size_below(BorrowedFd directory, const std::string& path, std::set<InodeKey>& seen);
-
-/// Nothing for one that went meanwhile: the tree may be in use.
-std::int64_t size_of_directory(const Place& place, std::set<InodeKey>& seen) {
-    const UniqueFd directory{::openat(place.parent.get(), place.name.c_str(),
-                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-    if (directory) return size_below(directory, place.path, seen);
-    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+/// Empty for one that went meanwhile: the tree may be in use.
+UniqueFd try_open_place(const Place& place) {
+    UniqueFd fd{::openat(place.parent.get(), place.name.c_str(), kReadDirectory)};
+    if (!fd && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         throw_errno("opening {}", place.path);
-    return 0;
-}
-
-std::int64_t size_below(BorrowedFd directory, const std::string& path, std::set<InodeKey>& seen) {
-    std::int64_t total = 0;
-    for (const std::string& name : names_in(directory, path)) {
-        const Place place{directory, name, path + "/" + name};
-        const struct stat status = status_of(place);
-        if (S_ISDIR(status.st_mode))
-            total += size_of_directory(place, seen);
-        else if (S_ISREG(status.st_mode) &&
-                 (status.st_nlink == 1 || seen.insert({status.st_dev, status.st_ino}).second))
-            total += status.st_size;
-    }
-    return total;
+    return fd;
 }
 
 }  // namespace
@@ -221,15 +234,43 @@ void copy_leaf(const Place& from, const Place& to, const struct stat& status) {
 }
 
 void copy_tree(BorrowedFd source, BorrowedFd target, const CopyOptions& options) {
-    TreeCopy(target, options).copy_content(source, target, "");
+    TreeCopy(target, options).copy_content(source, target);
     const Place root{source, ".", "."};
     const struct stat status = with_new_owner(status_of(root), options);
     set_attributes(target, attributes_of(root, status), ".");
 }
 
+// No recursion: a container may nest directories deeper than a worker's stack is.
 std::int64_t tree_size(BorrowedFd directory) {
+    struct Level final {
+        UniqueFd directory;
+        std::string path = {};
+        std::vector<std::string> names = {};
+    };
     std::set<InodeKey> seen;
-    return size_below(directory, "", seen);
+    std::int64_t total = 0;
+    std::vector<Level> levels;
+    const auto enter = [&](UniqueFd fd, const std::string& path) {
+        std::vector<std::string> names = names_in(fd, path);
+        levels.push_back({std::move(fd), path, std::move(names)});
+    };
+    for (enter(duplicate(directory), ""); !levels.empty();) {
+        Level& level = levels.back();
+        if (level.names.empty()) {
+            levels.pop_back();
+            continue;
+        }
+        const std::string name = std::move(level.names.back());
+        level.names.pop_back();
+        const Place place{level.directory, name, level.path + "/" + name};
+        const struct stat status = status_of(place);
+        if (S_ISREG(status.st_mode) &&
+            (status.st_nlink == 1 || seen.insert({status.st_dev, status.st_ino}).second))
+            total += status.st_size;
+        if (!S_ISDIR(status.st_mode)) continue;
+        if (UniqueFd below = try_open_place(place)) enter(std::move(below), place.path);
+    }
+    return total;
 }
 
 }  // namespace berth::storage

