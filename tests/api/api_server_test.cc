@@ -274,7 +274,7 @@ TEST_F(ApiServer, swarm_is_inactive_and_the_rest_is_honest) {
     EXPECT_EQ(call("GET", "/services").status(), 503);
     expect(call("POST", "/swarm/leave"), 503,
            "{\"message\":\"This node is not part of a swarm\"}\n");
-    EXPECT_EQ(call("POST", "/build").status(), 501);
+    EXPECT_EQ(call("POST", "/plugins/pull").status(), 501);
 }
 
 }  // namespace
