@@ -59,7 +59,7 @@ TEST(Router, inactive_swarm_is_known) {
     add_unserved_routes(router);
     for (const char* path : {"/swarm", "/nodes", "/services", "/tasks", "/secrets/x", "/configs"})
         EXPECT_TRUE(router.find("GET", path)) << path;
-    EXPECT_TRUE(router.find("POST", "/grpc"));
+    EXPECT_TRUE(router.find("POST", "/plugins/pull"));
     EXPECT_FALSE(router.find("GET", "/nothing"));
 }
 
