@@ -132,6 +132,9 @@ def test_network_create_names_each_wrong_field(engine):
 
 def test_network_connect_names_each_wrong_field(engine):
     check_all(engine, "/networks/none/connect", {"Container": "x", "EndpointConfig": CONTAINER["NetworkingConfig"]["EndpointsConfig"]["bridge"]})
+
+
+def test_network_disconnect_names_each_wrong_field(engine):
     check_all(engine, "/networks/none/disconnect", {"Container": "x", "Force": False})
 
 

@@ -133,6 +133,7 @@ async::Task<void> Containers::connect(std::string network, nlohmann::json body) 
 
 async::Task<void> Containers::disconnect(std::string network, nlohmann::json body) {
     const JsonReader r(body, "", KeyCase::any);
+    r.boolean("Force", false);  // there are no stale endpoints, but it must be what it says
     co_await disconnect_container(*state_, state_->find(r.string("Container")), std::move(network));
 }
 
