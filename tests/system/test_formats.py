@@ -122,7 +122,8 @@ def test_every_field_of_df(engine, shown):
     (volume,) = [one for one in detail["Volumes"] if one["Name"] == "formats-data"]
     (image,) = [one for one in detail["Images"] if one["Repository"] == "busybox"]
     assert container["LocalVolumes"] == "1" and volume["Links"] == "1" and volume["Size"] == "0B"
-    assert int(image["Containers"]) >= 1 and image["SharedSize"] == "0B" and image["UniqueSize"].endswith("MB")
+    # Its one layer is shared as soon as another test has built something on it.
+    assert int(image["Containers"]) >= 1 and {image["SharedSize"], image["UniqueSize"]} == {"0B", image["Size"]}
 
 
 def test_every_field_of_events_and_their_text(engine, shown):
