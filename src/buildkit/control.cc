@@ -6,6 +6,7 @@
 
 #include "async/fd_wait.h"
 #include "buildkit/methods.h"
+#include "image/platform.h"
 #include "linux/socket_pair.h"
 
 namespace berth::buildkit {
@@ -22,12 +23,8 @@ WireWriter builder_version() {
 
 /// types.Platform of this machine.
 WireWriter platform() {
-#if defined(__aarch64__)
-    const char* const architecture = "arm64";
-#else
-    const char* const architecture = "amd64";
-#endif
-    return WireWriter().text(1, architecture).text(2, "linux");
+    const oci::Platform host = image::host_platform();
+    return WireWriter().text(1, host.architecture).text(2, host.os);
 }
 
 async::Task<> reply(grpc::Call call, WireWriter message) {
