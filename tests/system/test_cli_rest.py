@@ -116,6 +116,7 @@ def test_commit_keeps_author_and_message(engine, container):
 
 
 def test_cp_keeps_owners_when_told_and_is_quiet(engine, container, tmp_path):
+    needs_cli("1.42")
     (tmp_path / "file").write_text("x")
     identity = container("-u", "1000:2000", "busybox", "sleep", "1000")
     engine.docker("cp", "--archive", "--quiet", str(tmp_path / "file"), f"{identity}:/tmp/kept")

@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 
-from engine import UnixConnection, wait_until
+from engine import UnixConnection, needs_cli, wait_until
 from images import add_directory, add_file, add_link
 
 
@@ -246,6 +246,7 @@ def test_a_volume_that_binds_a_directory_shows_that_one(engine, created, tmp_pat
 
 @pytest.mark.parametrize("state", ["created", "running", "stopped"])
 def test_a_mounted_image_is_there_in_every_state(engine, created, tmp_path, state):
+    needs_cli("1.48")
     name = created("--mount", "type=image,source=busybox,target=/of/image", "--mount", "type=image,source=busybox,target=/etc-only,image-subpath=etc",
                    "busybox", "sleep", "1000")
     if state != "created":

@@ -109,7 +109,7 @@ def test_every_field_of_a_list(engine, shown, command):
     line = engine.docker(*command, "--format", "@@".join("{{" + name + "}}" for name in fields)).stdout.splitlines()[0]
     for (name, expected), value in zip(fields.items(), line.split("@@"), strict=True):
         assert re.fullmatch(expected, value), (name, value)
-    assert isinstance(json.loads(engine.docker(*command, "--format", "json").stdout.splitlines()[0]), dict)
+    assert isinstance(json.loads(engine.docker(*command, "--format", "{{json .}}").stdout.splitlines()[0]), dict)
     assert len(engine.docker(*command, "--format", "table {{" + next(iter(fields)) + "}}").stdout.splitlines()) >= 2
 
 
@@ -117,7 +117,7 @@ def test_every_field_of_df(engine, shown):
     lines = engine.docker("system", "df", "--format", "{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}").stdout.splitlines()
     assert [line.split("|")[0] for line in lines] == ["Images", "Containers", "Local Volumes", "Build Cache"]
     assert all(re.fullmatch(r"[A-Z][\w ]+\|\d+\|\d+\|[\d.]+\w?B\|[\d.]+\w?B( \(\d+%\))?", line) for line in lines), lines
-    detail = json.loads(engine.docker("system", "df", "-v", "--format", "json").stdout)
+    detail = json.loads(engine.docker("system", "df", "-v", "--format", "{{json .}}").stdout)
     (container,) = [one for one in detail["Containers"] if one["Names"] == "formats"]
     (volume,) = [one for one in detail["Volumes"] if one["Name"] == "formats-data"]
     (image,) = [one for one in detail["Images"] if one["Repository"] == "busybox"]
