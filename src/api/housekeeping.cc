@@ -30,6 +30,21 @@ async::Task<> prune_volumes(Call& call) {
     co_await reply_json(call, 200, pruned);
 }
 
+async::Task<> prune_build_cache(Call& call) {
+    auto filters = engine::Filters::parse(call.query().get("filters"));
+    const std::int64_t keep = integer(call.query(), "keep-storage").value_or(0);
+    const auto removed =
+        co_await call.engine.housekeeping().prune_build_cache(std::move(filters), keep);
+    nlohmann::json reply{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}};
+    std::int64_t reclaimed = 0;
+    for (const engine::CacheFacts& cache : removed) {
+        reply["CachesDeleted"].push_back(cache.name);
+        reclaimed += cache.size;
+    }
+    reply["SpaceReclaimed"] = reclaimed;
+    co_await reply_json(call, 200, reply);
+}
+
 async::Task<> disk_usage(Call& call) {
     const auto types = call.query().all("type");
     std::set<std::string> wanted(types.begin(), types.end());
@@ -50,6 +65,7 @@ void add_housekeeping_routes(Router& router) {
     router.add("POST", "/containers/prune", prune_containers);
     router.add("POST", "/images/prune", prune_images);
     router.add("POST", "/volumes/prune", prune_volumes);
+    router.add("POST", "/build/prune", prune_build_cache);
     router.add("GET", "/system/df", disk_usage);
     router.add("POST", "/berth/store/check", check_store);
 }

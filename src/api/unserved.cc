@@ -2,7 +2,6 @@
 // compose and Portainer rely on, a plugin is never found; the rest says 501 instead of pretending
 // to be an unknown path.
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "api/call.h"
@@ -32,12 +31,6 @@ async::Task<> not_implemented(Call& call) {
 async::Task<> no_plugin(Call& call) {
     throw Error(ErrorKind::not_found, "plugin \"{}\" not found", call.name);
     co_return;
-}
-
-// There is no builder and so no cache of one; `docker system prune` asks on its way.
-async::Task<> prune_no_build_cache(Call& call) {
-    const nlohmann::json nothing{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}};
-    co_await reply_json(call, 200, nothing);
 }
 
 using Path = std::pair<const char*, const char*>;
@@ -78,7 +71,6 @@ void add_unserved_routes(Router& router) {
     }
     router.add("GET", "/services/{name}/logs", no_swarm);
     for (const auto& [method, path] : kPlugin) router.add(method, path, no_plugin);
-    router.add("POST", "/build/prune", prune_no_build_cache);
     for (const auto& [method, path] : kNotYet) router.add(method, path, not_implemented);
 }
 

@@ -6,6 +6,7 @@
 
 #include "async/fd_wait.h"
 #include "buildkit/methods.h"
+#include "engine/engine.h"
 #include "image/platform.h"
 #include "linux/socket_pair.h"
 
@@ -40,10 +41,61 @@ async::Task<> list_workers(Service&, grpc::Call call) {
     co_await reply(call, WireWriter().message(1, worker_record()));
 }
 
-// There is no cache apart from the images of the steps.
-async::Task<> disk_usage(Service&, grpc::Call call) { co_await reply(call, WireWriter()); }
+/// google.protobuf.Timestamp
+WireWriter time_message(Timestamp at) {
+    return WireWriter()
+        .number(1, static_cast<std::uint64_t>(at.seconds()))
+        .number(2, static_cast<std::uint64_t>(at.ns % 1'000'000'000));
+}
 
-async::Task<> prune(Service&, grpc::Call call) { co_await call.read_one(); }
+WireWriter usage_record(const engine::CacheFacts& cache) {
+    return WireWriter()
+        .text(1, cache.name)
+        .number(2, 1)
+        .number(3, cache.in_use ? 1 : 0)
+        .number(4, static_cast<std::uint64_t>(cache.size))
+        .message(6, time_message(cache.created))
+        .message(7, time_message(cache.used))
+        .text(9, "cached mount " + cache.id)
+        .text(10, engine::kCacheType);
+}
+
+// The directories of RUN --mount=type=cache. Other steps' cache is their images.
+async::Task<> disk_usage(Service& service, grpc::Call call) {
+    const std::vector<engine::CacheFacts> caches =
+        co_await service.engine().housekeeping().build_cache();
+    WireWriter message;
+    for (const engine::CacheFacts& cache : caches) message.message(1, usage_record(cache));
+    co_await reply(call, std::move(message));
+}
+
+/// "until=1h", "type==exec.cachemount"
+void add_filter(std::string_view text, engine::Filters& filters) {
+    if (text.empty()) return;  // buildx sends one
+    const std::size_t equals = std::min(text.find('='), text.size());
+    std::string_view value = text.substr(equals);
+    while (value.starts_with('=') || value.starts_with('~')) value.remove_prefix(1);
+    filters.add(std::string(text.substr(0, equals)), std::string(value));
+}
+
+/// PruneRequest
+async::Task<> prune(Service& service, grpc::Call call) {
+    const std::string request = co_await call.read_one();
+    engine::Filters filters;
+    std::int64_t keep = 0;
+    for (grpc::WireReader field(request); field.next();) {
+        if (field.field() == 1) add_filter(field.text(), filters);
+        if (field.field() == 3 && field.number() > 0)
+            filters.add("until", std::to_string(field.number()) + "ns");
+        if (field.field() == 4) keep = static_cast<std::int64_t>(field.number());
+    }
+    const std::vector<engine::CacheFacts> removed =
+        co_await service.engine().housekeeping().prune_build_cache(std::move(filters), keep);
+    for (const engine::CacheFacts& cache : removed) {
+        std::string record = usage_record(cache).take();
+        co_await call.write(std::move(record));
+    }
+}
 
 /// grpc.health.v1: SERVING
 async::Task<> health(Service&, grpc::Call call) { co_await reply(call, WireWriter().number(1, 1)); }

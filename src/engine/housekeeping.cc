@@ -53,6 +53,20 @@ Timestamp newest_of(const Filters& filters) {
     return until;
 }
 
+/// An element of BuildCache.
+json cache_json(const CacheFacts& cache) {
+    return {{"ID", cache.name},
+            {"Type", kCacheType},
+            {"Description", "cached mount " + cache.id},
+            {"InUse", cache.in_use},
+            {"Shared", false},
+            {"Size", cache.size},
+            {"CreatedAt", rfc3339(cache.created)},
+            {"LastUsedAt", rfc3339(cache.used)},
+            {"UsageCount", 1},
+            {"Parents", nullptr}};
+}
+
 bool is_over(const Container& container) {
     const model::Status status = container.record.state.status;
     const bool ended = status == model::Status::created || status == model::Status::exited ||
@@ -99,7 +113,8 @@ struct Housekeeping::State final {
     explicit State(HousekeepingDependencies dependencies) : deps(dependencies) {}
 
     HousekeepingDependencies deps;
-    bool pruning_containers = false, pruning_images = false, pruning_volumes = false;
+    bool pruning_containers = false, pruning_images = false, pruning_volumes = false,
+         pruning_cache = false;
     async::Lock measuring;  // a df reads much: one after the other
 
     ContainerState& containers() { return deps.containers.state(); }
@@ -110,6 +125,8 @@ struct Housekeeping::State final {
     async::Task<json> image_usage();
     async::Task<json> container_usage();
     async::Task<json> volume_usage();
+    const Context& context() { return containers().deps.context; }
+    std::string builds() { return context().settings.data_root + "/builds"; }
 };
 
 Housekeeping::Housekeeping(HousekeepingDependencies dependencies)
@@ -256,6 +273,32 @@ async::Task<json> Housekeeping::State::volume_usage() {
     co_return list;
 }
 
+async::Task<std::vector<CacheFacts>> Housekeeping::prune_build_cache(Filters filters,
+                                                                     std::int64_t keep) {
+    filters.check_keys({"until", "unused-for", "id", "type"});
+    for (const std::string& text : filters.values("unused-for")) filters.add("until", text);
+    const Timestamp until = newest_of(filters);
+    const OnlyOne only_one(state_->pruning_cache);
+    auto job = [builds = state_->builds(), filters, until, keep] {
+        const auto wanted = [&](const CacheFacts& cache) {
+            return cache.used < until && filters.exact("id", cache.name) &&
+                   filters.exact("type", kCacheType);
+        };
+        return prune_caches(builds, wanted, keep);
+    };
+    std::vector<CacheFacts> removed =
+        co_await state_->context().pool.run_on_thread("prune", std::move(job));
+    std::int64_t reclaimed = 0;
+    for (const CacheFacts& cache : removed) reclaimed += cache.size;
+    publish_prune(state_->events(), "builder", reclaimed);
+    co_return removed;
+}
+
+async::Task<std::vector<CacheFacts>> Housekeeping::build_cache() {
+    auto job = [builds = state_->builds()] { return list_caches(builds); };
+    co_return co_await state_->context().pool.run_on_thread("df", std::move(job));
+}
+
 async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) {
     static const std::set<std::string> kTypes{"container", "image", "volume", "build-cache"};
     for (const std::string& type : types)
@@ -273,7 +316,14 @@ async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) {
     }
     if (types.contains("container")) usage["Containers"] = co_await state_->container_usage();
     if (types.contains("volume")) usage["Volumes"] = co_await state_->volume_usage();
-    if (types.contains("build-cache")) usage["BuildCache"] = json::array();
+    if (types.contains("build-cache")) {
+        const std::vector<CacheFacts> caches = co_await build_cache();
+        usage["BuildCache"] = json::array();
+        for (const CacheFacts& cache : caches) {
+            usage["BuildCache"].push_back(cache_json(cache));
+            usage["BuilderSize"] = usage["BuilderSize"].get<std::int64_t>() + cache.size;
+        }
+    }
     co_return usage;
 }
 

@@ -7,8 +7,10 @@
 #include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "async/task.h"
+#include "engine/build/cache_directory.h"
 #include "engine/filters.h"
 
 namespace berth::engine {
@@ -36,6 +38,10 @@ class Housekeeping final {
     async::Task<nlohmann::json> prune_images(Filters filters);
     /// {"VolumesDeleted":[…],"SpaceReclaimed":N}; those that no container mounts.
     async::Task<nlohmann::json> prune_volumes(Filters filters, PrunedVolumes pruned);
+    /// Directories of RUN --mount=type=cache that no step uses: by the filters until, id and type,
+    /// the longest unused first, until they take no more than `keep` bytes.
+    async::Task<std::vector<CacheFacts>> prune_build_cache(Filters filters, std::int64_t keep);
+    async::Task<std::vector<CacheFacts>> build_cache();
 
     /// The reply of GET /system/df. `types` of container, image, volume, build-cache; empty: all.
     /// Throws Error{invalid} for another one.

@@ -141,13 +141,99 @@ def test_a_dockerfile_may_come_from_standard_input(engine, docker):
 
 
 def test_a_secret_is_there_for_its_step_only(engine, docker, tmp_path):
-    write(tmp_path, Dockerfile="FROM busybox\nRUN --mount=type=secret,id=word cat /run/secrets/word > /copy\n", word="whisper")
-    done = docker("build", "--secret", "id=word,src=word", "-t", "bk:secret", ".", check=False)
-    if "RUN --mount is not served yet" in done.stderr:
-        pytest.skip("the builder has no RUN --mount yet")
-    assert done.returncode == 0, done.stderr
-    out = engine.docker("run", "--rm", "--network", "none", "bk:secret", "sh", "-c", "cat /copy; ls /run/secrets 2>/dev/null || true")
-    assert out.stdout == "whisper"
+    write(tmp_path, Dockerfile="""FROM busybox
+RUN --mount=type=secret,id=word,uid=7,mode=0440 cat /run/secrets/word > /copy && stat -c '%a %u' /run/secrets/word > /status && stat -f -c %T /run/secrets/word >> /status
+RUN --mount=type=secret,id=word,env=WORD test ${#WORD} = 7 && ! test -e /run/secrets/word
+""", word="whisper")
+    docker("build", "--no-cache", "--secret", "id=word,src=word", "-t", "bk:secret", ".")
+    out = engine.docker("run", "--rm", "--network", "none", "bk:secret", "sh", "-c", "cat /copy; ls /run/secrets 2>/dev/null; cat /status")
+    assert out.stdout == "whisper440 7\ntmpfs\n"
+    assert "whisper" not in engine.docker("history", "--no-trunc", "bk:secret").stdout
+    assert not list((engine.root / "run/berth/build-secrets").iterdir())
+
+
+def test_a_secret_that_is_required_must_be_there(docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN --mount=type=secret,id=none test ! -e /run/secrets/none\nRUN --mount=type=secret,id=none,required true\n")
+    assert "secret none: not found" in docker("build", ".", check=False).stderr
+
+
+def test_a_cache_outlives_the_build_until_a_prune(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="""FROM busybox
+ARG WORD
+RUN --mount=type=cache,target=/c,uid=5,mode=0750 echo $WORD >> /c/words && cat /c/words > /seen && stat -c '%a %u' /c >> /seen
+""")
+    def seen(word):
+        docker("build", "--build-arg", "WORD=" + word, "-t", "bk:cache", ".")
+        return engine.docker("run", "--rm", "--network", "none", "bk:cache", "sh", "-c", "cat /seen; ls -d /c 2>/dev/null || true").stdout.split()
+    assert seen("one") == ["one", "750", "5"]
+    engine.kill_9("berth-engine")
+    wait_until(engine.answers, "the new engine")
+    assert seen("two") == ["one", "two", "750", "5"]
+    (cache,) = engine.api("GET", "/system/df")[2]["BuildCache"]
+    assert cache["Type"] == "exec.cachemount" and cache["Size"] == 8 and not cache["InUse"]
+    assert cache["ID"] in docker("buildx", "du", "--verbose").stdout
+    assert cache["ID"][:12] in docker("builder", "prune", "-f").stdout
+    assert engine.api("GET", "/system/df")[2]["BuildCache"] == []
+    assert seen("three") == ["three", "750", "5"]
+    pruned = engine.api("POST", "/build/prune")[2]
+    assert pruned["SpaceReclaimed"] == 6 and len(pruned["CachesDeleted"]) == 1
+
+
+def test_a_cache_may_begin_with_files_of_a_stage(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="""FROM busybox AS made
+RUN mkdir /d && echo staged > /d/file
+FROM busybox
+RUN --mount=type=cache,id=begun,from=made,source=/d,target=/c,sharing=locked echo more >> /c/file
+RUN --mount=type=cache,id=begun,from=made,source=/d,target=/other,ro cat /other/file > /seen; ! touch /other/x
+""")
+    docker("build", "-t", "bk:begun", ".")
+    assert engine.docker("run", "--rm", "--network", "none", "bk:begun", "cat", "/seen").stdout == "staged\nmore\n"
+
+
+@pytest.mark.parametrize("sharing, seen", [("shared", "again\n"), ("private", "")])
+def test_a_cache_in_use_is_shared_or_another_is_taken(engine, command, docker, tmp_path, sharing, seen):
+    write(tmp_path, Holder=f"FROM busybox\nRUN --mount=type=cache,id={sharing},target=/c,sharing={sharing} echo again > /c/file; echo holding; sleep 1000\n",
+          Dockerfile=f"FROM busybox\nRUN --mount=type=cache,id={sharing},target=/c,sharing={sharing} cat /c/file > /seen || true\n")
+    holder = command("build", "-f", "Holder", ".")
+    try:
+        wait_until(lambda: "holding" in holder.stderr.readline(), "the first build is in its step")
+        docker("build", "-t", "bk:" + sharing, ".")
+        assert [cache["InUse"] for cache in engine.api("GET", "/system/df")[2]["BuildCache"] if cache["Description"].endswith(sharing)].count(True) == 1
+    finally:
+        holder.send_signal(signal.SIGINT)
+        holder.communicate(timeout=30)
+    assert engine.docker("run", "--rm", "--network", "none", "bk:" + sharing, "cat", "/seen").stdout == seen
+
+
+def test_a_step_sees_files_of_the_context_and_of_a_stage(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="""FROM busybox AS made
+RUN mkdir /d && echo staged > /d/file
+FROM busybox
+RUN --mount=target=/context --mount=type=bind,from=made,source=/d,target=/stage cat /context/word /stage/file > /both; touch /context/x || touch /read-only
+RUN --mount=target=/context,rw --mount=from=made,source=d/file,target=/file,rw echo more > /context/new && echo more >> /file && cat /context/word /file > /written
+""", word="first\n")
+    docker("build", "-t", "bk:bind", ".")
+    show = ["run", "--rm", "--network", "none", "bk:bind", "sh", "-c", "cat /both /written; ls -d /read-only /context /stage /file 2>/dev/null"]
+    assert engine.docker(*show, check=False).stdout.split() == ["first", "staged", "first", "staged", "more", "/read-only"]
+    assert not (tmp_path / "new").exists()
+    assert docker("build", ".").stderr.count("CACHED") == 3
+    write(tmp_path, word="second\n")
+    docker("build", "-t", "bk:bind", ".")
+    assert engine.docker(*show, check=False).stdout.split()[0] == "second"
+
+
+def test_a_mounted_tmpfs_is_of_its_size(engine, docker, tmp_path):
+    write(tmp_path, Dockerfile="FROM busybox\nRUN --mount=type=tmpfs,target=/t,size=1m echo x > /t/x && df -k /t | awk 'END{print $1, $2}' > /size\n")
+    docker("build", "-t", "bk:tmpfs", ".")
+    out = engine.docker("run", "--rm", "--network", "none", "bk:tmpfs", "sh", "-c", "cat /size; ls /t 2>/dev/null || true").stdout
+    assert out == "tmpfs 1024\n"
+
+
+def test_a_mount_that_cannot_be_is_refused(docker, tmp_path):
+    for mount, said in (("type=ssh", "type=ssh is not supported"), ("target=/x,source=/none", "\"/none\": not found"), ("type=odd,target=/x", "unsupported mount type \"odd\"")):
+        write(tmp_path, Dockerfile=f"FROM busybox\nRUN --mount={mount} true\n")
+        failed = docker("build", ".", check=False)
+        assert failed.returncode != 0 and said in failed.stderr
 
 
 def test_output_as_a_directory_and_as_an_archive(docker, tmp_path):

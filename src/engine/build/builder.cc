@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -6,8 +7,10 @@
 #include "base/file.h"
 #include "build/words.h"
 #include "engine/build/build_state.h"
+#include "engine/build/cache_directory.h"
 #include "engine/image/state.h"
 #include "image/platform.h"
+#include "storage/entry_file.h"
 
 namespace berth::engine {
 
@@ -323,6 +326,11 @@ async::Task<BuildResult> Builder::build(BuildRequest request,
     co_return BuildResult{id, std::nullopt};
 }
 
-void Builder::load() { remove_tree(state_->directory()); }
+void Builder::load() {
+    if (!exists(state_->directory())) return;
+    const UniqueFd builds = open_file(state_->directory(), O_RDONLY | O_DIRECTORY);
+    for (const std::string& name : storage::names_in(builds, ""))
+        if (name != kCaches) remove_tree(state_->directory() + "/" + name);
+}
 
 }  // namespace berth::engine

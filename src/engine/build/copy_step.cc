@@ -10,6 +10,7 @@
 #include "engine/build/build_state.h"
 #include "engine/build/copy_plan.h"
 #include "engine/build/download.h"
+#include "engine/build/run_mounts.h"
 #include "engine/build/scratch.h"
 #include "engine/image/state.h"
 #include "engine/model/user.h"
@@ -153,20 +154,24 @@ async::Task<SharedTree> files_for(Build& build, const std::string& from) {
         if (build.context->directory) directory.push_back(duplicate(build.context->directory));
         co_return std::make_shared<const storage::FileTree>(std::move(directory));
     }
+    const StageImage source = co_await source_image(build, from);
+    co_return files_of(build, source);
+}
+
+}  // namespace
+
+async::Task<StageImage> source_image(Build& build, std::string from) {
     if (const auto stage = build::find_stage(build.file, from, build.step.stage);
         stage && build.finished[*stage])
-        co_return files_of(build, *build.finished[*stage]);
+        co_return *build.finished[*stage];
     std::optional<Error> failure;
     try {
-        const StageImage image = co_await find_image(build, from, build.request.platform);
-        co_return files_of(build, image);
+        co_return co_await find_image(build, from, build.request.platform);
     } catch (...) {
         failure = async::to_error(std::current_exception());
     }
     throw failure->while_("invalid from flag value {}", from);
 }
-
-}  // namespace
 
 async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy) {
     check_flags(build, copy);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "build/words.h"
 #include "engine/build/build_state.h"
+#include "engine/build/run_mounts.h"
 #include "engine/containers/changes.h"
 #include "engine/containers/state.h"
 #include "linux/socket_pair.h"
@@ -31,6 +32,14 @@ std::vector<std::string> with_arguments(const std::map<std::string, std::string>
     if (arguments.empty()) return words;
     std::vector<std::string> all{fmt::format("|{}", arguments.size())};
     for (const auto& [name, value] : arguments) all.push_back(name + "=" + value);
+    all.insert(all.end(), words.begin(), words.end());
+    return all;
+}
+
+std::vector<std::string> with_mounts(const std::vector<PlannedMount>& mounts,
+                                     const std::vector<std::string>& words) {
+    std::vector<std::string> all;
+    for (const PlannedMount& mount : mounts) all.push_back(mount.key);
     all.insert(all.end(), words.begin(), words.end());
     return all;
 }
@@ -129,7 +138,6 @@ void check_flags(const Build& build, const build::Run& run) {
     }
     if (run.security == "insecure")
         throw Error(ErrorKind::invalid, "security.insecure is not allowed");
-    if (!run.mounts.empty()) throw Error(ErrorKind::unsupported, "RUN --mount is not served yet");
 }
 
 }  // namespace
@@ -142,11 +150,16 @@ async::Task<void> run_command(Build& build, StageRun& stage, build::Run run) {
     std::vector<std::string> words = build::words_of_command(with_heredocs(run), config);
     if (words.empty()) throw Error(ErrorKind::invalid, "RUN requires at least one argument");
     StepResult step{{config, stage.image.config.author, stage.command_set}, {}, {}};
-    step.command = with_arguments(build.arguments.recorded(config.env), words);
+    std::vector<PlannedMount> planned = co_await plan_mounts(build, stage, run.mounts);
+    step.command =
+        with_arguments(build.arguments.recorded(config.env), with_mounts(planned, words));
     if (co_await use_cache(build, stage, step)) co_return;
 
     const std::string shown = fmt::format("{}", fmt::join(words, " "));
+    const StepMounts mounts = co_await make_mounts(build, std::move(planned));
     model::CreateRequest request = container_of(build, stage, std::move(words), run);
+    request.host_config.mounts = mounts.mounts;
+    for (const std::string& variable : mounts.environment) request.config.env.push_back(variable);
     CreateOptions options;
     options.platform = stage.image.config.platform.str();
     ContainerCreated created =
