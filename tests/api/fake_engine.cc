@@ -287,6 +287,12 @@ Housekeeping::~Housekeeping() = default;
 async::Task<json> Housekeeping::prune_containers(Filters) { co_return json::object(); }
 async::Task<json> Housekeeping::prune_images(Filters) { co_return json::object(); }
 async::Task<json> Housekeeping::prune_volumes(Filters, PrunedVolumes) { co_return json::object(); }
+async::Task<std::vector<CacheFacts>> Housekeeping::prune_build_cache(Filters, std::int64_t) {
+    co_return std::vector<CacheFacts>();
+}
+async::Task<std::vector<CacheFacts>> Housekeeping::build_cache() {
+    co_return std::vector<CacheFacts>();
+}
 async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) { co_return json(types); }
 
 RegistryAuth registry_auth_of(const std::string&) { return {}; }
