@@ -3,6 +3,7 @@
 
 #include "api/call.h"
 #include "api/routes.h"
+#include "base/text.h"
 
 namespace berth::api {
 
@@ -32,7 +33,7 @@ buildkit::SessionHead session_head(const http::Headers& headers) {
     const std::string method = std::string(kHeader) + "Grpc-Method";
     for (const auto& [name, value] : headers.entries()) {
         if (!http::equal_ignoring_case(name, method)) continue;
-        head.methods.insert(buildkit::lower_case(value));
+        head.methods.insert(to_lower(value));
     }
     return head;
 }

@@ -1,7 +1,5 @@
 #include "api/download.h"
 
-#include <sys/socket.h>
-
 #include "api/background_work.h"
 #include "async/fd_wait.h"
 #include "base/error.h"
@@ -13,17 +11,13 @@ namespace {
 async::Task<> send_bytes(Call& call, http::Headers headers,
                          std::shared_ptr<BackgroundWork> download, BorrowedFd from) {
     constexpr std::size_t kPiece = 256U << 10;
-    std::string piece;
+    std::string piece(kPiece, '\0');
     for (;;) {
-        co_await async::wait_readable(from);
-        piece.resize(kPiece);
-        const ssize_t size = ::recv(from.get(), piece.data(), piece.size(), MSG_DONTWAIT);
-        if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        if (size < 0) throw_errno("reading what is to be sent");
-        if (size == 0) break;
+        const auto bytes = co_await async::receive_some(from, piece);
+        if (!bytes) throw Error::from_errno(bytes.error(), "reading what is to be sent");
+        if (bytes->empty()) break;
         if (!call.exchange.replied()) co_await call.exchange.stream(200, headers);
-        co_await call.exchange.write(
-            std::string_view(piece).substr(0, static_cast<std::size_t>(size)));
+        co_await call.exchange.write(*bytes);
     }
     co_await until_done(download);
     if (download->failure) std::rethrow_exception(download->failure);

@@ -43,6 +43,17 @@ Task<bool> send_all(BorrowedFd socket, std::string_view bytes) {
     co_return true;
 }
 
+Task<std::expected<std::string_view, int>> receive_some(BorrowedFd socket, std::span<char> buffer) {
+    for (;;) {
+        const ssize_t size = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (size >= 0) co_return std::string_view(buffer.data(), static_cast<std::size_t>(size));
+        if (errno == EAGAIN)
+            co_await wait_readable(socket);
+        else if (errno != EINTR)
+            co_return std::unexpected(errno);
+    }
+}
+
 Task<> wait_exit(const linux_os::PidFd& process) { return wait_readable(process.fd()); }
 
 }  // namespace berth::async

@@ -18,6 +18,9 @@ std::vector<std::string_view> words_of(std::string_view text,
 std::vector<std::string> copied_words_of(std::string_view text,
                                          std::string_view separators = kWhiteSpace);
 
+/// ASCII letters only.
+std::string to_lower(std::string_view text);
+
 /// FNV-1a, 64 bits: for names and spreading, where nobody gains from a collision.
 std::uint64_t fnv1a(std::string_view text);
 

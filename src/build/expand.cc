@@ -44,7 +44,7 @@ class Expander final {
         if (result.size() > kMaxExpanded)
             throw Error(ErrorKind::invalid, "a word grows beyond {} bytes", kMaxExpanded);
         if (depth > 0) return;
-        if (!quoted && kBlank.find(c) != std::string_view::npos) {
+        if (!quoted && kWhiteSpace.find(c) != std::string_view::npos) {
             finish_word();
         } else {
             current_ += c;

@@ -28,13 +28,20 @@ std::string clean(std::string_view text) {
 
 }  // namespace
 
+std::vector<std::string_view> ignore_lines(std::string_view text) {
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    std::vector<std::string_view> lines;
+    for (const std::string_view line : words_of(text, "\n")) {
+        if (line.starts_with('#')) continue;
+        if (const std::string_view said = trim(line); !said.empty()) lines.push_back(said);
+    }
+    return lines;
+}
+
 IgnoreFile::IgnoreFile(std::string_view text) {
     if (text.size() > kMaxIgnoreFile)
         throw Error(ErrorKind::invalid, ".dockerignore has more than {} bytes", kMaxIgnoreFile);
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-    for (std::string_view line : words_of(text, "\n")) {
-        if (line.starts_with('#')) continue;
-        line = trim(line);
+    for (std::string_view line : ignore_lines(text)) {
         const bool negated = line.starts_with('!');
         if (negated) line = trim(line.substr(1));
         if (line.empty()) continue;

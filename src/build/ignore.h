@@ -11,6 +11,9 @@ namespace berth::build {
 constexpr std::size_t kMaxIgnoreFile = 1U << 20;
 constexpr std::size_t kMaxIgnorePatterns = 10'000;
 
+/// Its lines that say something, without blanks around them. They borrow `text`.
+std::vector<std::string_view> ignore_lines(std::string_view text);
+
 class IgnoreFile final {
   public:
     IgnoreFile() = default;

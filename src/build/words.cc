@@ -14,7 +14,7 @@ namespace berth::build {
 
 namespace {
 
-bool is_blank(char c) { return kBlank.find(c) != std::string_view::npos; }
+bool is_blank(char c) { return kWhiteSpace.find(c) != std::string_view::npos; }
 
 /// The end of the word that begins at `at`.
 std::size_t end_of_word(std::string_view text, std::size_t at, char escape) {
@@ -44,13 +44,13 @@ constexpr std::array<Unit, 7> kUnits{
 }  // namespace
 
 std::string_view trim_left(std::string_view text) {
-    const std::size_t begin = text.find_first_not_of(kBlank);
+    const std::size_t begin = text.find_first_not_of(kWhiteSpace);
     return begin == std::string_view::npos ? std::string_view() : text.substr(begin);
 }
 
 std::string_view trim(std::string_view text) {
     text = trim_left(text);
-    return text.substr(0, text.find_last_not_of(kBlank) + 1);
+    return text.substr(0, text.find_last_not_of(kWhiteSpace) + 1);
 }
 
 std::string to_upper(std::string_view text) {
@@ -60,16 +60,9 @@ std::string to_upper(std::string_view text) {
     return result;
 }
 
-std::string to_lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return result;
-}
-
 std::string_view take_word(std::string_view& rest) {
     rest = trim_left(rest);
-    const std::size_t end = std::min(rest.find_first_of(kBlank), rest.size());
+    const std::size_t end = std::min(rest.find_first_of(kWhiteSpace), rest.size());
     const std::string_view word = rest.substr(0, end);
     rest = trim_left(rest.substr(end));
     return word;

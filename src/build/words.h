@@ -7,14 +7,13 @@
 #include <string_view>
 #include <vector>
 
-namespace berth::build {
+#include "base/text.h"
 
-constexpr std::string_view kBlank = " \t\r\n\v\f";
+namespace berth::build {
 
 std::string_view trim_left(std::string_view text);
 std::string_view trim(std::string_view text);
 std::string to_upper(std::string_view text);
-std::string to_lower(std::string_view text);
 
 /// Takes the first blank-separated word off `rest`, which then begins with the next one.
 std::string_view take_word(std::string_view& rest);

@@ -47,10 +47,7 @@ async::Task<> solve_on_bridge(Service& service, grpc::Call call) {
     SolveRequest request = decode_bridge_solve(bytes);
     const auto build = co_await build_of(service, call);
     std::string result;
-    if (request.has_definition)
-        throw Error(ErrorKind::unsupported,
-                    "steps in BuildKit's own form (LLB) are not supported: berth builds "
-                    "Dockerfiles");
+    refuse_definition(request);
     if (!request.frontend.empty())
         result = co_await solve_frontend(service, build, std::move(request));
     co_await call.write(WireWriter().message(3, std::string_view(result)).take());
@@ -87,6 +84,13 @@ constexpr std::array kBridgeMethods{
     std::pair<std::string_view, Method>{"/moby.buildkit.v1.frontend.LLBBridge/Warn", warn},
     std::pair<std::string_view, Method>{"/moby.buildkit.v1.frontend.LLBBridge/Evaluate", evaluate}};
 }  // namespace
+
+void refuse_definition(const SolveRequest& request) {
+    if (request.has_definition)
+        throw Error(ErrorKind::unsupported,
+                    "steps in BuildKit's own form (LLB) are not supported: berth builds "
+                    "Dockerfiles");
+}
 
 async::Task<std::string> solve_frontend(Service& service, std::shared_ptr<Build> build,
                                         SolveRequest request) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "async/fd_wait.h"
+#include "base/text.h"
 #include "buildkit/methods.h"
 #include "engine/engine.h"
 #include "image/platform.h"
@@ -102,10 +103,7 @@ async::Task<> health(Service&, grpc::Call call) { co_await reply(call, WireWrite
 
 /// The image that the client's part of the build ended with; empty: none.
 async::Task<std::string> result_of(Service& service, std::shared_ptr<Build> build) {
-    if (build->request.has_definition)
-        throw Error(ErrorKind::unsupported,
-                    "steps in BuildKit's own form (LLB) are not supported: berth builds "
-                    "Dockerfiles");
+    refuse_definition(build->request);
     if (!build->request.frontend.empty()) {
         co_await solve_frontend(service, build, build->request);
         co_return build->results.begin()->second;
@@ -161,23 +159,16 @@ SessionHead session_head(const grpc::Metadata& metadata) {
     head.name = grpc::find(metadata, "x-docker-expose-session-name");
     if (head.id.empty()) throw Error(ErrorKind::invalid, "the session has no id");
     for (const auto& [name, value] : metadata)
-        if (name == "x-docker-expose-session-grpc-method") head.methods.insert(lower_case(value));
+        if (name == "x-docker-expose-session-grpc-method") head.methods.insert(to_lower(value));
     return head;
 }
 
 async::Task<> pump_out(grpc::Call call, std::shared_ptr<const UniqueFd> from) {
     std::string piece(kTunnelPiece, '\0');
     for (;;) {
-        const ssize_t size = ::recv(from->get(), piece.data(), piece.size(), MSG_DONTWAIT);
-        if (size == 0) co_return;
-        if (size > 0) {
-            const auto bytes = std::string_view(piece).substr(0, static_cast<std::size_t>(size));
-            co_await call.write(WireWriter().text(1, bytes).take());
-        } else if (errno == EAGAIN) {
-            co_await async::wait_readable(*from);
-        } else if (errno != EINTR) {
-            co_return;
-        }
+        const auto bytes = co_await async::receive_some(*from, piece);
+        if (!bytes || bytes->empty()) co_return;
+        co_await call.write(WireWriter().text(1, *bytes).take());
     }
 }
 

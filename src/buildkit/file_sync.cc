@@ -6,7 +6,7 @@
 #include <set>
 
 #include "archive/tar_writer.h"
-#include "buildkit/file_mode.h"
+#include "base/go_file_mode.h"
 #include "buildkit/messages.h"
 #include "http/message.h"
 
@@ -28,7 +28,7 @@ std::optional<archive::TarEntry> entry_of(const FileStat& stat) {
     archive::TarEntry entry;
     entry.path = stat.path;
     entry.link_target = stat.link;
-    entry.mode = permissions_of(stat.mode);
+    entry.mode = permissions_of_go(stat.mode);
     entry.uid = stat.uid;
     entry.gid = stat.gid;
     entry.modified.ns = stat.modified_ns;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "build/ignore.h"
 #include "linux/rooted_path.h"
 
 namespace berth::buildkit {
@@ -153,12 +154,7 @@ FrontendOptions frontend_options(const SolveRequest& solve) {
 
 std::vector<std::string> ignore_patterns(std::string_view text) {
     std::vector<std::string> patterns;
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-    for (std::string_view line : words_of(text, "\n")) {
-        if (line.starts_with('#')) continue;
-        const auto begin = line.find_first_not_of(kWhiteSpace);
-        if (begin == std::string_view::npos) continue;
-        line = line.substr(begin, line.find_last_not_of(kWhiteSpace) - begin + 1);
+    for (std::string_view line : build::ignore_lines(text)) {
         const bool kept = line.starts_with('!');
         if (kept) line.remove_prefix(1);
         const std::string path = linux_os::clean_path(line).substr(1);

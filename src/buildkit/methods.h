@@ -17,6 +17,8 @@ Method find_bridge_method(std::string_view name);
 /// The one worker: this machine (types.WorkerRecord).
 grpc::WireWriter worker_record();
 
+/// Throws Error{unsupported} for a request with steps in BuildKit's own form (LLB).
+void refuse_definition(const SolveRequest& request);
 /// Runs a Dockerfile and keeps the result; its reference, as a frontend.Result.
 async::Task<std::string> solve_frontend(Service& service, std::shared_ptr<Build> build,
                                         SolveRequest request);

@@ -1,7 +1,5 @@
 #include "buildkit/output.h"
 
-#include <sys/socket.h>
-
 #include <nlohmann/json.hpp>
 
 #include "async/fd_wait.h"
@@ -54,17 +52,11 @@ async::Task<> write_tar(engine::Engine& engine, std::shared_ptr<Export> state,
 async::Task<> send_tar(grpc::Call call, UniqueFd tar) {
     std::string piece(kTarPiece, '\0');
     for (;;) {
-        const ssize_t size = ::recv(tar.get(), piece.data(), piece.size(), MSG_DONTWAIT);
-        if (size == 0) break;
-        if (size > 0) {
-            const auto bytes = std::string_view(piece).substr(0, static_cast<std::size_t>(size));
-            std::string message = grpc::WireWriter().text(1, bytes).take();
-            co_await call.write(std::move(message));
-        } else if (errno == EAGAIN) {
-            co_await async::wait_readable(tar);
-        } else if (errno != EINTR) {
-            throw_errno("reading an exported container");
-        }
+        const auto bytes = co_await async::receive_some(tar, piece);
+        if (!bytes) throw Error::from_errno(bytes.error(), "reading an exported container");
+        if (bytes->empty()) break;
+        std::string message = grpc::WireWriter().text(1, *bytes).take();
+        co_await call.write(std::move(message));
     }
     call.finish_sending();
     co_await call.read();  // its status

@@ -1,12 +1,12 @@
 #include "buildkit/session.h"
 
-#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "buildkit/messages.h"
 #include "image/reference.h"
 
@@ -28,11 +28,6 @@ async::Task<> check_health(grpc::Connection& connection) {
 }
 }  // namespace
 
-std::string lower_case(std::string text) {
-    std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-    return text;
-}
-
 Session::Session(async::Executor executor, UniqueFd socket, std::string early, SessionHead head,
                  async::TaskGroup& tasks)
     : head_(std::move(head)),
@@ -40,7 +35,7 @@ Session::Session(async::Executor executor, UniqueFd socket, std::string early, S
       connection_(executor, std::move(socket), std::move(early), grpc::Role::client, tasks) {}
 
 bool Session::serves(const std::string& method) const {
-    return head_.methods.contains(lower_case(method));
+    return head_.methods.contains(to_lower(method));
 }
 
 async::Task<> Session::run(std::shared_ptr<Session> self) {

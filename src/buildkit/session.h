@@ -18,9 +18,6 @@ struct SessionHead final {
     std::set<std::string> methods;  // /package.Service/Method, in lower case
 };
 
-/// ASCII.
-std::string lower_case(std::string text);
-
 class Session final {
   public:
     Session(async::Executor executor, UniqueFd socket, std::string early, SessionHead head,

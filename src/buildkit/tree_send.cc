@@ -7,10 +7,10 @@
 #include <array>
 
 #include "archive/stream.h"
-#include "buildkit/file_mode.h"
+#include "base/go_file_mode.h"
 #include "buildkit/messages.h"
 #include "linux/rooted_path.h"
-#include "storage/inode.h"
+#include "storage/entry_file.h"
 
 namespace berth::buildkit {
 
@@ -20,22 +20,15 @@ using linux_os::Resolve;
 constexpr std::size_t kDataPiece = 32U << 10;
 constexpr std::size_t kAtOnce = 1U << 20;
 
-std::string link_text(const storage::Place& place) {
-    const UniqueFd link(
-        ::openat(place.parent.get(), place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (!link) throw_errno("opening {}", place.path);
-    return linux_os::link_target(link);
-}
-
 FileStat describe(const storage::Place& place, const struct stat& status) {
     FileStat file;
     file.path = place.path;
-    file.mode = go_mode(status.st_mode);
+    file.mode = go_file_mode(status.st_mode);
     file.uid = status.st_uid;
     file.gid = status.st_gid;
     file.size = S_ISREG(status.st_mode) ? status.st_size : 0;
     file.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-    if (S_ISLNK(status.st_mode)) file.link = link_text(place);
+    if (S_ISLNK(status.st_mode)) file.link = storage::link_text(place);
     return file;
 }
 
@@ -46,13 +39,12 @@ std::vector<FileStat> walk(BorrowedFd root) {
     while (!pending.empty()) {
         const std::string path = std::move(pending.back());
         pending.pop_back();
-        const auto slash = path.rfind('/');
-        const std::string parent = slash == std::string::npos ? "" : path.substr(0, slash);
         bool directory = path.empty();
         if (!path.empty()) {
-            const UniqueFd opened = linux_os::open_in_root(root, "/" + parent, O_PATH | O_DIRECTORY,
-                                                           Resolve::no_symlinks);
-            const storage::Place place{opened, path.substr(slash + 1), path};
+            const storage::SplitPath parts = storage::split_path(path);
+            const UniqueFd opened = linux_os::open_in_root(
+                root, "/" + parts.directory, O_PATH | O_DIRECTORY, Resolve::no_symlinks);
+            const storage::Place place{opened, parts.name, path};
             const struct stat status = storage::status_of(place);
             directory = S_ISDIR(status.st_mode);
             files.push_back(describe(place, status));
@@ -62,7 +54,7 @@ std::vector<FileStat> walk(BorrowedFd root) {
             linux_os::open_in_root(root, "/" + path, O_RDONLY | O_DIRECTORY, Resolve::no_symlinks);
         std::vector<std::string> names = storage::names_in(opened, path);
         std::ranges::sort(names, std::greater());
-        for (const auto& name : names) pending.push_back(path.empty() ? name : path + "/" + name);
+        for (const auto& name : names) pending.push_back(storage::join_path(path, name));
     }
     return files;
 }

@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/go_file_mode.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/copy_rules.h"
@@ -45,9 +46,9 @@ struct PathStat final {
         const auto document = parse_json(decode_base64(*header));
         const JsonReader reader(document);
         const auto mode = static_cast<std::uint64_t>(reader.integer("mode"));
-        thing = (mode >> 31 & 1) != 0 ? Thing::directory : Thing::file;
-        is_link = (mode >> 27 & 1) != 0;
-        is_device = (mode >> 26 & 1) != 0;
+        thing = (mode & kGoDirectory) != 0 ? Thing::directory : Thing::file;
+        is_link = (mode & kGoSymlink) != 0;
+        is_device = (mode & kGoDevice) != 0;
         link_target = reader.string("linkTarget");
     }
     Thing thing = Thing::absent;

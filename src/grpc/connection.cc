@@ -4,10 +4,10 @@
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "async/stream_protocol.h"
 #include "base/log.h"
 
 namespace berth::grpc {
@@ -17,14 +17,6 @@ namespace {
 constexpr auto kUseTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kPiece = 64U << 10;
 constexpr std::size_t kUnsentLimit = 1U << 20;
-
-asio::generic::stream_protocol protocol_of(BorrowedFd socket) {
-    int domain = 0;
-    socklen_t size = sizeof domain;
-    if (::getsockopt(socket.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0)
-        throw_errno("asking for the family of a connection");
-    return {domain, 0};
-}
 
 Error gone(const CallState& call) {
     return call.failure.value_or(Error(ErrorKind::cancelled, "the other side ended the call"));
@@ -41,7 +33,7 @@ struct ConnectionState final : std::enable_shared_from_this<ConnectionState> {
           role(what),
           session(what, {[this](const CallPointer& call) { begin(call); },
                          [this] { output_wanted.notify_all(); }}) {
-        socket.assign(protocol_of(fd), fd.get());
+        socket.assign(async::protocol_of(fd), fd.get());
         fd.release();  // NOLINT: the Asio socket closes it
     }
 

@@ -11,6 +11,8 @@
 #include <boost/asio/write.hpp>
 #include <ctime>
 
+#include "async/stream_protocol.h"
+
 namespace berth::http {
 namespace asio = boost::asio;
 
@@ -21,14 +23,6 @@ constexpr auto kLinger = std::chrono::seconds(2);
 constexpr auto kUseTuple = asio::as_tuple(asio::use_awaitable);
 
 Error gone() { return Error(ErrorKind::cancelled, "the client went away"); }
-
-asio::generic::stream_protocol protocol_of(BorrowedFd socket) {
-    int domain = 0;
-    socklen_t size = sizeof domain;
-    if (::getsockopt(socket.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0)
-        throw_errno("asking for the family of a connection");
-    return {domain, 0};
-}
 
 /// "Date: ...\r\n"; formatted once a second, since every response carries it.
 const std::string& date_header() {
@@ -57,7 +51,7 @@ std::string_view origin_form(std::string_view target) {
 Connection::Connection(const async::Executor& executor, UniqueFd socket, const Handler& handler,
                        const Limits& limits)
     : socket_(executor), handler_(handler), limits_(limits) {
-    const auto protocol = protocol_of(socket);
+    const auto protocol = async::protocol_of(socket);
     unix_ = protocol.family() == AF_UNIX;
     const int one = 1;
     if (!unix_) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

@@ -1,10 +1,8 @@
 #include "image/curl_library.h"
 
-#include <dlfcn.h>
-
 #include <array>
 
-#include "base/error.h"
+#include "base/dynamic_library.h"
 
 namespace berth::image {
 namespace {
@@ -18,26 +16,22 @@ void* open_library() {
                 "registries cannot be reached: libcurl.so.4 cannot be loaded (install libcurl4)");
 }
 
-template <typename Function>
-void bind(void* library, Function& function, const char* name) {
-    function = reinterpret_cast<Function>(::dlsym(library, name));
-    if (function == nullptr)
-        throw Error(ErrorKind::unsupported, "libcurl.so.4 has no function {}", name);
-}
-
 CurlLibrary load() {
     void* const library = open_library();
     CurlLibrary curl{};
-    bind(library, curl.global_init, "curl_global_init");
-    bind(library, curl.easy_init, "curl_easy_init");
-    bind(library, curl.easy_cleanup, "curl_easy_cleanup");
-    bind(library, curl.easy_reset, "curl_easy_reset");
-    bind(library, curl.easy_perform, "curl_easy_perform");
-    bind(library, curl.easy_strerror, "curl_easy_strerror");
-    bind(library, curl.easy_setopt, "curl_easy_setopt");
-    bind(library, curl.easy_getinfo, "curl_easy_getinfo");
-    bind(library, curl.slist_append, "curl_slist_append");
-    bind(library, curl.slist_free_all, "curl_slist_free_all");
+    const auto bind = [library](auto& function, const char* name) {
+        bind_function(library, "libcurl.so.4", function, name);
+    };
+    bind(curl.global_init, "curl_global_init");
+    bind(curl.easy_init, "curl_easy_init");
+    bind(curl.easy_cleanup, "curl_easy_cleanup");
+    bind(curl.easy_reset, "curl_easy_reset");
+    bind(curl.easy_perform, "curl_easy_perform");
+    bind(curl.easy_strerror, "curl_easy_strerror");
+    bind(curl.easy_setopt, "curl_easy_setopt");
+    bind(curl.easy_getinfo, "curl_easy_getinfo");
+    bind(curl.slist_append, "curl_slist_append");
+    bind(curl.slist_free_all, "curl_slist_free_all");
     if (const CURLcode code = curl.global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK)
         throw Error(ErrorKind::internal, "starting libcurl: {}", curl.easy_strerror(code));
     return curl;

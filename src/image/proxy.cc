@@ -5,18 +5,13 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "base/text.h"
 #include "image/address.h"
 
 namespace berth::image {
 namespace {
 
 constexpr std::string_view kNeverProxied = "localhost,127.0.0.0/8,::1";
-
-std::string lower_case(std::string_view text) {
-    std::string result(text);
-    std::ranges::transform(result, result.begin(), [](unsigned char c) { return std::tolower(c); });
-    return result;
-}
 
 std::string host_of(std::string_view url) {
     const std::size_t scheme = url.find("://");
@@ -47,10 +42,10 @@ bool matches(std::string entry, const std::string& host) {
 }  // namespace
 
 bool is_unproxied(std::string_view list, const std::string& host) {
-    const std::string wanted = lower_case(host);
+    const std::string wanted = to_lower(host);
     while (!list.empty()) {
         const std::size_t end = std::min(list.find_first_of(", \t"), list.size());
-        const std::string entry = lower_case(list.substr(0, end));
+        const std::string entry = to_lower(list.substr(0, end));
         if (!entry.empty() && matches(entry, wanted)) return true;
         list.remove_prefix(std::min(end + 1, list.size()));
     }

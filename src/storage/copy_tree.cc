@@ -15,6 +15,7 @@
 #include "linux/rooted_path.h"
 #include "oci/id_map.h"
 #include "storage/copy_file.h"
+#include "storage/entry_file.h"
 #include "storage/inode.h"
 
 namespace berth::storage {
@@ -52,7 +53,7 @@ class TreeCopy final {
                 continue;
             }
             const std::string name = level.names[level.next++];
-            const std::string path = join(level.path, name);
+            const std::string path = join_path(level.path, name);
             if (options_.stop.stop_requested())
                 throw Error(ErrorKind::cancelled, "copying {}: cancelled", path);
             copy_one({level.source, name, path}, {level.target, name, path});
@@ -68,14 +69,10 @@ class TreeCopy final {
         std::size_t next = 0;
     };
 
-    static std::string join(const std::string& path, const std::string& name) {
-        return path.empty() ? name : path + "/" + name;
-    }
-
     void enter(Level level) {
         if (options_.whiteouts == Whiteouts::applied && is_opaque(level.source))
             for (const std::string& name : names_in(level.target, level.path))
-                remove_at({level.target, name, join(level.path, name)});
+                remove_at({level.target, name, join_path(level.path, name)});
         level.names = names_in(level.source, level.path);
         levels_.push_back(std::move(level));
     }
@@ -125,13 +122,10 @@ class TreeCopy final {
         const auto [earlier, is_new] =
             first_of_inode_.try_emplace(InodeKey{status.st_dev, status.st_ino}, to.path);
         if (is_new) return false;
-        const std::size_t slash = earlier->second.rfind('/');
-        const bool in_root = slash == std::string::npos;
-        const UniqueFd parent =
-            linux_os::open_in_root(target_, in_root ? "." : earlier->second.substr(0, slash),
-                                   O_PATH | O_DIRECTORY, linux_os::Resolve::no_symlinks);
-        const std::string name = in_root ? earlier->second : earlier->second.substr(slash + 1);
-        if (::linkat(parent.get(), name.c_str(), to.parent.get(), to.name.c_str(), 0) == 0)
+        const SplitPath place = split_path(earlier->second);
+        const UniqueFd parent = linux_os::open_in_root(
+            target_, "/" + place.directory, O_PATH | O_DIRECTORY, linux_os::Resolve::no_symlinks);
+        if (::linkat(parent.get(), place.name.c_str(), to.parent.get(), to.name.c_str(), 0) == 0)
             return true;
         if (errno != EMLINK) throw_errno("linking {} to {}", to.path, earlier->second);
         return false;
@@ -217,12 +211,7 @@ UniqueFd try_open_place(const Place& place) {
 void copy_leaf(const Place& from, const Place& to, const struct stat& status) {
     if (S_ISREG(status.st_mode)) return copy_regular(from, to, status);
     if (S_ISLNK(status.st_mode)) {
-        std::string link(static_cast<std::size_t>(status.st_size) + 1, '\0');
-        const ssize_t size =
-            ::readlinkat(from.parent.get(), from.name.c_str(), link.data(), link.size());
-        if (size < 0) throw_errno("reading link {}", from.path);
-        link.resize(static_cast<std::size_t>(size));
-        if (::symlinkat(link.c_str(), to.parent.get(), to.name.c_str()) < 0)
+        if (::symlinkat(link_text(from).c_str(), to.parent.get(), to.name.c_str()) < 0)
             throw_errno("making link {}", to.path);
     } else if (::mknodat(to.parent.get(), to.name.c_str(), status.st_mode, status.st_rdev) < 0) {
         // Devices cannot be made in a user namespace, and could not be used there either.

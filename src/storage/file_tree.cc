@@ -19,15 +19,6 @@ std::vector<BorrowedFd> borrowed(const std::vector<UniqueFd>& layers) {
     return {layers.begin(), layers.end()};
 }
 
-std::string text_of_link(const LayerView::Found& found, const std::string& path) {
-    std::string text(4096, '\0');
-    const ssize_t size =
-        ::readlinkat(found.parent.get(), found.name.c_str(), text.data(), text.size());
-    if (size < 0) throw_errno("reading link {}", path);
-    text.resize(static_cast<std::size_t>(size));
-    return text;
-}
-
 }  // namespace
 
 FileTree::FileTree(std::vector<UniqueFd> layers)
@@ -55,7 +46,7 @@ std::string FileTree::resolve(const std::string& path) const {
         const std::string now = join_path(directory, name);
         const auto found = find(now);
         if (!found || !S_ISLNK(found->status.st_mode)) return now;
-        const std::string target = text_of_link(*found, now);
+        const std::string target = link_text({found->parent, found->name, now});
         parts = target.starts_with('/') ? std::vector<std::string>() : components_of(directory);
         for (std::string& part : components_of(target)) parts.push_back(std::move(part));
     }

@@ -88,6 +88,15 @@ struct stat status_of(const Place& place) {
     return status;
 }
 
+std::string link_text(const Place& place) {
+    std::string text(4096, '\0');
+    const ssize_t size =
+        ::readlinkat(place.parent.get(), place.name.c_str(), text.data(), text.size());
+    if (size < 0) throw_errno("reading link {}", place.path);
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
 Attributes attributes_of(const Place& place, const struct stat& status) {
     return {.mode = status.st_mode & 07777U,
             .uid = status.st_uid,

@@ -42,6 +42,8 @@ struct Place final {
 
 /// Without following a link; nothing there gives st_mode 0.
 struct stat status_of(const Place& place);
+/// The text of a symbolic link.
+std::string link_text(const Place& place);
 Attributes attributes_of(const Place& place, const struct stat& status);
 /// In the order that keeps them: owner, extended attributes, mode (a write or a chown strips suid
 /// in a user namespace), time. Owner 0:0 is what a new file has. Extended attributes that a user

@@ -14,15 +14,6 @@
 namespace berth::storage {
 namespace {
 
-std::string link_text(const LayerView::Found& found, const std::string& path) {
-    std::string text(4096, '\0');
-    const ssize_t size =
-        ::readlinkat(found.parent.get(), found.name.c_str(), text.data(), text.size());
-    if (size < 0) throw_errno("reading link {}", path);
-    text.resize(static_cast<std::size_t>(size));
-    return text;
-}
-
 struct Answer final {
     std::optional<LayerView::Found> found;
     bool hides = false;  // what lower layers have at that path
@@ -118,7 +109,7 @@ std::string LayerView::resolve(const std::string& directory) const {
             throw Error(ErrorKind::invalid, "{} is not a directory", next);
         if (++links > kMaxLinks)
             throw Error(ErrorKind::invalid, "too many symbolic links on the way at {}", next);
-        const std::string target = link_text(*found, next);
+        const std::string target = link_text({found->parent, found->name, next});
         if (target.starts_with('/')) done.clear();
         const std::vector<std::string> more = components_of(target);
         left.insert(left.begin(), more.begin(), more.end());

@@ -60,14 +60,13 @@ bool belongs_into_archive(const std::string& xattr) {
            (xattr.starts_with("user.") && !is_overlay_xattr(xattr));
 }
 
-std::optional<std::string> link_text(const Place& place) {
-    std::string text(kMaxName + 1, '\0');
-    const ssize_t size =
-        ::readlinkat(place.parent.get(), place.name.c_str(), text.data(), text.size());
-    if (size < 0 && (has_changed(errno) || errno == EINVAL)) return std::nullopt;
-    if (size < 0) throw_errno("reading link {}", place.path);
-    text.resize(static_cast<std::size_t>(size));
-    return text;
+std::optional<std::string> text_if_link(const Place& place) {
+    try {
+        return link_text(place);
+    } catch (const Error& error) {
+        if (has_changed(error.errno_value()) || error.errno_value() == EINVAL) return std::nullopt;
+        throw;
+    }
 }
 
 /// Where the file has data; nothing when it has no holes worth a map.
@@ -174,7 +173,7 @@ void TreeTar::add_entry(const Place& place, const struct stat& status, const std
     if (*type == EntryType::file) return add_file(place, std::move(entry));
     if (*type == EntryType::directory && !name.ends_with('/')) entry.path += '/';
     if (*type == EntryType::symlink) {
-        auto target = link_text(place);
+        auto target = text_if_link(place);
         if (!target) return;
         entry.link_target = *std::move(target);
     }

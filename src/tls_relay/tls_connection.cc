@@ -9,21 +9,16 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "linux/inet_address.h"
 
 namespace berth::tls_relay {
 namespace {
 
-std::string lower_case(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return text;
-}
-
 /// What OpenSSL says of the failure: the first of its records is the nearest to the cause.
 std::string reason() {
     const unsigned long code = ERR_peek_error();
-    if (ERR_SYSTEM_ERROR(code)) return lower_case(errno_text(ERR_GET_REASON(code)));
+    if (ERR_SYSTEM_ERROR(code)) return to_lower(errno_text(ERR_GET_REASON(code)));
     const char* text = ERR_reason_error_string(code);
     return text == nullptr ? "unknown failure" : text;
 }
@@ -99,7 +94,7 @@ void TlsConnection::connect(const Target& target, SteadyTime deadline) {
     }
     if (error != 0)
         throw Error(ErrorKind::unavailable, "dial tcp {}: connect: {}", text_of(target),
-                    lower_case(errno_text(error)));
+                    to_lower(errno_text(error)));
 }
 
 void TlsConnection::shake_hands(const Target& target, SteadyTime deadline) {

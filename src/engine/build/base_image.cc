@@ -61,7 +61,7 @@ async::Task<StageImage> base_image(Build& build, const build::From& from) {
     const std::string name = build::expand(from.image, globals, build.file.escape);
     if (name.empty())
         throw Error(ErrorKind::invalid, "base name ({}) should not be blank", from.image);
-    const std::string lower = build::to_lower(name);
+    const std::string lower = to_lower(name);
     for (std::size_t i = build.step.stage; i-- > 0;)
         if (build.file.stages[i].from.name == lower && build.finished[i])
             co_return *build.finished[i];
@@ -73,6 +73,12 @@ async::Task<StageImage> base_image(Build& build, const build::From& from) {
         co_return empty;
     }
     co_return co_await find_image(build, name, std::move(platform));
+}
+
+std::shared_ptr<const storage::FileTree> files_of_context(const Build& build) {
+    std::vector<UniqueFd> directory;
+    if (build.context->directory) directory.push_back(duplicate(build.context->directory));
+    return std::make_shared<const storage::FileTree>(std::move(directory));
 }
 
 std::shared_ptr<const storage::FileTree> files_of(const Build& build, const StageImage& image) {

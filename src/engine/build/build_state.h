@@ -84,6 +84,8 @@ async::Task<void> run_command(Build& build, StageRun& stage, build::Run run);
 async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy);
 async::Task<void> make_working_directory(Build& build, StageRun& stage, StepResult step);
 
+/// The files of the context.
+std::shared_ptr<const storage::FileTree> files_of_context(const Build& build);
 /// The files of an image.
 std::shared_ptr<const storage::FileTree> files_of(const Build& build, const StageImage& image);
 /// Throws Error with dockerd's text for what the classic builder has not.

@@ -149,11 +149,7 @@ void CopyWork::operator()() {
 }
 
 async::Task<SharedTree> files_for(Build& build, const std::string& from) {
-    if (from.empty()) {
-        std::vector<UniqueFd> directory;
-        if (build.context->directory) directory.push_back(duplicate(build.context->directory));
-        co_return std::make_shared<const storage::FileTree>(std::move(directory));
-    }
+    if (from.empty()) co_return files_of_context(build);
     const StageImage source = co_await source_image(build, from);
     co_return files_of(build, source);
 }

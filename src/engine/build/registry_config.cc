@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/registry_host.h"
 #include "image/reference.h"
 
 namespace berth::engine {
@@ -13,11 +14,9 @@ namespace {
 constexpr const char* kHub = "docker.io";
 
 /// "https://index.docker.io/v1/" as docker.io, "https://r:5000" as r:5000.
-std::string host_of(std::string key) {
-    if (const std::size_t scheme = key.find("://"); scheme != std::string::npos)
-        key.erase(0, scheme + 3);
-    key = key.substr(0, key.find('/'));
-    return key == "index.docker.io" ? kHub : key;
+std::string host_of(const std::string& key) {
+    const std::string host = host_of_server(key);
+    return host == "index.docker.io" ? kHub : host;
 }
 
 async::Task<std::string> look_up(const std::map<std::string, std::string>& headers,

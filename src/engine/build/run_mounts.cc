@@ -53,12 +53,6 @@ using build::RunMountType;
 
 constexpr std::size_t kMaxSecret = 500U << 10;  // BuildKit's
 
-SharedTree files_of_context(const Build& build) {
-    std::vector<UniqueFd> directory;
-    if (build.context->directory) directory.push_back(duplicate(build.context->directory));
-    return std::make_shared<const storage::FileTree>(std::move(directory));
-}
-
 /// A copy of one place of a tree under another name.
 struct TreeCopy final {
     SharedTree tree;

@@ -1,6 +1,5 @@
 // RUN: a container of the stage's image, whose changes become the step's layer.
 #include <fmt/ranges.h>
-#include <sys/socket.h>
 
 #include <nlohmann/json.hpp>
 
@@ -87,13 +86,9 @@ async::Task<void> pass_output(Build& build, UniqueFd from) {
     });
     std::string buffer(32U << 10, '\0');
     for (;;) {
-        const ssize_t count = ::recv(from.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-        if (count > 0)
-            splitter.feed(std::string_view(buffer).substr(0, static_cast<std::size_t>(count)));
-        else if (count == 0 || (errno != EAGAIN && errno != EINTR))
-            co_return;
-        else
-            co_await async::wait_readable(from);
+        const auto bytes = co_await async::receive_some(from, buffer);
+        if (!bytes || bytes->empty()) co_return;
+        splitter.feed(*bytes);
     }
 }
 

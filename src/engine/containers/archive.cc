@@ -6,6 +6,7 @@
 
 #include "archive/compression.h"
 #include "base/error.h"
+#include "base/go_file_mode.h"
 #include "engine/containers/root_view.h"
 #include "engine/model/user.h"
 #include "linux/rooted_path.h"
@@ -209,21 +210,6 @@ async::Task<void> export_root(ContainerState& state, ContainerPtr container, Uni
     };
     co_await run_with_view(state, opened.view, std::move(job));
     state.publish(*container, "export");
-}
-
-std::uint32_t go_file_mode(mode_t mode) {
-    std::uint32_t result = mode & 0777U;
-    const auto add = [&](bool set, int bit) { result |= set ? 1U << bit : 0U; };
-    add(S_ISDIR(mode), 31);
-    add(S_ISLNK(mode), 27);
-    add(S_ISBLK(mode) || S_ISCHR(mode), 26);
-    add(S_ISFIFO(mode), 25);
-    add(S_ISSOCK(mode), 24);
-    add((mode & S_ISUID) != 0, 23);
-    add((mode & S_ISGID) != 0, 22);
-    add(S_ISCHR(mode), 21);
-    add((mode & S_ISVTX) != 0, 20);
-    return result;
 }
 
 }  // namespace berth::engine

@@ -23,7 +23,4 @@ async::Task<void> put_archive(ContainerState& state, ContainerPtr container, std
 async::Task<void> export_root(ContainerState& state, ContainerPtr container, UniqueFd into,
                               std::stop_token stop);
 
-/// Permissions and kind as Go's io/fs.FileMode has them. Pure.
-std::uint32_t go_file_mode(mode_t mode);
-
 }  // namespace berth::engine

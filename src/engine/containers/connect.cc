@@ -5,10 +5,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "engine/containers/exit.h"
 #include "engine/containers/files.h"
 #include "engine/containers/links.h"
 #include "engine/network/state.h"
-#include "linux/message_socket.h"
 
 namespace berth::engine {
 
@@ -91,18 +91,15 @@ async::Task<void> move_link(ContainerState& state, std::string directory, model:
 
 /// Nothing when it does not run, also when it has ended and the news of that is still on its way.
 UniqueFd network_namespace_of(const Container& container) {
-    const auto is_over = [&] {
-        return !container.process || linux_os::wait_readable(container.process, 0);
-    };
-    if (!runs(container) || is_over()) return {};
+    if (!runs(container) || has_ended(container)) return {};
     UniqueFd found;
     try {
         found = open_file(fmt::format("/proc/{}/ns/net", container.record.state.pid), O_RDONLY);
     } catch (const Error&) {
-        if (!is_over()) throw;
+        if (!has_ended(container)) throw;
     }
     // Still the same process, so the path was its own.
-    return is_over() ? UniqueFd{} : std::move(found);
+    return has_ended(container) ? UniqueFd{} : std::move(found);
 }
 
 async::Task<void> connect_running(ContainerState& state, ContainerPtr container,

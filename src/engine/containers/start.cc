@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/containers/cgroup.h"
 #include "engine/containers/connect.h"
 #include "engine/containers/exit.h"
@@ -24,11 +25,6 @@ constexpr std::chrono::seconds kShimStopsWithin{10};
 // Docker's words; an errno text behind them says nothing of the container's command.
 constexpr std::string_view kNetworkFailure = "failed to set up container networking";
 constexpr std::string_view kLogFailure = "failed to initialize logging driver";
-
-std::string lower(std::string text) {
-    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return text;
-}
 
 void check_ipc_donor(const ContainerState& state, const std::string& mode) {
     if (!mode.starts_with("container:")) return;
@@ -193,7 +189,7 @@ async::Task<void> start_failed(ContainerState& state, ContainerPtr container, Er
 }  // namespace
 
 int start_failure_code(const std::string& message) {
-    const std::string text = lower(message);
+    const std::string text = to_lower(message);
     if (text.starts_with(kNetworkFailure) || text.starts_with(kLogFailure)) return 128;
     const auto has = [&](const char* words) { return text.find(words) != std::string::npos; };
     if (has("executable file not found") || has("no such file or directory") ||

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "engine/model/container_config.h"
 #include "engine/model/resources.h"
 
@@ -19,14 +20,6 @@ Number narrow(const JsonReader& r, std::string_view key) {
     if (!std::in_range<Number>(value))
         throw Error(ErrorKind::invalid, "{}: {} is out of range", r.path_of(key), value);
     return static_cast<Number>(value);
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](unsigned char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c);
-    });
-    return out;
 }
 
 /// Keys that the engine does not act on yet, with what inspect shows when they were not sent.
@@ -179,7 +172,7 @@ void read_devices(const JsonReader& r, HostConfig& h) {
         h.devices.push_back(std::move(device));
     }
     for (const JsonReader& u : r.objects("Ulimits"))
-        h.ulimits.push_back({lower(u.string("Name")), u.integer("Soft"), u.integer("Hard")});
+        h.ulimits.push_back({to_lower(u.string("Name")), u.integer("Soft"), u.integer("Hard")});
 }
 
 void read_console_size(const JsonReader& r, HostConfig& h) {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace berth::engine::model {
 
@@ -166,9 +167,7 @@ std::vector<std::string> ignored_keys(const json& body) {
         "pidslimit", "blkioweight", "oomkilldisable",    "restartpolicy"};
     std::vector<std::string> ignored;
     for (const auto& [key, value] : body.items()) {
-        std::string lower = key;
-        for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        if (is_set(value) && !kServed.contains(lower)) ignored.push_back(key);
+        if (is_set(value) && !kServed.contains(to_lower(key))) ignored.push_back(key);
     }
     return ignored;
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/go_file_mode.h"
 #include "linux/rooted_path.h"
 
 namespace berth::engine {
