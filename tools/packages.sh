@@ -74,13 +74,13 @@ plain_user() {
         echo "making the unprivileged user '$1'"
         useradd --create-home --shell /bin/bash "$1"
     fi
-    local file
+    local file range
     for file in subuid subgid; do
         grep -q "^$1:" "/etc/$file" 2>/dev/null && continue
+        touch "/etc/$file"
         # After the highest range that is taken.
-        awk -F: -v user="$1" 'BEGIN {next_id = 100000} {end = $2 + $3; if (end > next_id) next_id = end}
-            END {print user ":" next_id ":65536"}' "/etc/$file" 2>/dev/null > "/tmp/berth-$file" || echo "$1:100000:65536" > "/tmp/berth-$file"
-        cat "/tmp/berth-$file" >> "/etc/$file"; rm -f "/tmp/berth-$file"
+        range=$(awk -F: 'BEGIN {next_id = 100000} {end = $2 + $3; if (end > next_id) next_id = end} END {print next_id}' "/etc/$file")
+        echo "$1:$range:65536" >> "/etc/$file"
     done
 }
 
