@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,9 +17,13 @@
 namespace berth::linux_os {
 namespace {
 
+// The whole record where the message is in the file that is its last descriptor; never JSON.
+constexpr std::string_view kInMemory = "in memory";
+constexpr std::size_t kMaxFds = kMaxMessageFds + 1;
+
 // Room for the largest record in the send buffer, or the send would fail with EMSGSIZE.
 void size_buffers(int fd) {
-    const int size = static_cast<int>(2 * kMaxMessage);
+    const int size = static_cast<int>(2 * kMaxInline);
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
@@ -45,6 +50,56 @@ void with_address(const std::string& path, Call call) {
         throw Error(ErrorKind::invalid, "socket path {} is too long", path);
     std::memcpy(address.sun_path, name.c_str(), name.size() + 1);
     call(reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(sizeof address));
+}
+
+UniqueFd file_in_memory(const std::string& text) {
+    UniqueFd file{::memfd_create("berth-message", MFD_CLOEXEC)};
+    if (!file) throw_errno("making a file in memory");
+    write_all(file, text);
+    return file;
+}
+
+std::string text_in_memory(BorrowedFd file) {
+    if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("reading a message in memory");
+    return read_all(file, kMaxMessage);
+}
+
+SendResult send_record(BorrowedFd socket, std::string_view text,
+                       const std::vector<BorrowedFd>& fds) {
+    iovec part{const_cast<char*>(text.data()), text.size()};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)]{};
+    if (!fds.empty()) {
+        header.msg_control = control;
+        header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
+        cmsghdr* rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
+        int* slots = reinterpret_cast<int*>(CMSG_DATA(rights));
+        for (std::size_t i = 0; i < fds.size(); ++i) slots[i] = fds[i].get();
+    }
+    for (;;) {
+        if (::sendmsg(socket.get(), &header, MSG_NOSIGNAL) >= 0) return SendResult::sent;
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return SendResult::would_block;
+        if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
+            return SendResult::peer_gone;
+        throw_errno("sending a message");
+    }
+}
+
+std::vector<UniqueFd> take_descriptors(msghdr& header) {
+    std::vector<UniqueFd> fds;
+    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item; item = CMSG_NXTHDR(&header, item)) {
+        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+        const auto* slots = reinterpret_cast<const int*>(CMSG_DATA(item));
+        const std::size_t total = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < total; ++i) fds.emplace_back(slots[i]);
+    }
+    return fds;
 }
 
 }  // namespace
@@ -103,35 +158,17 @@ SendResult send_message(BorrowedFd socket, const std::string& text,
     if (fds.size() > kMaxMessageFds)
         throw Error(ErrorKind::invalid, "message carries {} descriptors, the limit is {}",
                     fds.size(), kMaxMessageFds);
-    iovec part{const_cast<char*>(text.data()), text.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)]{};
-    if (!fds.empty()) {
-        header.msg_control = control;
-        header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-        cmsghdr* rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-        int* slots = reinterpret_cast<int*>(CMSG_DATA(rights));
-        for (std::size_t i = 0; i < fds.size(); ++i) slots[i] = fds[i].get();
-    }
-    for (;;) {
-        if (::sendmsg(socket.get(), &header, MSG_NOSIGNAL) >= 0) return SendResult::sent;
-        if (errno == EINTR) continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) return SendResult::would_block;
-        if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
-            return SendResult::peer_gone;
-        throw_errno("sending a message");
-    }
+    if (text.size() <= kMaxInline) return send_record(socket, text, fds);
+    const UniqueFd file = file_in_memory(text);
+    std::vector<BorrowedFd> all = fds;
+    all.push_back(file);
+    return send_record(socket, kInMemory, all);
 }
 
 Received receive_message(BorrowedFd socket) {
-    std::string text(kMaxMessage, '\0');
+    std::string text(kMaxInline, '\0');
     iovec part{text.data(), text.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)];
     msghdr header{};
     header.msg_iov = &part;
     header.msg_iovlen = 1;
@@ -146,18 +183,17 @@ Received receive_message(BorrowedFd socket) {
     if (count < 0 && errno != ECONNRESET) throw_errno("receiving a message");
     if (count <= 0) return {};
 
-    Received received{ReceiveState::message, {}};
-    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item; item = CMSG_NXTHDR(&header, item)) {
-        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
-        const auto* slots = reinterpret_cast<const int*>(CMSG_DATA(item));
-        const std::size_t total = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < total; ++i) received.message.fds.emplace_back(slots[i]);
-    }
+    Received received{ReceiveState::message, {"", take_descriptors(header)}};
     if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-        throw Error(ErrorKind::invalid, "a message was longer than {} bytes or {} descriptors",
-                    kMaxMessage, kMaxMessageFds);
+        throw Error(ErrorKind::invalid, "a record was longer than {} bytes or {} descriptors",
+                    kMaxInline, kMaxFds);
     text.resize(static_cast<std::size_t>(count));
-    received.message.text = std::move(text);
+    Message& message = received.message;
+    if (text == kInMemory && !message.fds.empty()) {
+        text = text_in_memory(message.fds.back());
+        message.fds.pop_back();
+    }
+    message.text = std::move(text);
     return received;
 }
 

@@ -12,8 +12,11 @@
 
 namespace berth::linux_os {
 
-/// Largest record; the kernel's default socket buffer takes it in one piece.
-constexpr std::size_t kMaxMessage = 128U << 10;
+/// Longer messages (a container's 2,000 ports, an exec with a huge environment) travel as a file in
+/// memory beside a short record: the kernel's default socket buffer takes no larger one in one
+/// piece.
+constexpr std::size_t kMaxInline = 128U << 10;
+constexpr std::size_t kMaxMessage = 8U << 20;
 constexpr std::size_t kMaxMessageFds = 16;
 
 struct Message final {
@@ -32,7 +35,7 @@ UniqueFd connect_messages(const std::string& path);
 UniqueFd accept_messages(BorrowedFd listener);
 
 enum class SendResult { sent, would_block, peer_gone };
-/// Sends one record. MSG_NOSIGNAL; blocks only when the socket does.
+/// Sends one message. MSG_NOSIGNAL; blocks only when the socket does.
 SendResult send_message(BorrowedFd socket, const std::string& text,
                         const std::vector<BorrowedFd>& fds = {});
 
@@ -41,7 +44,7 @@ struct Received final {
     ReceiveState state = ReceiveState::closed;
     Message message;
 };
-/// Takes one record; descriptors are CLOEXEC. Throws Error{invalid} on a truncated record.
+/// Takes one message; descriptors are CLOEXEC. Throws Error{invalid} on a truncated record.
 Received receive_message(BorrowedFd socket);
 
 /// Waits until `fd` is readable. False when the deadline (milliseconds) passed.

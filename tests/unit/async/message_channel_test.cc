@@ -66,6 +66,21 @@ TEST_F(MessageChannelTest, replies_are_matched_by_seq) {
     EXPECT_EQ(answers, (std::vector<std::string>{"second", "first"}));
 }
 
+TEST_F(MessageChannelTest, a_message_larger_than_a_record_arrives_whole) {
+    const std::string big(1U << 20, 'x');
+    auto scene = [&]() -> Task<> {
+        reply({{"v", 1}, {"type", "reply"}, {"seq", 1}, {"echo", big}});
+        json message{{"type", "publish"}, {"bindings", big}};
+        std::vector<BorrowedFd> fds(linux_os::kMaxMessageFds, peer_.borrow());
+        const auto answer = co_await channel_->request(std::move(message), std::move(fds));
+        EXPECT_EQ(answer.body().at("echo"), big);
+    };
+    run_in(context_, scene());
+    const auto received = linux_os::receive_message(peer_);
+    EXPECT_EQ(json::parse(received.message.text).at("bindings"), big);
+    EXPECT_EQ(received.message.fds.size(), linux_os::kMaxMessageFds);
+}
+
 TEST_F(MessageChannelTest, error_reply_is_thrown_with_its_kind) {
     auto scene = [&]() -> Task<> {
         reply({{"v", 1},
