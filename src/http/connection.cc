@@ -78,8 +78,10 @@ async::Task<bool> Connection::fill() {
     const std::size_t wanted = std::max(in_body ? kBodyBuffer : kFirstBuffer, end_ * 2);
     if (buffer_.size() < wanted && buffer_.size() - end_ < kFirstBuffer / 2) buffer_.resize(wanted);
     if (in_body && buffer_.size() < kBodyBuffer) buffer_.resize(kBodyBuffer);
+    waiting_since_ = std::chrono::steady_clock::now();
     const auto [error, size] = co_await socket_.async_read_some(
         asio::buffer(buffer_.data() + end_, buffer_.size() - end_), kUseTuple);
+    waiting_since_ = SteadyTime::max();
     if (error == asio::error::eof) co_return false;
     if (error) throw gone();
     end_ += size;
@@ -96,6 +98,7 @@ async::Task<> Connection::write(Buffers buffers) {
 async::Task<> Connection::wait_for_input() {
     parser_.reset();
     std::string().swap(buffer_);
+    waiting_since_ = std::chrono::steady_clock::now();
     const auto [error] = co_await socket_.async_wait(asio::socket_base::wait_read, kUseTuple);
     if (error) throw gone();
 }
@@ -269,6 +272,12 @@ void Connection::end_when_idle() {
     if (!idle_) return;
     boost::system::error_code ignored;
     socket_.cancel(ignored);
+}
+
+void Connection::drop() {
+    waiting_since_ = SteadyTime::max();
+    boost::system::error_code ignored;
+    socket_.shutdown(asio::socket_base::shutdown_both, ignored);
 }
 
 Exchange::Exchange(Connection& connection, Request request)

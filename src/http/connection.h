@@ -25,6 +25,10 @@ class Connection final {
     /// No request is being answered. The next one will not be read after end_when_idle().
     bool idle() const { return idle_; }
     void end_when_idle();
+    /// When it began to wait for its client's next bytes; SteadyTime::max() while it does not.
+    SteadyTime waiting_since() const { return waiting_since_; }
+    /// Ends it whatever the client has begun to send.
+    void drop();
 
   private:
     friend class Exchange;
@@ -58,6 +62,7 @@ class Connection final {
     std::string buffer_;  // [begin_, end_) is input not parsed yet
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
+    SteadyTime waiting_since_ = SteadyTime::max();
     bool unix_ = false;
     bool idle_ = true;
     bool stopping_ = false;

@@ -1,18 +1,32 @@
 #include "http/server.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <list>
 
+#include "async/sync.h"
 #include "base/log.h"
 #include "http/connection.h"
 
 namespace berth::http {
 namespace asio = boost::asio;
+
+namespace {
+constexpr auto kRoomPatience = std::chrono::seconds(1);
+constexpr std::size_t kFewDescriptors = 1024;  // where the limit cannot be asked for
+}  // namespace
+
+std::size_t share_of_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return kFewDescriptors / 2;
+    return std::max<std::size_t>(1, limit.rlim_cur / 2);
+}
 
 struct Server::State final {
     State(async::Executor where, Handler what, Limits bounds)
@@ -28,8 +42,10 @@ struct Server::State final {
     async::TaskGroup accepting;
     async::TaskGroup serving;
     std::list<Connection*> connections;
+    async::Condition left;  // one of them ended
     bool stopping = false;
 
+    static async::Task<> make_room(std::shared_ptr<State> state);
     static async::Task<> serve(std::shared_ptr<State> state, UniqueFd socket);
     static async::Task<> accept(std::shared_ptr<State> state, UniqueFd listener);
 };
@@ -37,15 +53,29 @@ struct Server::State final {
 async::Task<> Server::State::serve(std::shared_ptr<State> state, UniqueFd socket) {
     Connection connection(state->executor, std::move(socket), state->handler, state->limits);
     struct Membership final {
-        Membership(std::list<Connection*>& list, Connection* one)
-            : all(list), place(all.insert(all.end(), one)) {}
-        ~Membership() { all.erase(place); }
+        Membership(State& server, Connection* one)
+            : state(server), place(state.connections.insert(state.connections.end(), one)) {}
+        ~Membership() {
+            state.connections.erase(place);
+            state.left.notify_all();
+        }
         Membership(const Membership&) = delete;
         Membership& operator=(const Membership&) = delete;
-        std::list<Connection*>& all;
+        State& state;
         std::list<Connection*>::iterator place;
-    } const membership(state->connections, &connection);
+    } const membership(*state, &connection);
     co_await connection.run();
+}
+
+// Thousands of idle or half-sent requests must not keep out who wants something. Where all are
+// being answered (streams of events and logs), the new one waits for an end.
+async::Task<> Server::State::make_room(std::shared_ptr<State> state) {
+    while (state->connections.size() >= state->limits.connections && !state->stopping) {
+        const auto longest =
+            std::ranges::min_element(state->connections, {}, &Connection::waiting_since);
+        if ((*longest)->waiting_since() != SteadyTime::max()) (*longest)->drop();
+        co_await state->left.wait_until(std::chrono::steady_clock::now() + kRoomPatience);
+    }
 }
 
 async::Task<> Server::State::accept(std::shared_ptr<State> state, UniqueFd listener) {
@@ -57,6 +87,7 @@ async::Task<> Server::State::accept(std::shared_ptr<State> state, UniqueFd liste
     while (!state->stopping) {
         UniqueFd socket(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (socket) {
+            co_await make_room(state);
             state->serving.spawn("connection", serve(state, std::move(socket)));
             continue;
         }

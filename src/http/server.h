@@ -79,11 +79,16 @@ class Exchange final {
 
 using Handler = std::function<async::Task<>(Exchange&)>;
 
+/// Half of the process's descriptors: the rest is for what the requests do.
+std::size_t share_of_descriptors();
+
 struct Limits final {
     std::size_t header_bytes = 1U << 20;
     std::size_t drained_bytes = 256U << 10;  // of an unread body, before the connection is closed
     std::chrono::milliseconds head_time =
         std::chrono::minutes(5);  // from its first byte to its end
+    /// Past them the client that has let the server wait longest gives way to the newest one.
+    std::size_t connections = share_of_descriptors();
 };
 
 class Server final {
