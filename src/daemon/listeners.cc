@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "linux/inet_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::daemon {
 namespace {
@@ -23,8 +23,14 @@ UniqueFd make_socket(int family) {
     return fd;
 }
 
-// A socket file without a listener is left over from a crash; one that answers is somebody's.
+// A socket file without a listener is left over from a crash; one that answers is somebody's, and
+// so is whatever is no socket (connect() refuses it in the same way).
 void remove_stale(const sockaddr_un& address, const std::string& host) {
+    struct stat found {};
+    if (::stat(address.sun_path, &found) == 0 && !S_ISSOCK(found.st_mode))
+        throw Error(ErrorKind::conflict,
+                    "{} exists and is no socket: remove it, or choose another path with --host",
+                    host);
     const UniqueFd probe = make_socket(AF_UNIX);
     const int result = ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address),
                                  static_cast<socklen_t>(sizeof address));
@@ -83,7 +89,7 @@ Listener listen_unix(const std::string& host, const Config& config) {
 }
 
 // Numeric addresses only: a static program has no resolver.
-linux_os::InetAddress parse_tcp(const std::string& host) {
+linux_os::SocketAddress parse_tcp(const std::string& host) {
     std::string name = host.substr(std::string_view("tcp://").size());
     std::uint16_t port = 2375;
     const auto colon = name.rfind(':');
@@ -98,17 +104,17 @@ linux_os::InetAddress parse_tcp(const std::string& host) {
     if (name.empty()) name = "0.0.0.0";
     if (name == "localhost") name = "127.0.0.1";
     if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
-    const auto address = linux_os::parse_inet_address(name, port);
+    const auto address = IpAddress::from(name);
     if (!address) throw Error(ErrorKind::invalid, "{}: '{}' is not an IP address", host, name);
-    return *address;
+    return {*address, port};
 }
 
 Listener listen_tcp(const std::string& host) {
-    const linux_os::InetAddress address = parse_tcp(host);
+    const linux_os::SocketAddress address = parse_tcp(host);
     UniqueFd fd = make_socket(address.family());
     const int yes = 1;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (::bind(fd.get(), address.get(), address.length) < 0) throw_errno("binding {}", host);
+    if (::bind(fd.get(), address.get(), address.length()) < 0) throw_errno("binding {}", host);
     if (::listen(fd.get(), SOMAXCONN) < 0) throw_errno("listening on {}", host);
     return {host, std::move(fd), ""};
 }

@@ -76,6 +76,14 @@ def test_several_hosts_are_served(bare_engine):
     assert bare_engine.answers()
 
 
+def test_a_file_at_the_place_of_the_socket_stays(bare_engine):
+    precious = bare_engine.root / "precious"
+    precious.write_text("gold")
+    done = berthd(bare_engine, "-H", f"unix://{precious}")
+    assert done.returncode == 1 and f"{precious} exists and is no socket" in done.stderr, done
+    assert precious.read_text() == "gold"
+
+
 def test_each_storage_driver_runs_a_container(bare_engine):
     from images import busybox_rootfs_tar, docker_archive, layer_tar
     archive = docker_archive(["i:1"], [busybox_rootfs_tar(), layer_tar({"etc/.wh.group": b"", "etc/two": b"2\n"})])
