@@ -29,11 +29,11 @@ UniqueFd make_socket(Transport transport, int family) {
     return UniqueFd{::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
 }
 
-bool connect_socket(BorrowedFd socket, const SocketAddress& target) {
+bool connect_socket(BorrowedFd socket, const linux_os::SocketAddress& target) {
     return ::connect(socket.get(), target.get(), target.length()) == 0 || errno == EINPROGRESS;
 }
 
-bool bind_to_client(BorrowedFd socket, const SocketAddress& client) {
+bool bind_to_client(BorrowedFd socket, const linux_os::SocketAddress& client) {
     const int on = 1;
     // A client may use one port for several connections, each to another container.
     set_socket_option(socket, SOL_SOCKET, SO_REUSEADDR, on);
@@ -79,13 +79,13 @@ void ClientSource::set_networks(std::span<const NetworkSpec> networks) {
 }
 
 bool ClientSource::keeps(const IpAddress& client, const IpAddress& container) const {
-    return client.family == container.family && (client.family == Family::v4 ? v4_ : v6_) &&
+    return client.family == container.family && (client.family == IpFamily::v4 ? v4_ : v6_) &&
            !in_any(kLocalOnly, client) && !in_any(inside_, client) &&
            in_any(answerable_, container);
 }
 
-UniqueFd ClientSource::connect(Transport transport, const SocketAddress& client,
-                               const SocketAddress& target) const {
+UniqueFd ClientSource::connect(Transport transport, const linux_os::SocketAddress& client,
+                               const linux_os::SocketAddress& target) const {
     if (keeps(client.address(), target.address())) {
         UniqueFd socket = make_socket(transport, target.family());
         // A connection between the same two ends may still be dying: then as the gateway.

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/ip_address.h"
 #include "base/unique_fd.h"
-#include "net/address.h"
+#include "linux/socket_address.h"
 #include "net/protocol.h"
-#include "net/socket_address.h"
 
 namespace berth::net {
 
@@ -24,13 +24,13 @@ class ClientSource final {
   public:
     /// The networks in the container network namespace, and whether rules and routes are in place.
     void set_networks(std::span<const NetworkSpec> networks);
-    void set_transparent(Family family) { (family == Family::v4 ? v4_ : v6_) = true; }
+    void set_transparent(IpFamily family) { (family == IpFamily::v4 ? v4_ : v6_) = true; }
 
     bool keeps(const IpAddress& client, const IpAddress& container) const;
     /// A non-blocking socket, connected or connecting to `target`, that keeps `client` if it can.
     /// Empty when the container cannot be reached, or without descriptors.
-    UniqueFd connect(Transport transport, const SocketAddress& client,
-                     const SocketAddress& target) const;
+    UniqueFd connect(Transport transport, const linux_os::SocketAddress& client,
+                     const linux_os::SocketAddress& target) const;
 
   private:
     bool v4_ = false;

@@ -6,7 +6,7 @@
 
 #include <string_view>
 
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 
@@ -20,10 +20,10 @@ void stop_pacing(BorrowedFd socket) {
 }
 
 void stop_pacing_within_host(BorrowedFd socket) {
-    SocketAddress own;
-    SocketAddress peer;
-    socklen_t own_length = SocketAddress::capacity();
-    socklen_t peer_length = SocketAddress::capacity();
+    linux_os::SocketAddress own;
+    linux_os::SocketAddress peer;
+    socklen_t own_length = linux_os::SocketAddress::capacity();
+    socklen_t peer_length = linux_os::SocketAddress::capacity();
     if (::getsockname(socket.get(), own.get(), &own_length) == 0 &&
         ::getpeername(socket.get(), peer.get(), &peer_length) == 0 &&
         own.address() == peer.address())

@@ -198,7 +198,7 @@ void ContainerSide::attach(const NetworkSpec& network, const Attachment& attachm
 
 void ContainerSide::set_default_route(const SetDefaultRoute& route, BorrowedFd network_namespace) {
     const auto replace = [](const std::string& gateway, const std::string& interface,
-                            Family family) {
+                            IpFamily family) {
         NetlinkBatch batch;
         if (gateway.empty()) {
             batch.remove_default_route(family);
@@ -210,8 +210,9 @@ void ContainerSide::set_default_route(const SetDefaultRoute& route, BorrowedFd n
         batch.run();
     };
     thread_.run_in(network_namespace, [&] {
-        replace(route.gateway, route.interface, Family::v4);
-        if (exists("/proc/sys/net/ipv6")) replace(route.gateway_v6, route.interface_v6, Family::v6);
+        replace(route.gateway, route.interface, IpFamily::v4);
+        if (exists("/proc/sys/net/ipv6"))
+            replace(route.gateway_v6, route.interface_v6, IpFamily::v6);
     });
 }
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "net/address.h"
+#include "base/ip_address.h"
+#include "linux/socket_address.h"
 #include "net/namespace_thread.h"
-#include "net/socket_address.h"
 #include "net/watcher.h"
 
 namespace berth::net {
@@ -20,7 +20,7 @@ namespace berth::net {
 class Dns final : public NetworkWatcher {
   public:
     /// Asked on the DNS thread for each question that goes to the host's resolvers.
-    using HostResolvers = std::function<std::vector<SocketAddress>()>;
+    using HostResolvers = std::function<std::vector<linux_os::SocketAddress>()>;
 
     /// In the host's network namespace.
     Dns(NamespaceThread& executor, HostResolvers resolvers);

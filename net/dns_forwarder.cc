@@ -45,7 +45,7 @@ class DnsForwarder::Question final : public PollTarget {
     void ask_next() {
         close();
         while (next_ < request_.servers.size()) {
-            const SocketAddress& server = request_.servers[next_++];
+            const linux_os::SocketAddress& server = request_.servers[next_++];
             if (ask(server)) return;
         }
         finish(best_.empty() ? failure() : std::move(best_));
@@ -65,7 +65,7 @@ class DnsForwarder::Question final : public PollTarget {
     }
 
   private:
-    bool ask(const SocketAddress& server) {
+    bool ask(const linux_os::SocketAddress& server) {
         try {
             socket_ = request_.make_socket(request_.transport, server.family());
         } catch (const Error&) {

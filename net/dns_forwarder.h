@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "linux/socket_address.h"
 #include "net/dns_message.h"
 #include "net/poller.h"
 #include "net/protocol.h"
-#include "net/socket_address.h"
 
 namespace berth::net {
 
@@ -24,7 +24,7 @@ struct DnsForward final {
     DnsQuery query;
     std::string message;  // the client's
     Transport transport = Transport::udp;
-    std::vector<SocketAddress> servers;
+    std::vector<linux_os::SocketAddress> servers;
     /// A non-blocking socket in the namespace from which the servers are asked.
     std::function<UniqueFd(Transport, int family)> make_socket;
     /// Gets the reply, under the client's number. Called later, never within forward().

@@ -139,7 +139,7 @@ std::string name_bytes(std::string_view name) {
 std::vector<std::string> records_of(const DnsAnswer& answer) {
     std::vector<std::string> records;
     for (const IpAddress& address : answer.addresses)
-        records.push_back(record_of(address.family == Family::v4 ? dns_type::a : dns_type::aaaa,
+        records.push_back(record_of(address.family == IpFamily::v4 ? dns_type::a : dns_type::aaaa,
                                     address_bytes(address)));
     if (!answer.pointer.empty())
         records.push_back(record_of(dns_type::ptr, name_bytes(answer.pointer)));
@@ -159,7 +159,7 @@ std::string edns_record() {
 std::optional<IpAddress> from_ip6_arpa(std::string_view nibbles) {
     constexpr std::size_t kLength = 63;  // 32 digits and the dots between
     if (nibbles.size() != kLength) return std::nullopt;
-    IpAddress address{Family::v6, 0};
+    IpAddress address{IpFamily::v6, 0};
     for (std::size_t i = kLength + 1; i > 0; i -= 2) {
         const char digit = nibbles[i - 2];
         if (i > 2 && nibbles[i - 3] != '.') return std::nullopt;

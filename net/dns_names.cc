@@ -11,8 +11,8 @@ std::string lower(std::string text) {
     return text;
 }
 
-std::optional<IpAddress> address_of(const Attachment& attachment, Family family) {
-    const std::string& text = family == Family::v4 ? attachment.address : attachment.address_v6;
+std::optional<IpAddress> address_of(const Attachment& attachment, IpFamily family) {
+    const std::string& text = family == IpFamily::v4 ? attachment.address : attachment.address_v6;
     if (text.empty()) return std::nullopt;
     return Subnet::parse(text).address;
 }
@@ -55,7 +55,7 @@ void DnsNames::remove(const std::string& container, const std::string& network_i
 }
 
 DnsNames::Found DnsNames::find(const Endpoint& asking, const std::string& asked,
-                               Family family) const {
+                               IpFamily family) const {
     const auto link = asking.links.find(asked);
     const std::string& name = link == asking.links.end() ? asked : link->second;
     Found found;
@@ -73,7 +73,7 @@ DnsNames::Found DnsNames::find(const Endpoint& asking, const std::string& asked,
 }
 
 DnsNames::Found DnsNames::find_anywhere(const Endpoints& asking, const std::string& name,
-                                        Family family) const {
+                                        IpFamily family) const {
     for (const Endpoint& endpoint : asking)
         if (Found found = find(endpoint, name, family); found.known) return found;
     // "web.backend" is web on the network backend, if the asking container is on it.
@@ -107,7 +107,7 @@ std::optional<std::string> DnsNames::name_at(const Endpoints& asking,
 }
 
 std::optional<DnsAnswer> DnsNames::answer_name(const Endpoints& asking, const DnsQuery& query) {
-    const Family family = query.type == dns_type::aaaa ? Family::v6 : Family::v4;
+    const IpFamily family = query.type == dns_type::aaaa ? IpFamily::v6 : IpFamily::v4;
     Found found = find_anywhere(asking, query.name, family);
     const bool wants_address = query.type == dns_type::a || query.type == dns_type::aaaa;
     if (found.known) {

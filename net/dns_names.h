@@ -44,8 +44,8 @@ class DnsNames final {
         bool known = false;
         std::vector<IpAddress> addresses;
     };
-    Found find(const Endpoint& asking, const std::string& name, Family family) const;
-    Found find_anywhere(const Endpoints& asking, const std::string& name, Family family) const;
+    Found find(const Endpoint& asking, const std::string& name, IpFamily family) const;
+    Found find_anywhere(const Endpoints& asking, const std::string& name, IpFamily family) const;
     std::optional<std::string> name_at(const Endpoints& asking, const IpAddress& address) const;
     std::optional<DnsAnswer> answer_name(const Endpoints& asking, const DnsQuery& query);
 

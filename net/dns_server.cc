@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "linux/socket_address.h"
 #include "net/port_redirect.h"
-#include "net/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -23,7 +23,7 @@ constexpr std::size_t kMaxQuery = 4096;
 constexpr std::chrono::seconds kIdle{10};
 
 UniqueFd bound_socket(int type, std::uint16_t port) {
-    const SocketAddress address{IpAddress::parse(kDnsAddress), port};
+    const linux_os::SocketAddress address{IpAddress::parse(kDnsAddress), port};
     UniqueFd fd{::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (!fd || ::bind(fd.get(), address.get(), address.length()) < 0)
         throw_errno("binding {}:{}", kDnsAddress, port);
@@ -33,8 +33,8 @@ UniqueFd bound_socket(int type, std::uint16_t port) {
 }
 
 std::uint16_t port_of(BorrowedFd socket) {
-    SocketAddress address;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress address;
+    socklen_t length = linux_os::SocketAddress::capacity();
     if (::getsockname(socket.get(), address.get(), &length) < 0) throw_errno("naming a socket");
     return address.port();
 }
@@ -198,8 +198,8 @@ DnsServer::~DnsServer() {
 void DnsServer::take_datagrams() {
     std::array<char, kMaxQuery> buffer;
     for (int i = 0; i < kDatagramsPerRound; ++i) {
-        SocketAddress client;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress client;
+        socklen_t length = linux_os::SocketAddress::capacity();
         const ssize_t count =
             ::recvfrom(udp_->get(), buffer.data(), buffer.size(), MSG_TRUNC, client.get(), &length);
         if (count < 0 && errno == EAGAIN) return;

@@ -38,8 +38,8 @@ std::size_t connection_limit() {
 }
 
 IpAddress peer_of(BorrowedFd socket) {
-    SocketAddress peer;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress peer;
+    socklen_t length = linux_os::SocketAddress::capacity();
     if (::getpeername(socket.get(), peer.get(), &length) < 0) return {};
     return peer.address();
 }

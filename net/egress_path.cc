@@ -127,19 +127,19 @@ void set_up_routing(AddressFamilies families) {
     batch.set_mtu(device, kGateName, kDeviceMtu);
     batch.set_queue_length(device, kGateName, kQueuedPackets);
     batch.set_up(device, kGateName);
-    const auto add = [&](Family family) {
+    const auto add = [&](IpFamily family) {
         batch.add_mark_rule(family, kToGate);
         batch.add_mark_rule(family, kToSocket);
         batch.add_link_route(family, device, kToGate);
         batch.add_local_route(family, kToSocket);
     };
-    add(Family::v4);
-    if (families == AddressFamilies::both) add(Family::v6);
+    add(IpFamily::v4);
+    if (families == AddressFamilies::both) add(IpFamily::v6);
     batch.run();
 }
 
 UniqueFd listen_transparently(const char* address) {
-    const SocketAddress local{IpAddress::parse(address), kListenerPort};
+    const linux_os::SocketAddress local{IpAddress::parse(address), kListenerPort};
     UniqueFd fd{::socket(local.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (!fd) throw_errno("making a socket of {}", address);
     const bool is_v4 = local.family() == AF_INET;

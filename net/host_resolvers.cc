@@ -24,11 +24,11 @@ std::string_view next_word(std::string_view& line) {
     return word;
 }
 
-void add_resolver(std::vector<SocketAddress>& resolvers, std::string_view text) {
+void add_resolver(std::vector<linux_os::SocketAddress>& resolvers, std::string_view text) {
     const auto percent = text.find('%');
     const std::string_view address = text.substr(0, percent);
     if (!IpAddress::is_valid(address)) return;
-    SocketAddress resolver{IpAddress::parse(address), kDnsPort};
+    linux_os::SocketAddress resolver{IpAddress::parse(address), kDnsPort};
     if (percent != text.npos && resolver.family() == AF_INET6)
         reinterpret_cast<sockaddr_in6*>(resolver.get())->sin6_scope_id =
             ::if_nametoindex(std::string(text.substr(percent + 1)).c_str());
@@ -37,18 +37,19 @@ void add_resolver(std::vector<SocketAddress>& resolvers, std::string_view text) 
 
 }  // namespace
 
-std::vector<SocketAddress> parse_resolvers(std::string_view text) {
-    std::vector<SocketAddress> resolvers;
+std::vector<linux_os::SocketAddress> parse_resolvers(std::string_view text) {
+    std::vector<linux_os::SocketAddress> resolvers;
     while (!text.empty() && resolvers.size() < kMaxResolvers) {
         std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(text.size(), line.size() + 1));
         if (next_word(line) == "nameserver") add_resolver(resolvers, next_word(line));
     }
-    if (resolvers.empty()) resolvers.emplace_back(IpAddress{Family::v4, INADDR_LOOPBACK}, kDnsPort);
+    if (resolvers.empty())
+        resolvers.emplace_back(IpAddress{IpFamily::v4, INADDR_LOOPBACK}, kDnsPort);
     return resolvers;
 }
 
-std::vector<SocketAddress> host_resolvers() {
+std::vector<linux_os::SocketAddress> host_resolvers() {
     try {
         return parse_resolvers(read_file_if_exists("/etc/resolv.conf").value_or(""));
     } catch (const Error&) {  // unreadable: as if it were empty

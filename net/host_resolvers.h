@@ -5,13 +5,13 @@
 #include <string_view>
 #include <vector>
 
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 
 /// At most three, in order; the local one when the file names none, as in the C library.
-std::vector<SocketAddress> host_resolvers();
+std::vector<linux_os::SocketAddress> host_resolvers();
 /// Pure but for the numbers of interfaces ("fe80::1%eth0").
-std::vector<SocketAddress> parse_resolvers(std::string_view resolv_conf);
+std::vector<linux_os::SocketAddress> parse_resolvers(std::string_view resolv_conf);
 
 }  // namespace berth::net

@@ -21,13 +21,13 @@ struct SocketCloser final {
 };
 using Socket = std::unique_ptr<mnl_socket, SocketCloser>;
 
-std::optional<Family> family_of(unsigned char kernel_family) {
-    if (kernel_family == AF_INET) return Family::v4;
-    if (kernel_family == AF_INET6) return Family::v6;
+std::optional<IpFamily> family_of(unsigned char kernel_family) {
+    if (kernel_family == AF_INET) return IpFamily::v4;
+    if (kernel_family == AF_INET6) return IpFamily::v6;
     return std::nullopt;
 }
 
-IpAddress address_of(Family family, const nlattr* attribute) {
+IpAddress address_of(IpFamily family, const nlattr* attribute) {
     const auto* bytes = static_cast<const std::uint8_t*>(mnl_attr_get_payload(attribute));
     IpAddress address{family, 0};
     const auto length = static_cast<unsigned>(bits_of(family) / 8);

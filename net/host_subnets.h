@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "net/address.h"
+#include "base/ip_address.h"
 
 namespace berth::net {
 

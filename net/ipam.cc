@@ -63,7 +63,7 @@ PoolSource unique_local_pool(std::string_view seed) {
     const std::uint64_t hash = fnv1a(seed);
     // fd, then 40 bits that differ from machine to machine (RFC 4193).
     const Bits128 global = (Bits128{0xfd} << 40) | (hash & 0xff'ffff'ffff);
-    return {{{Family::v6, global << 80}, 48}, 64};
+    return {{{IpFamily::v6, global << 80}, 48}, 64};
 }
 
 AddressPool::AddressPool(const Subnet& subnet, std::optional<Subnet> range,
@@ -101,7 +101,7 @@ IpAddress AddressPool::allocate() {
         }
     } while (at != start);
     throw Error(ErrorKind::unavailable, "no available {} addresses on this network's address pools",
-                subnet_.address.family == Family::v4 ? "IPv4" : "IPv6");
+                subnet_.address.family == IpFamily::v4 ? "IPv4" : "IPv6");
 }
 
 void AddressPool::reserve(const IpAddress& address) {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/address.h"
+#include "base/ip_address.h"
 
 namespace berth::net {
 

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -59,14 +59,14 @@ Question question_of(const IpAddress& address, std::uint16_t port) {
     question.header.nlmsg_len = sizeof question;
     question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     question.header.nlmsg_flags = NLM_F_REQUEST;
-    question.body.sdiag_family = address.family == Family::v4 ? AF_INET : AF_INET6;
+    question.body.sdiag_family = address.family == IpFamily::v4 ? AF_INET : AF_INET6;
     question.body.sdiag_protocol = IPPROTO_TCP;
     question.body.idiag_states = ~0U;
     inet_diag_sockid& id = question.body.id;
     id.idiag_sport = htons(port);
     id.idiag_cookie[0] = id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-    const SocketAddress kernel_form{address, port};
-    if (address.family == Family::v4)
+    const linux_os::SocketAddress kernel_form{address, port};
+    if (address.family == IpFamily::v4)
         std::memcpy(id.idiag_src,
                     &reinterpret_cast<const sockaddr_in*>(kernel_form.get())->sin_addr, 4);
     else
@@ -77,7 +77,7 @@ Question question_of(const IpAddress& address, std::uint16_t port) {
 
 // The kernel says "no such socket" also where it lacks tcp_diag: ask for one that is there.
 bool can_tell(const ListenProbe& probe) {
-    SocketAddress address{IpAddress{Family::v4, INADDR_LOOPBACK}, 0};
+    linux_os::SocketAddress address{IpAddress{IpFamily::v4, INADDR_LOOPBACK}, 0};
     socklen_t length = address.length();
     const UniqueFd sample{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     if (!sample || ::bind(sample.get(), address.get(), length) < 0 ||

@@ -6,9 +6,9 @@
 
 #include <optional>
 
+#include "base/ip_address.h"
 #include "base/unique_fd.h"
 #include "linux/pid_fd.h"
-#include "net/address.h"
 #include "net/namespace_thread.h"
 
 namespace berth::net {

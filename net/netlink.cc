@@ -54,7 +54,7 @@ void put_address(nlmsghdr* message, std::uint16_t type, const IpAddress& address
 
 int accepted(IfExists if_exists) { return if_exists == IfExists::accept ? EEXIST : 0; }
 
-unsigned char kernel_family(Family family) { return family == Family::v4 ? AF_INET : AF_INET6; }
+unsigned char kernel_family(IpFamily family) { return family == IpFamily::v4 ? AF_INET : AF_INET6; }
 
 }  // namespace
 
@@ -166,12 +166,12 @@ void NetlinkBatch::add_address(unsigned index, const Subnet& address, IfExists i
     header->ifa_flags = IFA_F_NODAD;
     put_address(message, IFA_LOCAL, address.address);
     put_address(message, IFA_ADDRESS, address.address);
-    if (address.address.family == Family::v4) put_address(message, IFA_BROADCAST, address.last());
+    if (address.address.family == IpFamily::v4) put_address(message, IFA_BROADCAST, address.last());
 }
 
 namespace {
 
-void put_default_route(nlmsghdr* message, Family family) {
+void put_default_route(nlmsghdr* message, IpFamily family) {
     auto* header = extra_header<rtmsg>(message);
     header->rtm_family = kernel_family(family);
     header->rtm_table = RT_TABLE_MAIN;
@@ -202,11 +202,11 @@ void NetlinkBatch::replace_default_route(unsigned index, const IpAddress& gatewa
     put_route_target(message, index, gateway);
 }
 
-void NetlinkBatch::remove_default_route(Family family) {
+void NetlinkBatch::remove_default_route(IpFamily family) {
     put_default_route(begin(RTM_DELROUTE, 0, {"removing the default route", ESRCH}), family);
 }
 
-void NetlinkBatch::add_mark_rule(Family family, std::uint32_t mark) {
+void NetlinkBatch::add_mark_rule(IpFamily family, std::uint32_t mark) {
     nlmsghdr* message = begin(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL,
                               {fmt::format("adding the routing rule of mark {}", mark), EEXIST});
     auto* header = extra_header<fib_rule_hdr>(message);
@@ -217,7 +217,7 @@ void NetlinkBatch::add_mark_rule(Family family, std::uint32_t mark) {
     mnl_attr_put_u32(message, FRA_TABLE, mark);
 }
 
-void NetlinkBatch::add_local_route(Family family, std::uint32_t table) {
+void NetlinkBatch::add_local_route(IpFamily family, std::uint32_t table) {
     nlmsghdr* message = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
                               {fmt::format("adding the local route of table {}", table), EEXIST});
     auto* header = extra_header<rtmsg>(message);
@@ -229,13 +229,13 @@ void NetlinkBatch::add_local_route(Family family, std::uint32_t table) {
     mnl_attr_put_u32(message, RTA_OIF, link_index("lo"));
 }
 
-void NetlinkBatch::add_link_route(Family family, unsigned index, std::uint32_t table) {
+void NetlinkBatch::add_link_route(IpFamily family, unsigned index, std::uint32_t table) {
     nlmsghdr* message = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
                               {fmt::format("adding the route of table {}", table), EEXIST});
     auto* header = extra_header<rtmsg>(message);
     header->rtm_family = kernel_family(family);
     header->rtm_protocol = RTPROT_STATIC;
-    header->rtm_scope = family == Family::v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    header->rtm_scope = family == IpFamily::v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     header->rtm_type = RTN_UNICAST;
     mnl_attr_put_u32(message, RTA_TABLE, table);
     mnl_attr_put_u32(message, RTA_OIF, index);

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/ip_address.h"
 #include "base/unique_fd.h"
-#include "net/address.h"
 
 struct nlmsghdr;
 
@@ -50,14 +50,14 @@ class NetlinkBatch final {
     void add_default_route(unsigned index, const IpAddress& gateway, IfExists if_exists);
     void replace_default_route(unsigned index, const IpAddress& gateway);
     /// That of the main table; an absent one is fine.
-    void remove_default_route(Family family);
+    void remove_default_route(IpFamily family);
     /// Packets with the mark `mark` use the routing table of the same number; one rule a mark.
-    void add_mark_rule(Family family, std::uint32_t mark);
+    void add_mark_rule(IpFamily family, std::uint32_t mark);
     /// Everything that uses routing table `table` is for this machine itself (TPROXY and sockets
     /// bound to foreign addresses need it).
-    void add_local_route(Family family, std::uint32_t table);
+    void add_local_route(IpFamily family, std::uint32_t table);
     /// Everything that uses routing table `table` leaves by the link.
-    void add_link_route(Family family, unsigned index, std::uint32_t table);
+    void add_link_route(IpFamily family, unsigned index, std::uint32_t table);
 
     /// Sends what was added, in order, and throws the first failure.
     void run();

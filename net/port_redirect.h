@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "net/address.h"
+#include "base/ip_address.h"
 
 namespace berth::net {
 

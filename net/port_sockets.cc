@@ -7,7 +7,7 @@
 #include <iterator>
 
 #include "base/error.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -22,7 +22,7 @@ void set_reuse(BorrowedFd socket, int value) {
 }
 
 // TCP: not listening yet. Without errors of its own, but errno.
-UniqueFd bound_socket(Transport transport, const SocketAddress& address) {
+UniqueFd bound_socket(Transport transport, const linux_os::SocketAddress& address) {
     const bool stream = transport == Transport::tcp;
     UniqueFd fd{::socket(address.family(),
                          (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
@@ -56,7 +56,7 @@ UniqueFd bound_socket(Transport transport, const SocketAddress& address) {
 }
 
 UniqueFd bind_socket(const IpAddress& address, std::uint16_t port, const PortBinding& binding) {
-    UniqueFd fd = bound_socket(binding.transport, SocketAddress{address, port});
+    UniqueFd fd = bound_socket(binding.transport, linux_os::SocketAddress{address, port});
     if (!fd) throw_bind_error(errno, address, port, binding);
     if (binding.transport == Transport::tcp) stop_listening(fd);
     return fd;
@@ -77,7 +77,7 @@ std::vector<ReservedPort> try_port(const PortTable& table, const PortBinding& bi
         try {
             socket = bind_socket(address, port, binding);
         } catch (const Error& error) {
-            if (v6 == V6::optional && address.family == Family::v6 && is_family_missing(error))
+            if (v6 == V6::optional && address.family == IpFamily::v6 && is_family_missing(error))
                 continue;
             throw;
         }
@@ -87,8 +87,9 @@ std::vector<ReservedPort> try_port(const PortTable& table, const PortBinding& bi
         bound.host_port_end = 0;
         reserved.push_back(
             {bound, host,
-             HostSocket{binding.transport, std::move(socket), SocketAddress{address, port},
-                        target_of(binding, address.family), binding.container_port}});
+             HostSocket{binding.transport, std::move(socket),
+                        linux_os::SocketAddress{address, port}, target_of(binding, address.family),
+                        binding.container_port}});
     }
     return reserved;
 }
@@ -124,9 +125,9 @@ std::vector<ReservedPort> reserve_one(PortTable& table, const PortBinding& bindi
 
 }  // namespace
 
-IpAddress target_of(const PortBinding& binding, Family client) {
+IpAddress target_of(const PortBinding& binding, IpFamily client) {
     const std::string& v6 = binding.container_ip_v6;
-    const bool to_v6 = binding.container_ip.empty() || (client == Family::v6 && !v6.empty());
+    const bool to_v6 = binding.container_ip.empty() || (client == IpFamily::v6 && !v6.empty());
     return IpAddress::parse(to_v6 ? v6 : binding.container_ip);
 }
 

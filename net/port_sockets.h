@@ -17,7 +17,7 @@ struct ReservedPort final {
 };
 
 /// Where clients of that family go.
-IpAddress target_of(const PortBinding& binding, Family client);
+IpAddress target_of(const PortBinding& binding, IpFamily client);
 
 /// A bound TCP socket keeps its port, and no other program can take it, also while it refuses
 /// clients. Throws Error.

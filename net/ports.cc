@@ -60,12 +60,12 @@ void PortTable::advance_past(std::uint16_t port) {
 
 std::vector<IpAddress> host_addresses(const PortBinding& binding) {
     if (!binding.host_ip.empty()) return {IpAddress::parse(binding.host_ip)};
-    return {{Family::v4, 0}, {Family::v6, 0}};
+    return {{IpFamily::v4, 0}, {IpFamily::v6, 0}};
 }
 
 std::string host_text(const IpAddress& address, std::uint16_t port) {
-    return address.family == Family::v4 ? fmt::format("{}:{}", address.str(), port)
-                                        : fmt::format("[{}]:{}", address.str(), port);
+    return address.family == IpFamily::v4 ? fmt::format("{}:{}", address.str(), port)
+                                          : fmt::format("[{}]:{}", address.str(), port);
 }
 
 std::string binding_text(const IpAddress& address, std::uint16_t port, const PortBinding& binding) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "net/address.h"
+#include "base/ip_address.h"
 #include "net/protocol.h"
 
 namespace berth::net {

@@ -22,7 +22,7 @@ namespace {
 constexpr std::chrono::seconds kExpiryPeriod{10};
 
 // In the container network namespace.
-void prepare_transparency(Family family) {
+void prepare_transparency(IpFamily family) {
     NetlinkBatch batch;
     batch.add_mark_rule(family, kTransparentMark);
     batch.add_local_route(family, kTransparentMark);
@@ -38,13 +38,13 @@ ClientSource prepare_source() {
                   error.message());
         return source;
     }
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const IpFamily family : {IpFamily::v4, IpFamily::v6}) {
         try {
             prepare_transparency(family);
             source.set_transparent(family);
         } catch (const Error& error) {
             log::info("containers see the gateway as the IPv{} client of published ports: {}",
-                      family == Family::v4 ? 4 : 6, error.message());
+                      family == IpFamily::v4 ? 4 : 6, error.message());
         }
     }
     return source;

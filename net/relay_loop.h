@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "base/ip_address.h"
 #include "base/unique_fd.h"
-#include "net/address.h"
+#include "linux/socket_address.h"
 #include "net/listen_probe.h"
 #include "net/namespace_thread.h"
 #include "net/ports.h"
 #include "net/protocol.h"
-#include "net/socket_address.h"
 #include "net/watcher.h"
 
 namespace berth::net {
@@ -23,7 +23,7 @@ namespace berth::net {
 struct HostSocket final {
     Transport transport = Transport::tcp;
     UniqueFd socket;  // non-blocking
-    SocketAddress host;
+    linux_os::SocketAddress host;
     IpAddress container_address;
     std::uint16_t container_port = 0;
     /// Containers may forge addresses that are not theirs: no server sees a client by them.

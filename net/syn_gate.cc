@@ -83,7 +83,7 @@ PacketBytes bytes_of(const std::string& text) {
 }  // namespace
 
 int refusal_of(const IpAddress& destination) {
-    if (destination.family == Family::v4) {
+    if (destination.family == IpFamily::v4) {
         if (is_prefix(destination, "127.0.0.0/8") || is_prefix(destination, "0.0.0.0/8"))
             return ECONNREFUSED;
         return is_prefix(destination, "169.254.0.0/16") ? ENETUNREACH : 0;
@@ -240,7 +240,7 @@ void SynGate::begin(const TcpSegment& segment, PacketBytes packet) {
     if (is_full(key.source)) return;
     const auto destination = beyond_alias(key.destination, services_);
     if (!destination) return answer(segment, packet, ENETUNREACH);
-    const SocketAddress target{*destination, key.destination_port};
+    const linux_os::SocketAddress target{*destination, key.destination_port};
     UniqueFd host{::socket(target.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (!host) return;
     set_socket_option(host, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -304,10 +304,10 @@ void SynGate::accept_all(BorrowedFd listener) {
 }
 
 void SynGate::accept_one(UniqueFd container) {
-    SocketAddress source, destination;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress source, destination;
+    socklen_t length = linux_os::SocketAddress::capacity();
     const bool named = ::getpeername(container.get(), source.get(), &length) == 0 &&
-                       (length = SocketAddress::capacity(),
+                       (length = linux_os::SocketAddress::capacity(),
                         ::getsockname(container.get(), destination.get(), &length) == 0);
     if (!named) return;  // it was reset already
     const ConnectionKey key{source.address(), destination.address(), source.port(),

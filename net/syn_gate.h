@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "linux/socket_address.h"
 #include "net/host_alias.h"
 #include "net/loop_thread.h"
-#include "net/socket_address.h"
 #include "net/tcp_packet.h"
 
 namespace berth::net {

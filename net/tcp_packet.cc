@@ -23,7 +23,7 @@ constexpr int kMaxExtensions = 8;
 
 enum TcpFlag : std::uint8_t { fin = 0x01, syn_flag = 0x02, rst_flag = 0x04, ack_flag = 0x10 };
 
-IpAddress get_address(Family family, PacketBytes bytes, std::size_t at) {
+IpAddress get_address(IpFamily family, PacketBytes bytes, std::size_t at) {
     IpAddress address{family, 0};
     for (const std::uint8_t byte : bytes.subspan(at, static_cast<std::size_t>(bits_of(family)) / 8))
         address.value = address.value << 8 | byte;
@@ -76,7 +76,7 @@ std::uint32_t sum_pseudo_header(const IpAddress& source, const IpAddress& destin
 Writer ip_header(const IpAddress& source, const IpAddress& destination, std::uint8_t protocol,
                  std::size_t length) {
     Writer packet;
-    if (source.family == Family::v4) {
+    if (source.family == IpFamily::v4) {
         packet.put16(0x4500);
         packet.put16(static_cast<std::uint16_t>(kHeader4 + length));
         packet.put32(0x4000);  // no identification, "don't fragment"
@@ -98,7 +98,7 @@ Writer ip_header(const IpAddress& source, const IpAddress& destination, std::uin
 }
 
 struct Transport final {
-    Family family = Family::v4;
+    IpFamily family = IpFamily::v4;
     std::size_t at = 0;   // where the transport header begins
     std::size_t end = 0;  // of the packet; behind it may be padding
 };
@@ -111,7 +111,7 @@ std::optional<Transport> find_tcp_v4(PacketBytes packet) {
     if (header < kHeader4 || total < header || total > packet.size() || fragment ||
         packet[9] != IPPROTO_TCP)
         return std::nullopt;
-    return Transport{Family::v4, header, total};
+    return Transport{IpFamily::v4, header, total};
 }
 
 std::optional<Transport> find_tcp_v6(PacketBytes packet) {
@@ -127,7 +127,7 @@ std::optional<Transport> find_tcp_v6(PacketBytes packet) {
         next = packet[at];
         at += (std::size_t{packet[at + 1]} + 1) * 8;
     }
-    return Transport{Family::v6, at, end};
+    return Transport{IpFamily::v6, at, end};
 }
 
 }  // namespace
@@ -155,8 +155,8 @@ std::optional<TcpSegment> parse_tcp(PacketBytes packet) {
     const PacketBytes tcp = packet.subspan(found->at, found->end - found->at);
     const std::size_t header = static_cast<std::size_t>(tcp[12] >> 4) * 4;
     if (header < kTcpHeader || header > tcp.size()) return std::nullopt;
-    const std::size_t addresses = found->family == Family::v4 ? 12 : 8;
-    const std::size_t width = found->family == Family::v4 ? 4 : 16;
+    const std::size_t addresses = found->family == IpFamily::v4 ? 12 : 8;
+    const std::size_t width = found->family == IpFamily::v4 ? 4 : 16;
     const std::uint8_t flags = tcp[13];
     TcpSegment segment;
     segment.key = {get_address(found->family, packet, addresses),
@@ -198,7 +198,7 @@ std::string unreachable_packet(Unreachable reason, const IpAddress& router, Pack
         reason == Unreachable::network ? Codes{ICMP_NET_UNREACH, ICMP6_DST_UNREACH_NOROUTE}
         : reason == Unreachable::host  ? Codes{ICMP_HOST_UNREACH, ICMP6_DST_UNREACH_ADDR}
                                        : Codes{ICMP_PKT_FILTERED, ICMP6_DST_UNREACH_ADMIN};
-    const bool is_v4 = router.family == Family::v4;
+    const bool is_v4 = router.family == IpFamily::v4;
     const PacketBytes quoted = packet.first(std::min(packet.size(), is_v4 ? kQuoted4 : kQuoted6));
     const IpAddress source = get_address(router.family, packet, is_v4 ? 12 : 8);
     const std::uint8_t protocol = is_v4 ? std::uint8_t{IPPROTO_ICMP} : std::uint8_t{IPPROTO_ICMPV6};

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "net/address.h"
+#include "base/ip_address.h"
 #include "net/packet_bytes.h"
 
 namespace berth::net {

@@ -13,9 +13,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "linux/socket_address.h"
 #include "net/congestion.h"
 #include "net/port_sockets.h"
-#include "net/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -67,8 +67,8 @@ void TcpRelay::stop_listening() {
 
 void TcpRelay::on_events(std::uint32_t) {
     for (int i = 0; i < kAcceptsPerRound && listening_; ++i) {
-        SocketAddress from;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress from;
+        socklen_t length = linux_os::SocketAddress::capacity();
         UniqueFd client{
             ::accept4(socket_.socket.get(), from.get(), &length, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         if (!client && (errno == EMFILE || errno == ENFILE)) return shed_one();
@@ -110,8 +110,8 @@ void TcpRelay::shed_one() {
         std::this_thread::sleep_for(kShedPause);
 }
 
-void TcpRelay::accept_one(UniqueFd client, const SocketAddress& from) {
-    const SocketAddress target{socket_.container_address, socket_.container_port};
+void TcpRelay::accept_one(UniqueFd client, const linux_os::SocketAddress& from) {
+    const linux_os::SocketAddress target{socket_.container_address, socket_.container_port};
     UniqueFd container = parts_.source.connect(Transport::tcp, from, target);
     const int failure = container ? early_failure(container) : errno;
     if (failure == 0) {

@@ -44,7 +44,7 @@ class TcpRelay final : public PollTarget, public FollowingPort {
     bool finish_round() { return pump_.finish_round(); }
 
   private:
-    void accept_one(UniqueFd client, const SocketAddress& from);
+    void accept_one(UniqueFd client, const linux_os::SocketAddress& from);
     void shed_one();
     void warn(const std::string& text);
 

@@ -25,7 +25,7 @@ IpAddress local_address(msghdr& header) {
         if (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_PKTINFO) {
             in_pktinfo packet{};
             std::memcpy(&packet, CMSG_DATA(item), sizeof packet);
-            return {Family::v4, ntohl(packet.ipi_addr.s_addr)};
+            return {IpFamily::v4, ntohl(packet.ipi_addr.s_addr)};
         }
         if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO) {
             in6_pktinfo packet{};
@@ -33,7 +33,7 @@ IpAddress local_address(msghdr& header) {
             sockaddr_in6 v6{};
             v6.sin6_family = AF_INET6;
             v6.sin6_addr = packet.ipi6_addr;
-            SocketAddress address;
+            linux_os::SocketAddress address;
             std::memcpy(address.get(), &v6, sizeof v6);
             return address.address();
         }
@@ -59,13 +59,13 @@ class ControlWriter final {
         std::memcpy(CMSG_DATA(item), &value, sizeof value);
     }
     void put_local_address(const IpAddress& local) {
-        if (local.family == Family::v4) {
+        if (local.family == IpFamily::v4) {
             in_pktinfo packet{};
             packet.ipi_spec_dst.s_addr = htonl(static_cast<std::uint32_t>(local.value));
             return put(IPPROTO_IP, IP_PKTINFO, packet);
         }
         in6_pktinfo packet{};
-        const SocketAddress address{local, 0};
+        const linux_os::SocketAddress address{local, 0};
         packet.ipi6_addr = reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr;
         put(IPPROTO_IPV6, IPV6_PKTINFO, packet);
     }
@@ -100,7 +100,7 @@ bool UdpBatch::receive(BorrowedFd socket) {
         msghdr& header = slots_->messages[i].msg_hdr;
         header = {};
         header.msg_name = slots_->peers[i].client.get();
-        header.msg_namelen = SocketAddress::capacity();
+        header.msg_namelen = linux_os::SocketAddress::capacity();
         header.msg_iov = &slots_->parts[i];
         header.msg_iovlen = 1;
         header.msg_control = slots_->control[i].data();
@@ -153,7 +153,7 @@ void UdpBatch::send_run(BorrowedFd socket, std::size_t first, std::size_t last,
                         const UdpPeer* peer) {
     msghdr header{};
     ControlWriter control(header);
-    SocketAddress client;
+    linux_os::SocketAddress client;
     if (peer) {
         client = peer->client;
         header.msg_name = client.get();

@@ -7,13 +7,13 @@
 #include <span>
 
 #include "base/unique_fd.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 
 /// Who sent a datagram, and to which of our addresses.
 struct UdpPeer final {
-    SocketAddress client;
+    linux_os::SocketAddress client;
     IpAddress local;
 };
 

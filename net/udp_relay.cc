@@ -100,9 +100,9 @@ UdpFlow* UdpRelay::flow_of(const UdpPeer& peer) {
 void UdpRelay::touch(const Key& key) { flows_.splice(flows_.begin(), flows_, by_client_.at(key)); }
 
 UdpFlow* UdpRelay::new_flow(const Key& key, const UdpPeer& peer) {
-    const SocketAddress target{socket_.container_address, socket_.container_port};
+    const linux_os::SocketAddress target{socket_.container_address, socket_.container_port};
     const bool forgeable = socket_.clients == HostSocket::Clients::containers;
-    const SocketAddress client = forgeable ? SocketAddress{} : peer.client;
+    const linux_os::SocketAddress client = forgeable ? linux_os::SocketAddress{} : peer.client;
     UniqueFd socket = parts_.source.connect(Transport::udp, client, target);
     if (!socket) return nullptr;
     flows_.push_front(std::make_unique<UdpFlow>(*this, key, std::move(socket)));

@@ -13,10 +13,10 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "linux/socket_address.h"
 #include "net/client_source.h"
 #include "net/poller.h"
 #include "net/relay_loop.h"
-#include "net/socket_address.h"
 #include "net/udp_batch.h"
 
 namespace berth::net {

@@ -12,7 +12,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "linux/inet_address.h"
+#include "linux/socket_address.h"
 #include "rootlesskit/runtime_directory.h"
 
 namespace berth::rootlesskit {
@@ -117,12 +117,13 @@ ResolverFacts read_resolver(const HostFiles& files) {
 // One question (the name servers of the root); any answer will do.
 bool answers(const std::string& server) {
     constexpr std::uint16_t kPort = 53;
-    const auto address = linux_os::parse_inet_address(server, kPort);
-    if (!address) return false;
-    const UniqueFd fd{::socket(address->family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const auto ip = IpAddress::from(server);
+    if (!ip) return false;
+    const linux_os::SocketAddress address(*ip, kPort);
+    const UniqueFd fd{::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     constexpr std::string_view kQuestion(
         "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01", 17);
-    if (!fd || ::connect(fd.get(), address->get(), address->length) < 0 ||
+    if (!fd || ::connect(fd.get(), address.get(), address.length()) < 0 ||
         ::send(fd.get(), kQuestion.data(), kQuestion.size(), MSG_NOSIGNAL) < 0)
         return false;
     pollfd watched{fd.get(), POLLIN, 0};

@@ -1,13 +1,11 @@
 // Checks of the merged configuration, in dockerd's words where clients or people match them.
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <map>
 
 #include "base/error.h"
+#include "base/ip_address.h"
 #include "base/log.h"
 #include "daemon/delegation_plan.h"
 #include "daemon/options.h"
@@ -60,10 +58,8 @@ void check_one_of(std::string_view key, const std::string& value,
 }
 
 void check_addresses(const std::vector<std::string>& addresses) {
-    std::array<unsigned char, sizeof(in6_addr)> buffer{};
     for (const std::string& address : addresses)
-        if (::inet_pton(AF_INET, address.c_str(), buffer.data()) != 1 &&
-            ::inet_pton(AF_INET6, address.c_str(), buffer.data()) != 1)
+        if (!IpAddress::is_valid(address))
             throw Error(ErrorKind::invalid, "{} is not an ip address", address);
 }
 
@@ -121,15 +117,8 @@ void check_runtimes(const Config& config) {
 
 void check_cidr(std::string_view key, const std::string& text) {
     if (text.empty()) return;
-    const auto slash = text.find('/');
-    int prefix = -1;
-    const char* end = text.data() + text.size();
-    const bool number = slash != std::string::npos &&
-                        std::from_chars(text.data() + slash + 1, end, prefix).ptr == end &&
-                        prefix >= 0;
-    in_addr address{};
-    if (!number || prefix > 32 ||
-        ::inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1)
+    const auto subnet = Subnet::from(text);
+    if (!subnet || subnet->address.family != IpFamily::v4)
         throw Error(ErrorKind::invalid, "{}: invalid CIDR address: {}", key, text);
 }
 

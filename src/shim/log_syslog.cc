@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "linux/inet_address.h"
+#include "linux/socket_address.h"
 #include "linux/spawn.h"
 
 namespace berth::shim {
@@ -48,14 +48,14 @@ HostPort split_address(const std::string& text) {
     return parts;
 }
 
-linux_os::InetAddress inet_address(const std::string& text) {
+linux_os::SocketAddress inet_address(const std::string& text) {
     const auto [host, digits] = split_address(text);
     std::uint16_t port = 0;
     std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const auto address = linux_os::parse_inet_address(host, port);
+    const auto address = IpAddress::from(host);
     if (!address || port == 0)
         throw Error(ErrorKind::invalid, "{} is no address of a syslog service", text);
-    return *address;
+    return {*address, port};
 }
 
 Endpoint parse_endpoint(const std::string& text) {
@@ -66,9 +66,9 @@ Endpoint parse_endpoint(const std::string& text) {
     if (endpoint.network == "tcp+tls") return endpoint;
     if (endpoint.network == "unix" || endpoint.network == "tcp") endpoint.type = SOCK_STREAM;
     if (endpoint.network == "udp" || endpoint.network == "tcp") {
-        const linux_os::InetAddress address = inet_address(endpoint.rest);
-        endpoint.address = address.storage;
-        endpoint.length = address.length;
+        const linux_os::SocketAddress address = inet_address(endpoint.rest);
+        std::memcpy(&endpoint.address, address.get(), address.length());
+        endpoint.length = address.length();
         return endpoint;
     }
     sockaddr_un address{};

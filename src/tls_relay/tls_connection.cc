@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "linux/inet_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::tls_relay {
 namespace {
@@ -78,13 +78,14 @@ void TlsConnection::load(const Target& target) {
 }
 
 void TlsConnection::connect(const Target& target, SteadyTime deadline) {
-    const auto address = linux_os::parse_inet_address(target.address, target.port);
-    if (!address || target.port == 0)
+    const auto ip = IpAddress::from(target.address);
+    if (!ip || target.port == 0)
         throw Error(ErrorKind::invalid, "{} is no address", text_of(target));
-    socket_.reset(::socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const linux_os::SocketAddress address(*ip, target.port);
+    socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket_) throw_errno("making a socket");
     int error = 0;
-    if (::connect(socket_.get(), address->get(), address->length) < 0) {
+    if (::connect(socket_.get(), address.get(), address.length()) < 0) {
         error = errno;
         if (error == EINPROGRESS) {
             wait_for(socket_, POLLOUT, deadline);
@@ -102,7 +103,7 @@ void TlsConnection::shake_hands(const Target& target, SteadyTime deadline) {
     SSL* session = session_.get();
     if (session == nullptr || SSL_set_fd(session, socket_.get()) != 1)
         throw Error(ErrorKind::internal, "tls: {}", reason());
-    if (linux_os::parse_inet_address(target.name, 0)) {
+    if (IpAddress::is_valid(target.name)) {
         X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), target.name.c_str());
     } else {
         SSL_set_tlsext_host_name(session, target.name.c_str());

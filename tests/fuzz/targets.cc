@@ -79,7 +79,7 @@ void read_dns(std::string_view bytes) {
     if (const auto own = served_names().answer("asking", *query))
         net::dns_reply(*query, *own, net::kPlainUdpLimit);
     net::dns_reply_code(bytes, *query, query->id);
-    const net::DnsAnswer answer{.addresses = {net::IpAddress::parse("172.18.0.2")},
+    const net::DnsAnswer answer{.addresses = {IpAddress::parse("172.18.0.2")},
                                 .pointer = query->name};
     if (net::dns_reply(*query, answer, query->udp_limit).size() > 65535)
         throw std::runtime_error("a reply beyond its limit");

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/ip_address.h"
 #include "base/json.h"
 #include "engine/model/swarm.h"
-#include "net/address.h"
 
 namespace berth::engine::model {
 
@@ -70,17 +70,17 @@ void check_swarm(const NetworkConfig& config) {
 
 using Complaints = std::vector<std::string>;
 
-const char* family_name(net::Family family) { return family == net::Family::v4 ? "IPv4" : "IPv6"; }
+const char* family_name(IpFamily family) { return family == IpFamily::v4 ? "IPv4" : "IPv6"; }
 
-std::optional<net::Subnet> parse_block(const std::string& text) {
+std::optional<Subnet> parse_block(const std::string& text) {
     try {
-        return net::Subnet::parse(text);
+        return Subnet::parse(text);
     } catch (const Error&) {
         return std::nullopt;
     }
 }
 
-void check_range(const std::string& text, const net::Subnet& subnet, Complaints& complaints) {
+void check_range(const std::string& text, const Subnet& subnet, Complaints& complaints) {
     if (text.empty()) return;
     const auto say = [&](const std::string& words) {
         complaints.push_back(fmt::format("invalid ip-range {}: {}", text, words));
@@ -97,10 +97,10 @@ void check_range(const std::string& text, const net::Subnet& subnet, Complaints&
 }
 
 /// What is wrong with an address of the subnet; empty when nothing is.
-std::string fault_of(const std::string& text, const net::Subnet& subnet) {
+std::string fault_of(const std::string& text, const Subnet& subnet) {
     if (text.empty()) return "";
-    if (!net::IpAddress::is_valid(text)) return "invalid address";
-    const net::IpAddress address = net::IpAddress::parse(text);
+    if (!IpAddress::is_valid(text)) return "invalid address";
+    const IpAddress address = IpAddress::parse(text);
     if (address.family != subnet.address.family)
         return fmt::format("parent subnet is an {} block", family_name(subnet.address.family));
     if (!subnet.contains(address))
@@ -115,7 +115,7 @@ void check_subnet(const IpamSubnet& ipam, const NetworkConfig& config, Complaint
             fmt::format("invalid subnet {}: invalid CIDR block notation", ipam.subnet));
         return;
     }
-    if (!config.ipv6 && subnet->address.family == net::Family::v6) return;
+    if (!config.ipv6 && subnet->address.family == IpFamily::v6) return;
     if (*subnet != subnet->network())
         complaints.push_back(fmt::format("invalid subnet {}: it should be {}", subnet->str(),
                                          subnet->network().str()));
@@ -131,7 +131,7 @@ void check_families(const NetworkConfig& config) {
     int v4 = 0;
     int v6 = 0;
     for (const IpamSubnet& ipam : config.ipam)
-        (net::Subnet::parse(ipam.subnet).address.family == net::Family::v4 ? v4 : v6)++;
+        (Subnet::parse(ipam.subnet).address.family == IpFamily::v4 ? v4 : v6)++;
     if (v4 > 1 || v6 > 1)
         throw Error(ErrorKind::denied, "bridge driver doesn't support multiple subnets");
     if (!config.ipv4 && !config.ipv6)
@@ -264,7 +264,7 @@ BridgeOptions bridge_options_from(const std::map<std::string, std::string>& opti
         if (name == "gateway_mode_ipv4" && !gateway_mode(key, value)) read.gateway_v4 = false;
         if (name == "gateway_mode_ipv6" && !gateway_mode(key, value)) read.gateway_v6 = false;
         if (name != "host_binding_ipv4") continue;
-        if (!net::IpAddress::is_valid(value))
+        if (!IpAddress::is_valid(value))
             throw Error(ErrorKind::invalid, "invalid value for {}: {} is no address", key, value);
         read.publish_address = value;
     }

@@ -90,7 +90,7 @@ void check_ports(const ContainerConfig& config, const HostConfig& host) {
         port_spec_from(port);
         for (const PortBinding& binding : bindings) {
             host_port_range(binding.host_port);
-            if (!binding.host_ip.empty() && !net::IpAddress::is_valid(binding.host_ip))
+            if (!binding.host_ip.empty() && !IpAddress::is_valid(binding.host_ip))
                 refuse("invalid IP address: " + binding.host_ip);
         }
     }
@@ -113,7 +113,7 @@ void check_network(const ContainerConfig& config, const HostConfig& host,
         if (entry.find(':') == std::string::npos)
             refuse(fmt::format("bad format for add-host: \"{}\"", entry));
     for (const std::string& server : host.dns)
-        if (!net::IpAddress::is_valid(server))
+        if (!IpAddress::is_valid(server))
             refuse("ip address is not correctly formatted: " + server);
 }
 

@@ -16,17 +16,17 @@ constexpr const char* kInterfaceOption = "com.docker.network.endpoint.ifname";
 
 [[noreturn]] void refuse(const char* text) { throw Error(ErrorKind::invalid, "{}", text); }
 
-void check_address(const Network& network, const std::string& text, net::Family family) {
+void check_address(const Network& network, const std::string& text, IpFamily family) {
     if (text.empty()) return;
-    const char* kind = family == net::Family::v4 ? "IPv4" : "IPv6";
-    if (!net::IpAddress::is_valid(text) || net::IpAddress::parse(text).family != family)
+    const char* kind = family == IpFamily::v4 ? "IPv4" : "IPv6";
+    if (!IpAddress::is_valid(text) || IpAddress::parse(text).family != family)
         throw Error(ErrorKind::invalid, "invalid {} address: {}", kind, text);
     if (!network.has_chosen_subnet(family))
         refuse(
             "user specified IP address is supported only when connecting to networks with user "
             "configured subnets");
-    const auto& pool = family == net::Family::v4 ? network.pool : network.pool_v6;
-    if (!pool || !pool->subnet().contains(net::IpAddress::parse(text)))
+    const auto& pool = family == IpFamily::v4 ? network.pool : network.pool_v6;
+    if (!pool || !pool->subnet().contains(IpAddress::parse(text)))
         throw Error(ErrorKind::invalid,
                     "no configured subnet or ip-range contain the IP address {}", text);
 }
@@ -42,7 +42,7 @@ void check_interface_name(const model::EndpointConfig& config) {
 
 std::string allocate(net::AddressPool& pool, const std::string& asked) {
     if (asked.empty()) return pool.allocate().str();
-    const net::IpAddress address = net::IpAddress::parse(asked);
+    const IpAddress address = IpAddress::parse(asked);
     pool.reserve(address);
     return address.str();
 }
@@ -111,8 +111,8 @@ void check_endpoint(const Network& network, const model::EndpointConfig& config)
             refuse("network-scoped aliases are only supported for user-defined networks");
         return;
     }
-    check_address(network, config.ipv4_address, net::Family::v4);
-    check_address(network, config.ipv6_address, net::Family::v6);
+    check_address(network, config.ipv4_address, IpFamily::v4);
+    check_address(network, config.ipv6_address, IpFamily::v6);
     if (!config.mac_address.empty()) net::check_mac(config.mac_address);
     check_interface_name(config);
 }
@@ -159,17 +159,17 @@ void allocate_endpoint(Network& network, const model::ContainerRecord& record,
 
 void release_endpoint(Network& network, model::Endpoint& endpoint) {
     if (network.pool && !endpoint.ip_address.empty())
-        network.pool->release(net::IpAddress::parse(endpoint.ip_address));
+        network.pool->release(IpAddress::parse(endpoint.ip_address));
     if (network.pool_v6 && !endpoint.ipv6_address.empty())
-        network.pool_v6->release(net::IpAddress::parse(endpoint.ipv6_address));
+        network.pool_v6->release(IpAddress::parse(endpoint.ipv6_address));
     forget_addresses(endpoint);
 }
 
 void adopt_endpoint(Network& network, const model::Endpoint& endpoint) {
     if (network.pool && !endpoint.ip_address.empty())
-        network.pool->adopt(net::IpAddress::parse(endpoint.ip_address));
+        network.pool->adopt(IpAddress::parse(endpoint.ip_address));
     if (network.pool_v6 && !endpoint.ipv6_address.empty())
-        network.pool_v6->adopt(net::IpAddress::parse(endpoint.ipv6_address));
+        network.pool_v6->adopt(IpAddress::parse(endpoint.ipv6_address));
 }
 
 void name_interface(const Network& network, const model::ContainerRecord& record,

@@ -14,32 +14,28 @@ namespace {
 
 constexpr const char* kDefaultBridge = "docker0";
 
-net::Family family_of(const std::string& subnet) {
-    return net::Subnet::parse(subnet).address.family;
-}
+IpFamily family_of(const std::string& subnet) { return Subnet::parse(subnet).address.family; }
 
-const model::IpamSubnet* chosen_subnet(const model::NetworkConfig& config, net::Family family) {
+const model::IpamSubnet* chosen_subnet(const model::NetworkConfig& config, IpFamily family) {
     for (const model::IpamSubnet& ipam : config.ipam)
         if (family_of(ipam.subnet) == family) return &ipam;
     return nullptr;
 }
 
-net::AddressPool open_pool(const net::Subnet& subnet, const model::IpamSubnet* chosen) {
+net::AddressPool open_pool(const Subnet& subnet, const model::IpamSubnet* chosen) {
     if (chosen == nullptr) return net::AddressPool(subnet);
-    std::optional<net::Subnet> range;
-    std::optional<net::IpAddress> gateway;
-    if (!chosen->ip_range.empty()) range = net::Subnet::parse(chosen->ip_range);
-    if (!chosen->gateway.empty()) gateway = net::IpAddress::parse(chosen->gateway);
+    std::optional<Subnet> range;
+    std::optional<IpAddress> gateway;
+    if (!chosen->ip_range.empty()) range = Subnet::parse(chosen->ip_range);
+    if (!chosen->gateway.empty()) gateway = IpAddress::parse(chosen->gateway);
     net::AddressPool pool(subnet, range, gateway);
-    for (const auto& [name, address] : chosen->auxiliary)
-        pool.exclude(net::IpAddress::parse(address));
+    for (const auto& [name, address] : chosen->auxiliary) pool.exclude(IpAddress::parse(address));
     return pool;
 }
 
-net::Subnet choose_subnet(const model::IpamSubnet* chosen, net::Family family,
-                          const AddressPlan& plan) {
+Subnet choose_subnet(const model::IpamSubnet* chosen, IpFamily family, const AddressPlan& plan) {
     if (chosen != nullptr) {
-        const net::Subnet subnet = net::Subnet::parse(chosen->subnet).network();
+        const Subnet subnet = Subnet::parse(chosen->subnet).network();
         net::check_no_overlap(subnet, plan.used);
         return subnet;
     }
@@ -73,28 +69,28 @@ Network blank(std::string id, Timestamp created, model::NetworkConfig config) {
 }
 
 /// Address and prefix of the default bridge that the configuration wants.
-std::optional<net::Subnet> configured_bridge(const Settings& settings) {
-    if (!settings.bridge_address.empty()) return net::Subnet::parse(settings.bridge_address);
+std::optional<Subnet> configured_bridge(const Settings& settings) {
+    if (!settings.bridge_address.empty()) return Subnet::parse(settings.bridge_address);
     std::vector<net::PoolSource> sources;
     for (const AddressRange& range : settings.address_pools)
-        if (family_of(range.base) == net::Family::v4)
-            sources.push_back({net::Subnet::parse(range.base), range.size});
-    std::optional<net::Subnet> chosen;
+        if (family_of(range.base) == IpFamily::v4)
+            sources.push_back({Subnet::parse(range.base), range.size});
+    std::optional<Subnet> chosen;
     if (!sources.empty()) chosen = net::pick_subnet(sources, {}, {});
     if (settings.fixed_cidr.empty()) return chosen;
     // A fixed-cidr outside of the subnet is the subnet.
-    const net::Subnet fixed = net::Subnet::parse(settings.fixed_cidr).network();
-    const net::Subnet usual = chosen.value_or(net::default_pools().front().base);
+    const Subnet fixed = Subnet::parse(settings.fixed_cidr).network();
+    const Subnet usual = chosen.value_or(net::default_pools().front().base);
     return usual.contains(fixed.first()) && usual.contains(fixed.last()) ? usual : fixed;
 }
 
-net::AddressPool bridge_pool(const Settings& settings, net::Subnet address) {
+net::AddressPool bridge_pool(const Settings& settings, Subnet address) {
     if (address.address == address.first()) ++address.address.value;
-    std::optional<net::Subnet> range;
-    if (!settings.fixed_cidr.empty()) range = net::Subnet::parse(settings.fixed_cidr);
+    std::optional<Subnet> range;
+    if (!settings.fixed_cidr.empty()) range = Subnet::parse(settings.fixed_cidr);
     net::AddressPool pool(address.network(), range, address.address);
     if (settings.default_gateway.empty()) return pool;
-    const net::IpAddress gateway = net::IpAddress::parse(settings.default_gateway);
+    const IpAddress gateway = IpAddress::parse(settings.default_gateway);
     if (!pool.subnet().contains(gateway))
         throw Error(ErrorKind::invalid, "default-gateway {} is not in the bridge's subnet {}",
                     settings.default_gateway, pool.subnet().str());
@@ -117,14 +113,14 @@ std::map<std::string, std::string> default_bridge_options(const Settings& settin
 
 }  // namespace
 
-bool Network::has_chosen_subnet(net::Family family) const {
+bool Network::has_chosen_subnet(IpFamily family) const {
     return is_bridge() && chosen_subnet(config, family) != nullptr;
 }
 
 std::vector<net::PoolSource> pool_sources(const Settings& settings, const std::string& engine_id) {
     std::vector<net::PoolSource> sources;
     for (const AddressRange& range : settings.address_pools)
-        sources.push_back({net::Subnet::parse(range.base), range.size});
+        sources.push_back({Subnet::parse(range.base), range.size});
     if (sources.empty()) sources = net::default_pools();
     sources.push_back(net::unique_local_pool(engine_id));
     return sources;
@@ -133,13 +129,13 @@ std::vector<net::PoolSource> pool_sources(const Settings& settings, const std::s
 Network make_network(std::string id, Timestamp created, model::NetworkConfig config,
                      const AddressPlan& plan) {
     Network network = blank(std::move(id), created, std::move(config));
-    const auto make = [&](net::Family family) {
+    const auto make = [&](IpFamily family) {
         const model::IpamSubnet* chosen = chosen_subnet(network.config, family);
         return open_pool(choose_subnet(chosen, family, plan), chosen);
     };
     if (!network.is_bridge()) return network;
-    if (network.config.ipv4) network.pool = make(net::Family::v4);
-    if (network.config.ipv6) network.pool_v6 = make(net::Family::v6);
+    if (network.config.ipv4) network.pool = make(IpFamily::v4);
+    if (network.config.ipv6) network.pool_v6 = make(IpFamily::v6);
     set_gateways(network);
     return network;
 }
@@ -150,9 +146,9 @@ Network make_default_bridge(std::string id, Timestamp created, const Settings& s
     config.name = "bridge";
     config.options = default_bridge_options(settings);
     Network network = blank(std::move(id), created, std::move(config));
-    std::optional<net::Subnet> subnet = configured_bridge(settings);
-    if (!subnet && !known_subnet.empty()) subnet = net::Subnet::parse(known_subnet);
-    if (!subnet) subnet = choose_subnet(nullptr, net::Family::v4, plan);
+    std::optional<Subnet> subnet = configured_bridge(settings);
+    if (!subnet && !known_subnet.empty()) subnet = Subnet::parse(known_subnet);
+    if (!subnet) subnet = choose_subnet(nullptr, IpFamily::v4, plan);
     network.pool = bridge_pool(settings, *subnet);
     // Shown as 0.0.0.0, but it means both families.
     network.options.publish_address = settings.publish_address;
@@ -186,13 +182,13 @@ Network network_from_record(const json& record) {
     const JsonReader r(record, "networks.json");
     Network network = blank(r.string("id"), Timestamp{r.integer("created")},
                             model::network_config_from(r.object("config").value()));
-    const auto open = [&](const char* key, net::Family family) -> std::optional<net::AddressPool> {
+    const auto open = [&](const char* key, IpFamily family) -> std::optional<net::AddressPool> {
         const std::string subnet = r.string(key);
         if (subnet.empty()) return std::nullopt;
-        return open_pool(net::Subnet::parse(subnet), chosen_subnet(network.config, family));
+        return open_pool(Subnet::parse(subnet), chosen_subnet(network.config, family));
     };
-    network.pool = open("subnet", net::Family::v4);
-    network.pool_v6 = open("subnet_v6", net::Family::v6);
+    network.pool = open("subnet", IpFamily::v4);
+    network.pool_v6 = open("subnet_v6", IpFamily::v6);
     set_gateways(network);
     return network;
 }

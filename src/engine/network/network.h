@@ -29,13 +29,13 @@ struct Network final {
     bool is_bridge() const { return !bridge.empty(); }
     bool is_user_defined() const { return !model::is_predefined_network(name); }
     /// Did the user choose the subnet of that family? Only then may a container choose its address.
-    bool has_chosen_subnet(net::Family family) const;
+    bool has_chosen_subnet(IpFamily family) const;
 };
 
 /// What new subnets must keep off, and where they come from.
 struct AddressPlan final {
-    std::vector<net::Subnet> used;         // of networks
-    std::vector<net::Subnet> host;         // of the host
+    std::vector<Subnet> used;              // of networks
+    std::vector<Subnet> host;              // of the host
     std::vector<net::PoolSource> sources;  // both families
 };
 

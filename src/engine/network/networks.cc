@@ -37,13 +37,13 @@ json users_json(const std::vector<NetworkUser>& users) {
 /// What a client chose is shown as it was sent; what it left to the engine with what came out.
 json ipam_config(const Network& network, json chosen) {
     if (!network.is_bridge()) return network.config.config_only ? chosen : json();
-    const auto add = [&](const std::optional<net::AddressPool>& pool, net::Family family) {
+    const auto add = [&](const std::optional<net::AddressPool>& pool, IpFamily family) {
         if (pool && !network.has_chosen_subnet(family))
             chosen.push_back(
                 {{"Subnet", pool->subnet().str()}, {"Gateway", pool->gateway().str()}});
     };
-    add(network.pool, net::Family::v4);
-    add(network.pool_v6, net::Family::v6);
+    add(network.pool, IpFamily::v4);
+    add(network.pool_v6, IpFamily::v6);
     return chosen;
 }
 

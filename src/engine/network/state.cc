@@ -20,7 +20,7 @@ namespace {
 constexpr int kNetworksVersion = 2;  // 1 had the ids of the predefined networks only
 
 /// Without them a subnet may be chosen that the host has a use for: better than no network.
-std::vector<net::Subnet> subnets_of_the_host() {
+std::vector<Subnet> subnets_of_the_host() {
     try {
         return net::host_subnets();
     } catch (const Error& error) {
@@ -45,7 +45,7 @@ NetworkState::NetworkState(NetworkDependencies dependencies)
     process.reminders = [this] { return reminders(); };
 }
 
-AddressPlan NetworkState::address_plan(std::vector<net::Subnet> host) const {
+AddressPlan NetworkState::address_plan(std::vector<Subnet> host) const {
     AddressPlan plan;
     for (const Network& network : networks) {
         if (network.pool) plan.used.push_back(network.pool->subnet());
@@ -141,7 +141,7 @@ async::Task<void> NetworkState::make_known(const Network& network) {
 
 async::Task<const Network*> NetworkState::add(model::NetworkConfig config) {
     const bool chosen = !config.ipam.empty();
-    std::vector<net::Subnet> host;
+    std::vector<Subnet> host;
     if (!chosen || config.ipv6) {
         auto look = [] { return subnets_of_the_host(); };
         host = co_await deps.context.pool.run(std::move(look));

@@ -116,7 +116,7 @@ struct NetworkState final {
     std::vector<net::PortBinding> ports_of(const model::ContainerRecord& record,
                                            const Gateways& gateways) const;
     std::vector<Reminder> reminders() const;
-    AddressPlan address_plan(std::vector<net::Subnet> host) const;
+    AddressPlan address_plan(std::vector<Subnet> host) const;
 
     std::string path_;  // networks.json
     std::string default_subnet_;

@@ -5,8 +5,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "linux/socket_address.h"
 #include "net/netlink.h"
-#include "net/socket_address.h"
 #include "network_world.h"
 
 namespace berth::net {
@@ -56,7 +56,7 @@ int ask(const Container& box, const std::string& address) {
 /// True when a connection from `box` neither comes about within a moment nor is refused.
 bool is_cut_off(const Container& box, const std::string& address, std::uint16_t port) {
     return box.run([address, port] {
-                  const SocketAddress target{IpAddress::parse(address), port};
+                  const linux_os::SocketAddress target{IpAddress::parse(address), port};
                   const UniqueFd fd{
                       ::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
                   if (::connect(fd.get(), target.get(), target.length()) == 0) return 1;

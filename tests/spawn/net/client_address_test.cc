@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/file.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 #include "network_world.h"
 
 namespace berth::net {
@@ -27,8 +27,8 @@ int tell_peers(Transport transport, const std::string& address, BorrowedFd ready
     const UniqueFd socket = bind_udp(address, kInside);
     (void)!::write(ready.get(), "r", 1);
     for (;;) {
-        SocketAddress sender;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress sender;
+        socklen_t length = linux_os::SocketAddress::capacity();
         char byte = 0;
         if (::recvfrom(socket.get(), &byte, 1, 0, sender.get(), &length) < 0) return 1;
         const std::string text = fmt::format("{} {}", sender.address().str(), sender.port());
@@ -106,7 +106,7 @@ TEST_F(ClientAddress, IsKeptForUdpFromThePublishedPort) {
     const Remote remote;
     const auto ask_from_port = [&] {
         const UniqueFd client = bind_udp(kRemoteAddress, port);
-        const SocketAddress target{IpAddress::parse(kHostAddress), port};
+        const linux_os::SocketAddress target{IpAddress::parse(kHostAddress), port};
         if (::connect(client.get(), target.get(), target.length()) < 0) return 1;
         send_text(client, "?");
         const std::string seen = receive(client);
@@ -118,8 +118,8 @@ TEST_F(ClientAddress, IsKeptForUdpFromThePublishedPort) {
 
 /// A datagram to `address` that claims to come from the remote machine.
 bool send_forged(const std::string& address, std::uint16_t port) {
-    const SocketAddress claimed{IpAddress::parse(kRemoteAddress), 5555};
-    const SocketAddress target{IpAddress::parse(address), port};
+    const linux_os::SocketAddress claimed{IpAddress::parse(kRemoteAddress), 5555};
+    const linux_os::SocketAddress target{IpAddress::parse(address), port};
     const UniqueFd raw{::socket(AF_INET, SOCK_RAW, IPPROTO_RAW)};
     struct {
         iphdr ip{};
@@ -145,8 +145,8 @@ TEST_F(ClientAddress, ForgedByAContainerIsNotBelieved) {
     const Child server = box.run([&] {
         const UniqueFd socket = bind_udp("0.0.0.0", kInside);
         write_all(words.write, "r");
-        SocketAddress sender;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress sender;
+        socklen_t length = linux_os::SocketAddress::capacity();
         if (::recvfrom(socket.get(), nullptr, 0, 0, sender.get(), &length) < 0) return 1;
         write_all(words.write, sender.address().str());
         return 0;
@@ -241,10 +241,10 @@ TEST_F(ClientAddress, UdpAnswersComeFromTheAddressThatWasAsked) {
     // One unconnected socket asks two addresses of the host.
     const UniqueFd asking = bind_udp("0.0.0.0", 0);
     for (const char* address : {"127.0.0.1", kHostAddress, "127.0.0.2"}) {
-        const SocketAddress target{IpAddress::parse(address), port};
+        const linux_os::SocketAddress target{IpAddress::parse(address), port};
         ::sendto(asking.get(), "?", 1, 0, target.get(), target.length());
-        SocketAddress answered;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress answered;
+        socklen_t length = linux_os::SocketAddress::capacity();
         char text[64];
         ASSERT_GT(::recvfrom(asking.get(), text, sizeof text, 0, answered.get(), &length), 0);
         EXPECT_EQ(answered.address().str(), address);

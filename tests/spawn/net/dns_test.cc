@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/file.h"
+#include "linux/socket_address.h"
 #include "net/dns_message.h"
 #include "net/dns_server.h"
-#include "net/socket_address.h"
 #include "network_world.h"
 
 namespace berth::net {
@@ -88,8 +88,8 @@ int answer_all(const std::string& address, Transport transport, const IpAddress&
     const UniqueFd socket = bind_udp(address, kDnsPort);
     (void)!::write(ready.get(), "r", 1);
     for (;;) {
-        SocketAddress client;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress client;
+        socklen_t length = linux_os::SocketAddress::capacity();
         std::string message(4096, '\0');
         const ssize_t count =
             ::recvfrom(socket.get(), message.data(), message.size(), 0, client.get(), &length);
@@ -285,7 +285,7 @@ TEST_F(DnsInContainers, ManyConnectionsAtOnceAreLimited) {
     const int before = open_descriptors(network_.pid());
     const std::string more = inside(web, [&] {
         std::vector<UniqueFd> clients;
-        const SocketAddress server{IpAddress::parse(kDnsAddress), kDnsPort};
+        const linux_os::SocketAddress server{IpAddress::parse(kDnsAddress), kDnsPort};
         for (int burst = 0; burst < 4; ++burst) {
             // So that it finds all of them in one round.
             ::kill(network_.pid(), SIGSTOP);

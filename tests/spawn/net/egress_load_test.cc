@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "egress_world.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -42,7 +42,7 @@ long resident_kilobytes(pid_t pid) {
 
 /// SYNs to a port that does not answer, each with as much data as fits.
 bool send_large_syns(int count) {
-    const SocketAddress target{IpAddress::parse(kRemoteAddress), 81};
+    const linux_os::SocketAddress target{IpAddress::parse(kRemoteAddress), 81};
     const UniqueFd raw{::socket(AF_INET, SOCK_RAW, IPPROTO_RAW)};
     std::string packet(60'000, 'x');
     iphdr ip{};
@@ -122,7 +122,7 @@ TEST_F(EgressLoad, FloodOfOneContainerLeavesOthersAlone) {
     Pipe begun = Pipe::make();
     const Child flood = flooding.run([&] {
         allow_many_descriptors();
-        const SocketAddress target{IpAddress::parse(kRemoteAddress), 81};
+        const linux_os::SocketAddress target{IpAddress::parse(kRemoteAddress), 81};
         std::vector<UniqueFd> sockets;
         for (int i = 0; i < kFlood; ++i) {
             sockets.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
@@ -152,7 +152,7 @@ TEST_F(EgressLoad, ConnectionsOfOneContainerLeaveOthersSome) {
     client().attach(attachment("c2", 3), other.network_namespace());
     Pipe begun = Pipe::make();
     const Child holding = greedy.run([&] {
-        const SocketAddress target{IpAddress::parse(kRemoteAddress), port_of(server)};
+        const linux_os::SocketAddress target{IpAddress::parse(kRemoteAddress), port_of(server)};
         std::vector<UniqueFd> sockets;
         for (int i = 0; i < kShare + 5; ++i) {
             sockets.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));

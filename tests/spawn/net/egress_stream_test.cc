@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "egress_world.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -307,8 +307,9 @@ TEST_F(EgressStream, PortIsUsedAnewWhileTheServersSideWaits) {
             ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
             const timeval limit{2, 0};
             ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-            const SocketAddress own{IpAddress::parse("172.17.0.2"), 40'000};
-            const SocketAddress target{IpAddress::parse(kRemoteAddress), port_of(server())};
+            const linux_os::SocketAddress own{IpAddress::parse("172.17.0.2"), 40'000};
+            const linux_os::SocketAddress target{IpAddress::parse(kRemoteAddress),
+                                                 port_of(server())};
             if (::bind(fd.get(), own.get(), own.length()) < 0) return errno;
             if (::connect(fd.get(), target.get(), target.length()) < 0) return errno;
             // The server closes first: TIME_WAIT is on its side of the gate.

@@ -8,8 +8,8 @@
 
 #include "base/file.h"
 #include "egress_world.h"
+#include "linux/socket_address.h"
 #include "net/netlink.h"
-#include "net/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -22,7 +22,7 @@ int error_of_connect(const std::string& address, std::uint16_t port) {
 
 // The errno of a connect that may last a while, in seconds.
 int error_within(int seconds, const std::string& address, std::uint16_t port) {
-    const SocketAddress target{IpAddress::parse(address), port};
+    const linux_os::SocketAddress target{IpAddress::parse(address), port};
     const UniqueFd fd{::socket(target.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
     const timeval limit{seconds, 0};
     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -43,8 +43,8 @@ TEST_F(Egress, ServerSeesTheHostsAddress) {
     const UniqueFd server = listen_remotely(kRemoteAddress);
     const Container box = attached_container("c1", 2);
     Child inside = box.run([&] { return error_of_connect(kRemoteAddress, port_of(server)); });
-    SocketAddress peer;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress peer;
+    socklen_t length = linux_os::SocketAddress::capacity();
     const UniqueFd connection{::accept(server.get(), peer.get(), &length)};
     EXPECT_EQ(peer.address().str(), kHostAddress);
     EXPECT_EQ(inside.wait(), 0);
@@ -55,8 +55,8 @@ TEST_F(Egress, ContainerSeesTheAddressItConnectedTo) {
     const Container box = attached_container("c1", 2);
     Child inside = box.run([&] {
         const Connection made = connect_to(Transport::tcp, kRemoteAddress, port_of(server));
-        SocketAddress peer;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress peer;
+        socklen_t length = linux_os::SocketAddress::capacity();
         ::getpeername(made.socket.get(), peer.get(), &length);
         return peer.address().str() == kRemoteAddress && peer.port() == port_of(server) ? 0 : 1;
     });

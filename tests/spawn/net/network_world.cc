@@ -17,9 +17,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "linux/message_socket.h"
+#include "linux/socket_address.h"
 #include "linux/spawn.h"
 #include "net/netlink.h"
-#include "net/socket_address.h"
 
 namespace berth::net {
 namespace {

@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 #include "network_world.h"
 
 namespace berth::net {
@@ -42,8 +42,8 @@ TEST_F(Outside, UdpReachesTheHostsAddress) {
         send_text(to_server.socket, "ping");
         return receive(to_server.socket) == "pong" ? 0 : 1;
     });
-    SocketAddress sender;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress sender;
+    socklen_t length = linux_os::SocketAddress::capacity();
     char buffer[16];
     EXPECT_EQ(::recvfrom(server.get(), buffer, sizeof buffer, 0, sender.get(), &length), 4);
     ::sendto(server.get(), "pong", 4, 0, sender.get(), length);
@@ -58,8 +58,8 @@ TEST_F(Outside, NameServerForwardsToTheHostsResolver) {
         send_text(query.socket, "who is example.org?");
         return receive(query.socket) == "nobody" ? 0 : 1;
     });
-    SocketAddress sender;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress sender;
+    socklen_t length = linux_os::SocketAddress::capacity();
     char buffer[64];
     EXPECT_EQ(::recvfrom(resolver.get(), buffer, sizeof buffer, 0, sender.get(), &length), 19);
     ::sendto(resolver.get(), "nobody", 6, 0, sender.get(), length);

@@ -7,7 +7,7 @@
 #include <set>
 #include <thread>
 
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 #include "network_world.h"
 
 namespace berth::net {
@@ -193,8 +193,8 @@ TEST_F(PublishedPorts, TooManyTcpClientsOfOnePortLeaveDescriptorsToOthers) {
 
 int echo_datagrams(BorrowedFd socket) {
     for (std::string text(65536, '\0');;) {
-        SocketAddress sender;
-        socklen_t length = SocketAddress::capacity();
+        linux_os::SocketAddress sender;
+        socklen_t length = linux_os::SocketAddress::capacity();
         const ssize_t count =
             ::recvfrom(socket.get(), text.data(), text.size(), 0, sender.get(), &length);
         if (count < 0) return 1;
@@ -240,8 +240,8 @@ TEST_F(PublishedPorts, UdpAnswersComeBackToEachClient) {
         box,
         [](BorrowedFd socket) {
             for (int i = 0; i < 2; ++i) {
-                SocketAddress sender;
-                socklen_t length = SocketAddress::capacity();
+                linux_os::SocketAddress sender;
+                socklen_t length = linux_os::SocketAddress::capacity();
                 char buffer[16];
                 const ssize_t count =
                     ::recvfrom(socket.get(), buffer, sizeof buffer, 0, sender.get(), &length);

@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -17,7 +17,7 @@ void set_deadline(BorrowedFd socket) {
 }
 
 UniqueFd bound_socket(int type, const std::string& address, std::uint16_t port) {
-    const SocketAddress local{IpAddress::parse(address), port};
+    const linux_os::SocketAddress local{IpAddress::parse(address), port};
     UniqueFd fd{::socket(local.family(), type | SOCK_CLOEXEC, 0)};
     const int on = 1;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -27,7 +27,7 @@ UniqueFd bound_socket(int type, const std::string& address, std::uint16_t port) 
     return fd;
 }
 
-std::string text_of(const SocketAddress& address) {
+std::string text_of(const linux_os::SocketAddress& address) {
     return fmt::format("{} {}", address.address().str(), address.port());
 }
 
@@ -35,7 +35,7 @@ std::string text_of(const SocketAddress& address) {
 
 UniqueFd listen_tcp(const std::string& address, std::uint16_t port) {
     UniqueFd fd = bound_socket(SOCK_STREAM, address, port);
-    if (::listen(fd.get(), 64) < 0) throw_errno("listening on {}", address);
+    if (::listen(fd.get(), SOMAXCONN) < 0) throw_errno("listening on {}", address);
     return fd;
 }
 
@@ -44,7 +44,7 @@ UniqueFd bind_udp(const std::string& address, std::uint16_t port) {
 }
 
 Connection connect_to(Transport transport, const std::string& address, std::uint16_t port) {
-    const SocketAddress target{IpAddress::parse(address), port};
+    const linux_os::SocketAddress target{IpAddress::parse(address), port};
     const int type = transport == Transport::tcp ? SOCK_STREAM : SOCK_DGRAM;
     UniqueFd fd{::socket(target.family(), type | SOCK_CLOEXEC, 0)};
     set_deadline(fd);
@@ -61,15 +61,15 @@ Connection connect_when_listening(const std::string& address, std::uint16_t port
 }
 
 std::string peer_of(BorrowedFd socket) {
-    SocketAddress peer;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress peer;
+    socklen_t length = linux_os::SocketAddress::capacity();
     ::getpeername(socket.get(), peer.get(), &length);
     return text_of(peer);
 }
 
 std::string name_of(BorrowedFd socket) {
-    SocketAddress name;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress name;
+    socklen_t length = linux_os::SocketAddress::capacity();
     ::getsockname(socket.get(), name.get(), &length);
     return text_of(name);
 }
@@ -82,8 +82,8 @@ UniqueFd accept_one(BorrowedFd listener) {
 }
 
 std::uint16_t port_of(BorrowedFd socket) {
-    SocketAddress local;
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress local;
+    socklen_t length = linux_os::SocketAddress::capacity();
     ::getsockname(socket.get(), local.get(), &length);
     return local.port();
 }

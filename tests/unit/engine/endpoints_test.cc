@@ -123,7 +123,7 @@ TEST(Allocation, DualStack) {
     allocate_endpoint(network, container(), e);
     EXPECT_EQ(e.ip_address, "172.17.0.2");
     EXPECT_EQ(e.prefix_v6, 64);
-    EXPECT_EQ(net::IpAddress::parse(e.ipv6_address).value & 0xffff, 2U);
+    EXPECT_EQ(IpAddress::parse(e.ipv6_address).value & 0xffff, 2U);
     EXPECT_EQ(e.gateway_v6, network.pool_v6->gateway().str());
 }
 

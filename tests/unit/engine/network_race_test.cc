@@ -110,11 +110,11 @@ class NetworkRace : public testing::Test {
     bool is_free(const std::string& network, const std::string& address) {
         net::AddressPool& pool = *state().by_name(network)->pool;
         try {
-            pool.reserve(net::IpAddress::parse(address));
+            pool.reserve(IpAddress::parse(address));
         } catch (const Error&) {
             return false;
         }
-        pool.release(net::IpAddress::parse(address));
+        pool.release(IpAddress::parse(address));
         return true;
     }
     /// The message of the Error that `work` ends with, while the network process decides so.

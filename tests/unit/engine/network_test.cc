@@ -13,7 +13,7 @@ using nlohmann::json;
 
 const std::string kId(64, 'a');
 
-AddressPlan plan_with(std::vector<net::Subnet> used, std::vector<net::Subnet> host = {}) {
+AddressPlan plan_with(std::vector<Subnet> used, std::vector<Subnet> host = {}) {
     return {std::move(used), std::move(host), pool_sources({}, "engine")};
 }
 
@@ -25,14 +25,14 @@ Network made(json body, const AddressPlan& plan) {
 json ipam(json subnet) { return {{"Config", json::array({std::move(subnet)})}}; }
 
 TEST(NewNetwork, TakesTheNextSubnetAndHasABridgeNamedAfterItsId) {
-    const Network network = made({}, plan_with({net::Subnet::parse("172.17.0.0/16")}));
+    const Network network = made({}, plan_with({Subnet::parse("172.17.0.0/16")}));
     EXPECT_EQ(network.pool->subnet().str(), "172.18.0.0/16");
     EXPECT_EQ(network.gateway, "172.18.0.1");
     EXPECT_EQ(network.bridge, "br-aaaaaaaaaaaa");
 }
 
 TEST(NewNetwork, KeepsOffTheHostsSubnets) {
-    const Network network = made({}, plan_with({}, {net::Subnet::parse("172.17.4.0/24")}));
+    const Network network = made({}, plan_with({}, {Subnet::parse("172.17.4.0/24")}));
     EXPECT_EQ(network.pool->subnet().str(), "172.18.0.0/16");
 }
 
@@ -40,7 +40,7 @@ TEST(NewNetwork, AChosenSubnetMustNotOverlapAnotherNetwork) {
     const json body = {{"IPAM", ipam({{"Subnet", "10.1.0.0/16"}})}};
     EXPECT_EQ(made(body, plan_with({})).pool->subnet().str(), "10.1.0.0/16");
     try {
-        made(body, plan_with({net::Subnet::parse("10.1.2.0/24")}));
+        made(body, plan_with({Subnet::parse("10.1.2.0/24")}));
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::denied);
@@ -62,7 +62,7 @@ TEST(NewNetwork, RangeGatewayAndAuxiliaryAddressesHold) {
 TEST(NewNetwork, Ipv6WithoutASubnetGetsAUniqueLocalOne) {
     const Network network = made({{"EnableIPv6", true}}, plan_with({}));
     EXPECT_EQ(network.pool_v6->subnet().prefix, 64);
-    EXPECT_TRUE(net::Subnet::parse("fd00::/8").contains(network.pool_v6->subnet().address));
+    EXPECT_TRUE(Subnet::parse("fd00::/8").contains(network.pool_v6->subnet().address));
 }
 
 TEST(NewNetwork, CanDoWithoutIpv4) {
@@ -95,7 +95,7 @@ TEST(NetworkRecord, RoundTrips) {
 
 TEST(DefaultBridge, KeepsTheSubnetOfItsFirstStart) {
     const Settings settings;
-    const AddressPlan plan = plan_with({}, {net::Subnet::parse("172.17.0.0/16")});
+    const AddressPlan plan = plan_with({}, {Subnet::parse("172.17.0.0/16")});
     EXPECT_EQ(make_default_bridge(kId, {}, settings, "", plan).pool->subnet().str(),
               "172.18.0.0/16");
     EXPECT_EQ(make_default_bridge(kId, {}, settings, "172.17.0.0/16", plan).gateway, "172.17.0.1");

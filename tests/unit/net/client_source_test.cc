@@ -8,8 +8,8 @@ namespace {
 class Source : public testing::Test {
   protected:
     Source() {
-        source.set_transparent(Family::v4);
-        source.set_transparent(Family::v6);
+        source.set_transparent(IpFamily::v4);
+        source.set_transparent(IpFamily::v6);
         source.set_networks(std::vector<NetworkSpec>{
             {.subnet = "172.17.0.0/16",
              .gateway = "172.17.0.1",

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 namespace berth::net {
 namespace {
@@ -32,8 +32,8 @@ TEST(congestion, a_connection_within_the_host_does_not_pace) {
     const UniqueFd client = pacing_socket();
     if (!client) GTEST_SKIP() << "this kernel has no bbr, or lets no plain user choose it";
     const UniqueFd server{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    SocketAddress address{IpAddress::parse("127.0.0.1"), 0};
-    socklen_t length = SocketAddress::capacity();
+    linux_os::SocketAddress address{IpAddress::parse("127.0.0.1"), 0};
+    socklen_t length = linux_os::SocketAddress::capacity();
     ASSERT_EQ(::bind(server.get(), address.get(), address.length()), 0);
     ASSERT_EQ(::listen(server.get(), 1), 0);
     ASSERT_EQ(::getsockname(server.get(), address.get(), &length), 0);

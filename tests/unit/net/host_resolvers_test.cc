@@ -7,7 +7,7 @@ namespace {
 
 std::vector<std::string> texts(std::string_view resolv_conf) {
     std::vector<std::string> list;
-    for (const SocketAddress& resolver : parse_resolvers(resolv_conf))
+    for (const linux_os::SocketAddress& resolver : parse_resolvers(resolv_conf))
         list.push_back(resolver.address().str());
     return list;
 }

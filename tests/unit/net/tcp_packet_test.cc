@@ -117,7 +117,7 @@ TEST(TcpPacket, NoiseIsReadSafelyAndAnswersFitTheirLimits) {
             packet[random() % packet.size()] = static_cast<std::uint8_t>(random());
         const auto segment = parse_tcp(packet);
         if (!segment) continue;
-        const bool is_v4 = segment->key.source.family == Family::v4;
+        const bool is_v4 = segment->key.source.family == IpFamily::v4;
         EXPECT_EQ(reset_packet(*segment).size(), is_v4 ? 40U : 60U);
         EXPECT_LE(unreachable_packet(Unreachable::host, is_v4 ? router4 : router6, packet).size(),
                   is_v4 ? 576U : 1280U);

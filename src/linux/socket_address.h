@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "net/address.h"
+#include "base/ip_address.h"
 
-namespace berth::net {
+namespace berth::linux_os {
 
 class SocketAddress final {
   public:
@@ -29,4 +29,4 @@ class SocketAddress final {
     sockaddr_storage storage_{};
 };
 
-}  // namespace berth::net
+}  // namespace berth::linux_os

@@ -1,11 +1,11 @@
-#include "net/socket_address.h"
+#include "linux/socket_address.h"
 
 #include <arpa/inet.h>
 
-namespace berth::net {
+namespace berth::linux_os {
 
 SocketAddress::SocketAddress(const IpAddress& address, std::uint16_t port) {
-    if (address.family == Family::v4) {
+    if (address.family == IpFamily::v4) {
         auto& v4 = reinterpret_cast<sockaddr_in&>(storage_);
         v4.sin_family = AF_INET;
         v4.sin_port = htons(port);
@@ -21,11 +21,12 @@ SocketAddress::SocketAddress(const IpAddress& address, std::uint16_t port) {
 
 IpAddress SocketAddress::address() const {
     if (family() == AF_INET)
-        return {Family::v4, ntohl(reinterpret_cast<const sockaddr_in&>(storage_).sin_addr.s_addr)};
+        return {IpFamily::v4,
+                ntohl(reinterpret_cast<const sockaddr_in&>(storage_).sin_addr.s_addr)};
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage_);
     Bits128 value = 0;
     for (const std::uint8_t byte : v6.sin6_addr.s6_addr) value = (value << 8) | byte;
-    return {Family::v6, value};
+    return {IpFamily::v6, value};
 }
 
 std::uint16_t SocketAddress::port() const {
@@ -33,4 +34,4 @@ std::uint16_t SocketAddress::port() const {
     return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
 }
 
-}  // namespace berth::net
+}  // namespace berth::linux_os

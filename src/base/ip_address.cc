@@ -1,13 +1,13 @@
-#include "net/address.h"
+#include "base/ip_address.h"
 
 #include <arpa/inet.h>
 
 #include <array>
-#include <charconv>
 
 #include "base/error.h"
+#include "base/number.h"
 
-namespace berth::net {
+namespace berth {
 namespace {
 
 Bits128 host_mask(const Subnet& subnet) {
@@ -25,23 +25,21 @@ Bits128 from_network_order(const std::array<std::uint8_t, N>& bytes) {
 
 }  // namespace
 
-int bits_of(Family family) { return family == Family::v4 ? 32 : 128; }
+int bits_of(IpFamily family) { return family == IpFamily::v4 ? 32 : 128; }
 
-bool IpAddress::is_valid(std::string_view text) {
-    const std::string copy(text);
-    std::array<std::uint8_t, 16> bytes{};
-    return ::inet_pton(AF_INET, copy.c_str(), bytes.data()) == 1 ||
-           ::inet_pton(AF_INET6, copy.c_str(), bytes.data()) == 1;
-}
-
-IpAddress IpAddress::parse(std::string_view text) {
+std::optional<IpAddress> IpAddress::from(std::string_view text) {
     const std::string copy(text);
     std::array<std::uint8_t, 4> v4{};
     if (::inet_pton(AF_INET, copy.c_str(), v4.data()) == 1)
-        return {Family::v4, from_network_order(v4)};
+        return IpAddress{IpFamily::v4, from_network_order(v4)};
     std::array<std::uint8_t, 16> v6{};
     if (::inet_pton(AF_INET6, copy.c_str(), v6.data()) == 1)
-        return {Family::v6, from_network_order(v6)};
+        return IpAddress{IpFamily::v6, from_network_order(v6)};
+    return std::nullopt;
+}
+
+IpAddress IpAddress::parse(std::string_view text) {
+    if (const auto address = from(text)) return *address;
     throw Error(ErrorKind::invalid, "invalid IP address: {}", text);
 }
 
@@ -52,22 +50,24 @@ std::string IpAddress::str() const {
         bytes[static_cast<std::size_t>(i)] =
             static_cast<std::uint8_t>(value >> (8 * (length - 1 - i)));
     std::array<char, INET6_ADDRSTRLEN> text{};
-    ::inet_ntop(family == Family::v4 ? AF_INET : AF_INET6, bytes.data(), text.data(), text.size());
+    ::inet_ntop(family == IpFamily::v4 ? AF_INET : AF_INET6, bytes.data(), text.data(),
+                text.size());
     return text.data();
 }
 
-Subnet Subnet::parse(std::string_view text) {
+std::optional<Subnet> Subnet::from(std::string_view text) {
     const auto slash = text.find('/');
-    if (slash == std::string_view::npos)
-        throw Error(ErrorKind::invalid, "invalid CIDR address: {}", text);
-    Subnet subnet{IpAddress::parse(text.substr(0, slash)), 0};
-    const std::string_view digits = text.substr(slash + 1);
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), subnet.prefix);
-    if (error != std::errc{} || end != digits.data() + digits.size() || subnet.prefix < 0 ||
-        subnet.prefix > bits_of(subnet.address.family))
-        throw Error(ErrorKind::invalid, "invalid CIDR address: {}", text);
-    return subnet;
+    if (slash == std::string_view::npos) return std::nullopt;
+    const auto address = IpAddress::from(text.substr(0, slash));
+    const auto prefix = whole_number<int>(text.substr(slash + 1));
+    if (!address || !prefix || *prefix < 0 || *prefix > bits_of(address->family))
+        return std::nullopt;
+    return Subnet{*address, *prefix};
+}
+
+Subnet Subnet::parse(std::string_view text) {
+    if (const auto subnet = from(text)) return *subnet;
+    throw Error(ErrorKind::invalid, "invalid CIDR address: {}", text);
 }
 
 std::string Subnet::str() const { return fmt::format("{}/{}", address.str(), prefix); }
@@ -91,4 +91,4 @@ bool Subnet::overlaps(const Subnet& other) const {
            other.first().value <= last().value;
 }
 
-}  // namespace berth::net
+}  // namespace berth
