@@ -1,5 +1,6 @@
 // Further processes in running containers (docker exec). Engine thread only. Exec objects live
-// until five minutes after their exit. Errors: "No such exec instance: X" (not_found), 409 texts.
+// until five minutes after their exit, or ten seconds after the container's removal. Errors: "No
+// such exec instance: X" (not_found), 409 texts.
 #pragma once
 
 #include <cstdint>
@@ -56,7 +57,7 @@ class Execs final {
     /// After the hijack: failures are written into the stream. Returns when the stream ended.
     async::Task<void> start_attached(std::string id, ExecStart request, UniqueFd client,
                                      std::string early);
-    /// Waits up to 10 s for the exec to start.
+    /// Waits up to 10 s for the exec to start, while its container runs.
     async::Task<void> resize(std::string id, std::uint32_t height, std::uint32_t width);
     nlohmann::json inspect(const std::string& id) const;
 

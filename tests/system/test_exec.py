@@ -42,6 +42,18 @@ def test_a_resize_waits_for_the_start(engine, container):
     assert statuses == [200]
 
 
+def test_a_resize_ends_with_the_container_of_an_exec_that_never_starts(engine, container):
+    identity = container("busybox", "sleep", "1000")
+    exec_id = created(engine, identity, Cmd=["true"], Tty=True)
+    answers = []
+    resizer = threading.Thread(target=lambda: answers.append(engine.api("POST", f"/exec/{exec_id}/resize?h=31&w=91")))
+    resizer.start()
+    engine.docker("kill", identity)
+    resizer.join(5)
+    answers.append(engine.api("POST", f"/exec/{exec_id}/resize?h=31&w=91"))
+    assert [(status, reply["message"]) for status, _, reply in answers] == [(409, f"container {identity} is not running")] * 2
+
+
 def test_inspect_tells_the_life_of_an_exec(engine, container):
     identity = container("busybox", "sleep", "1000")
     exec_id = created(engine, identity, Cmd=["sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.02; done; exit 3"], User="1000", Env=["A=b"], WorkingDir="/tmp")

@@ -80,6 +80,7 @@ void forget(ContainerState& state, Container& container) {
     if (name != state.names.end() && name->second == container.id()) state.names.erase(name);
     container.queued.clear();
     container.removed = true;
+    if (state.on_container_removed) state.on_container_removed(container);
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ struct ContainerState final {
     /// An exec of a former engine, which the shim still knows.
     std::function<void(ContainerPtr, const shim::ExecState&)> on_exec_found;
     std::function<void(Container&)> on_container_exit;
+    std::function<void(const Container&)> on_container_removed;
     /// Runs a command in a container to its end, or to the deadline. Throws Error when it cannot
     /// be started.
     std::function<async::Task<ExecOutcome>(ContainerPtr, std::vector<std::string> command,

@@ -27,7 +27,8 @@ namespace {
 constexpr std::chrono::minutes kKept{5};
 // Of a removed container: its client is just about to ask for the exit code.
 constexpr std::chrono::seconds kKeptBriefly{10};
-constexpr std::chrono::seconds kSweep{10};
+// Those that are due nearly together go together.
+constexpr std::chrono::seconds kTogether{10};
 constexpr std::chrono::seconds kResizeWait{10};
 constexpr int kContainerEnded = 137;
 // Longer than the shim waits for what holds a killed command's output open.
@@ -42,7 +43,7 @@ struct Exec final {
     bool running = false;
     pid_t pid = 0;
     std::optional<int> exit_code;
-    SteadyTime ended;
+    SteadyTime due = SteadyTime::max();  // to be forgotten
     async::Condition changed;
     shim::Framing framing = shim::Framing::multiplexed;
     // Of a command that the engine itself runs:
@@ -92,12 +93,18 @@ ContainerPtr running_container(const Exec& exec) {
     return container;
 }
 
-/// An error inside the stream: plain with a terminal, else a frame of stderr.
+/// dockerd's text, with its blank behind a command without arguments.
+std::string action_text(const char* action, const ExecConfig& config) {
+    return fmt::format("{}: {} {}", action, config.cmd.front(),
+                       joined({config.cmd.begin() + 1, config.cmd.end()}));
+}
+
+/// An error inside the stream: plain with a terminal, else a frame of stdout, as in dockerd.
 std::string error_bytes(const std::string& message, bool tty) {
     const std::string text = message + "\r\n";
     if (tty) return text;
     std::string frame = {
-        2, 0, 0, 0, 0, 0, static_cast<char>(text.size() >> 8), static_cast<char>(text.size())};
+        1, 0, 0, 0, 0, 0, static_cast<char>(text.size() >> 8), static_cast<char>(text.size())};
     return frame + text;
 }
 
@@ -151,7 +158,8 @@ struct ExecState final {
     ContainerState& containers;
     std::map<std::string, ExecPtr> execs;
     std::map<std::string, ExecPtr> launching;  // of our own, by container
-    bool sweeping = false;
+    bool forgetting = false;
+    async::Condition due_earlier;
 
     ExecPtr find(const std::string& id) const {
         const auto found = execs.find(id);
@@ -171,44 +179,45 @@ struct ExecState final {
         if (exec.exit_code) return;
         exec.running = false;
         exec.exit_code = code;
-        exec.ended = steady_clock::now();
         if (const ContainerPtr container = exec.container.lock())
             container->exec_ids.erase(exec.id);
         exec.changed.notify_all();
         publish(exec, "exec_die", {{"exitCode", std::to_string(code)}});
+        forget_after(exec, kKept);
     }
 
     void container_ended(Container& container) {
-        for (const auto& [id, exec] : execs)
-            if (exec->container_id == container.id()) {
-                if (exec->running) finish(*exec, kContainerEnded);
-                if (!exec->exit_code) exec->ended = steady_clock::now();
-            }
+        for (const auto& [id, exec] : execs) {
+            if (exec->container_id != container.id()) continue;
+            if (exec->running) finish(*exec, kContainerEnded);
+            exec->changed.notify_all();
+            forget_after(*exec, kKept);  // one that was never started, too
+        }
         container.exec_ids.clear();
     }
 
-    /// Forgets what ended some time ago, or was never started and lost its container.
-    void sweep() {
-        const SteadyTime now = steady_clock::now();
-        std::erase_if(execs, [&](const auto& entry) {
-            const Exec& exec = *entry.second;
-            const SteadyTime limit = exec.container.expired() ? now - kKeptBriefly : now - kKept;
-            return !exec.running && exec.ended != SteadyTime() && exec.ended < limit;
-        });
+    void container_removed(const Container& container) {
+        for (const auto& [id, exec] : execs)
+            if (exec->container_id == container.id()) forget_after(*exec, kKeptBriefly);
+        due_earlier.notify_all();
     }
 
-    async::Task<> sweep_until_empty() {
-        while (!execs.empty()) {
-            co_await async::sleep_for(kSweep);
-            sweep();
+    void forget_after(Exec& exec, std::chrono::seconds span) {
+        exec.due = std::min(exec.due, steady_clock::now() + span);
+        if (std::exchange(forgetting, true)) return;
+        containers.deps.context.tasks.spawn("end of execs", forget_due());
+    }
+
+    async::Task<> forget_due() {
+        for (;;) {
+            const SteadyTime now = steady_clock::now();
+            std::erase_if(execs, [&](const auto& entry) { return entry.second->due <= now; });
+            SteadyTime next = SteadyTime::max();
+            for (const auto& [id, exec] : execs) next = std::min(next, exec->due);
+            if (next == SteadyTime::max()) break;
+            co_await due_earlier.wait_until(next + kTogether);
         }
-        sweeping = false;
-    }
-
-    void sweep_later() {
-        if (sweeping) return;
-        sweeping = true;
-        containers.deps.context.tasks.spawn("exec sweep", sweep_until_empty());
+        forgetting = false;
     }
 
     ExecPtr add(ContainerPtr container, ExecConfig config);
@@ -232,9 +241,9 @@ void ExecState::adopt(ContainerPtr container, const shim::ExecState& found) {
         container->exec_ids.insert(exec->id);
     } else {
         exec->exit_code = found.exit_code;
-        exec->ended = steady_clock::now();
+        forget_after(*exec, kKept);
     }
-    if (execs.emplace(exec->id, exec).second) sweep_later();
+    execs.emplace(exec->id, exec);
 }
 
 ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
@@ -245,7 +254,7 @@ ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
     if (exec->config.tty) exec->framing = shim::Framing::raw;
     container->exec_ids.insert(exec->id);
     execs.emplace(exec->id, exec);
-    publish(*exec, "exec_create: " + joined(exec->config.cmd));
+    publish(*exec, action_text("exec_create", exec->config));
     return exec;
 }
 
@@ -267,7 +276,7 @@ async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string
             exec_request(*exec, std::move(process), std::move(early), static_cast<bool>(client));
         check_running(*container);
         // Before the process, as in dockerd: a short one may end before the shim's answer is here.
-        publish(*exec, "exec_start: " + joined(exec->config.cmd));
+        publish(*exec, action_text("exec_start", exec->config));
         const pid_t pid = co_await container->shim->exec(std::move(request), client);
         exec->pid = pid;
         // A short process may have ended before this line.
@@ -383,6 +392,7 @@ Execs::Execs(ContainerState& containers) : state_(std::make_unique<ExecState>(co
         state->adopt(std::move(container), found);
     };
     containers.on_container_exit = [state](Container& c) { state->container_ended(c); };
+    containers.on_container_removed = [state](const Container& c) { state->container_removed(c); };
     containers.run_exec = [state](ContainerPtr container, std::vector<std::string> command,
                                   SteadyTime deadline, std::size_t output_limit) {
         return state->run(std::move(container), std::move(command), deadline, output_limit);
@@ -394,6 +404,7 @@ Execs::~Execs() {
     state_->containers.on_exec_detached = nullptr;
     state_->containers.on_exec_found = nullptr;
     state_->containers.on_container_exit = nullptr;
+    state_->containers.on_container_removed = nullptr;
     state_->containers.run_exec = nullptr;
 }
 
@@ -403,9 +414,7 @@ async::Task<std::string> Execs::create(std::string ref, ExecConfig config) {
         throw Error(ErrorKind::invalid, "No exec command specified");
     check_running(*container);
     detach_key_bytes(config.detach_keys);
-    const ExecPtr exec = state_->add(container, std::move(config));
-    state_->sweep_later();
-    co_return exec->id;
+    co_return state_->add(container, std::move(config))->id;
 }
 
 StreamKind Execs::check_start(const std::string& id, const ExecStart&) const {
@@ -451,14 +460,14 @@ async::Task<void> Execs::start_attached(std::string id, ExecStart request, Uniqu
 async::Task<void> Execs::resize(std::string id, std::uint32_t height, std::uint32_t width) {
     const ExecPtr exec = state_->find(id);
     const SteadyTime deadline = steady_clock::now() + kResizeWait;
+    ContainerPtr container = running_container(*exec);
     while (!exec->running && !exec->exit_code) {
         const async::Wake wake = co_await exec->changed.wait_until(deadline);
         if (wake == async::Wake::deadline)
             throw Error(ErrorKind::internal, "timeout waiting for exec session ready");
+        container = running_container(*exec);
     }
-    const ContainerPtr container = exec->container.lock();
-    if (!exec->running || !container || !container->shim)
-        throw Error(ErrorKind::conflict, "exec {} is not running", id);
+    if (!exec->running) throw Error(ErrorKind::conflict, "exec {} is not running", id);
     shim::ResizeRequest request;
     request.exec_id = id;
     request.height = static_cast<std::uint16_t>(height);
