@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 from engine import Engine, wait_until  # noqa: E402
 from images import busybox_rootfs_tar  # noqa: E402
 from network import own_address  # noqa: E402
-from registry import free_port  # noqa: E402
+from free_ports import free_port  # noqa: E402
 
 REQUEST = b"GET /page HTTP/1.0\r\nHost: server\r\n\r\n"
 

@@ -1,27 +1,12 @@
 """Debian's docker-registry on loopback, filled by skopeo."""
 import http.client
 import pathlib
-import random
 import shutil
-import socket
 import ssl
 import subprocess
 
 from engine import wait_until
-
-
-def free_port():
-    """A port that nobody has, of those that the kernel gives to no connection: it stays free until the test takes it."""
-    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in random.sample(range(10000, max(first, 20000)), 1000):
-        try:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(type=kind) as probe:
-                    probe.bind(("", port))
-            return port
-        except OSError:
-            continue
-    raise AssertionError("no port is free")
+from free_ports import free_port
 
 
 class Registry:

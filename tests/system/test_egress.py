@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from engine import wait_until
+from free_ports import free_port
 from images import busybox_rootfs_tar
-from registry import free_port
 
 
 def own_address():

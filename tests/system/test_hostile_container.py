@@ -9,7 +9,7 @@ import time
 import pytest
 
 from engine import BUILD, needs_cli, wait_until
-from registry import free_port
+from free_ports import free_port
 
 CAPS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined")
 

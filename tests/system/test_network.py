@@ -4,7 +4,7 @@ import socket
 import threading
 
 from engine import BUILD, wait_until
-from registry import free_port
+from free_ports import free_port
 
 
 def test_network_none_has_only_loopback(engine):

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from engine import BUILD, needs_cli, wait_until
+from free_ports import free_port
 from images import busybox_rootfs_tar
-from registry import free_port
 from test_daemon import berthd
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from engine import BUILD, wait_until
-from registry import free_port
+from free_ports import free_port, free_ports
 
 TOOL = ("-v", f"{BUILD / 'tests/test_tool'}:/test_tool:ro")
 
@@ -101,7 +101,7 @@ def test_all_exposed_ports_are_published_by_p(engine, container):
 
 
 def test_a_range_takes_the_first_that_is_free(engine, container):
-    port = free_port()
+    port = free_ports(6)
     with socket.create_server(("0.0.0.0", port)):
         identity = container("-p", f"{port}-{port + 5}:9", "busybox", "sleep", "1000")
         bound = int(engine.inspect(identity)["NetworkSettings"]["Ports"]["9/tcp"][0]["HostPort"])
@@ -146,6 +146,16 @@ def test_a_hundred_containers_have_ports(engine):
             wait_until(lambda: not is_refused(port), f"{name} listens")
     finally:
         engine.docker("rm", "-f", *names, check=False)
+
+
+def test_a_thousand_ports_of_a_container_outlive_the_network_process(own_engine):
+    first = free_ports(1000)
+    own_engine.docker("run", "-d", "--name", "wide", "-p", f"127.0.0.1:{first}-{first + 999}:1000-1999", "busybox", "sleep", "1000")
+    assert len(own_engine.inspect("wide")["NetworkSettings"]["Ports"]) == 1000
+    own_engine.kill_9("berth-network")
+    own_engine.docker("run", "--rm", "-p", "127.0.0.1::9", "busybox", "true")
+    done = own_engine.docker("run", "--rm", "-p", f"127.0.0.1:{first + 999}:9", "busybox", "true", check=False)
+    assert "port is already allocated" in done.stderr
 
 
 def test_connections_outlive_a_crash_of_the_engine(own_engine):
