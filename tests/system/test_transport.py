@@ -1,7 +1,11 @@
 """HTTP as clients really speak it, and as they should not."""
+import os
 import socket
+import subprocess
 
 import pytest
+
+from engine import DOCKER
 
 
 def raw(engine, data, *, shutdown=False):
@@ -149,3 +153,13 @@ def test_filters_in_both_forms_and_unknown_ones(engine):
         assert engine.api("GET", f"/containers/json?filters={filters}")[0] == 200
     status, _, reply = engine.api("GET", '/containers/json?filters={"colour":["red"]}')
     assert status == 400 and reply["message"] == "invalid filter 'colour'"
+
+
+def test_the_cli_reaches_the_engine_over_ssh(engine, tmp_path):
+    """With a stand-in for ssh: the far end is `docker system dial-stdio`, which half-closes both ways."""
+    (tmp_path / "ssh").write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift 2\n'
+                                  f'DOCKER_HOST=unix://{engine.socket} exec "$@"\n')
+    (tmp_path / "ssh").chmod(0o755)
+    far = {**engine.environment, "DOCKER_HOST": "ssh://user@far", "PATH": f"{tmp_path}:{os.path.dirname(DOCKER)}:{engine.environment['PATH']}"}
+    done = subprocess.run([DOCKER, "run", "--rm", "-i", "busybox", "wc", "-c"], env=far, input=b"x" * 1000000, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"1000000\n"), done
