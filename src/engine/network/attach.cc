@@ -293,7 +293,8 @@ async::Task<void> NetworkState::rename(const model::ContainerRecord& record, San
 }
 
 void NetworkState::release(model::ContainerRecord& record, NamespaceEnd end) {
-    bool plugged_in = false;
+    // A disconnect from the last network, when the process had just ended, leaves only these.
+    bool plugged_in = !record.bound_ports.empty();
     for (auto& [name, endpoint] : record.endpoints) {
         plugged_in |= !endpoint.interface.empty();
         if (Network* network = by_name(name)) release_endpoint(*network, endpoint);

@@ -243,5 +243,21 @@ TEST_F(NetworkRace, AContainerThatEndsWhileItIsConnectedHasNoPortsAndKeepsTheNet
     EXPECT_FALSE(is_plugged(record));
 }
 
+TEST_F(NetworkRace, ThePortsOfAContainerThatLostItsLastNetworkAsItEndedGo) {
+    model::ContainerRecord record = running();
+    bool released = false;
+    const auto check = [&]() -> async::Task<void> {
+        co_await state().disconnect(record, "net", {});
+        state().release(record, NamespaceEnd::gone);
+        co_await tasks_.wait_empty();
+    };
+    const auto decide = [&](const net::Request& request) {
+        released |= std::holds_alternative<net::Release>(request);
+        return "";
+    };
+    EXPECT_EQ(run(check(), decide), "");
+    EXPECT_TRUE(released);
+}
+
 }  // namespace
 }  // namespace berth::engine
