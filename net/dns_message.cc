@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include "base/text.h"
 
 namespace berth::net {
 namespace {
@@ -17,8 +18,6 @@ constexpr std::uint16_t kOwnUdpLimit = 1232;
 
 constexpr std::uint16_t kReply = 0x8000, kTruncated = 0x0200, kRecursionDesired = 0x0100,
                         kRecursionAvailable = 0x0080, kOpcode = 0x7800;
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// Reads from the front; everything is "nothing" once it read beyond the end.
 class Reader final {
@@ -52,7 +51,7 @@ class Reader final {
             if (!text.empty()) text += '.';
             for (const char c : message_.substr(at_, *length))
                 // A dot or a zero within a label is nobody's name here, but must not look like one.
-                text += c == '.' || c == '\0' ? '\\' : lower(c);
+                text += c == '.' || c == '\0' ? '\\' : to_lower(c);
             at_ += *length;
         }
     }
@@ -258,6 +257,7 @@ std::optional<DnsCode> dns_reply_code(std::string_view message, const DnsQuery& 
     // A server that could not read the question may leave it out.
     if (questions == 0 && code != DnsCode::no_error) return code;
     const std::string_view asked = message.substr(kHeaderBytes, query.question.size());
+    const auto lower = [](char c) { return to_lower(c); };
     if (questions != 1 || !std::ranges::equal(asked, query.question, {}, lower, lower))
         return std::nullopt;
     return code;

@@ -1,15 +1,10 @@
 #include "net/dns_names.h"
 
 #include <algorithm>
+#include "base/text.h"
 
 namespace berth::net {
 namespace {
-
-std::string lower(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return text;
-}
 
 std::optional<IpAddress> address_of(const Attachment& attachment, IpFamily family) {
     const std::string& text = family == IpFamily::v4 ? attachment.address : attachment.address_v6;
@@ -33,8 +28,9 @@ void DnsNames::set_networks(std::span<const NetworkSpec> networks) {
 
 void DnsNames::add(const Attachment& attachment) {
     Endpoint endpoint{attachment, {}, {}};
-    for (const std::string& name : attachment.names) endpoint.names.push_back(lower(name));
-    for (const auto& [alias, name] : attachment.links) endpoint.links[lower(alias)] = lower(name);
+    for (const std::string& name : attachment.names) endpoint.names.push_back(to_lower(name));
+    for (const auto& [alias, name] : attachment.links)
+        endpoint.links[to_lower(alias)] = to_lower(name);
     Endpoints& endpoints = containers_[attachment.container];
     const auto known = std::ranges::find_if(endpoints, [&](const Endpoint& other) {
         return other.attachment.network_id == attachment.network_id;
@@ -80,7 +76,7 @@ DnsNames::Found DnsNames::find_anywhere(const Endpoints& asking, const std::stri
     for (const Endpoint& endpoint : asking) {
         const auto network = networks_.find(endpoint.attachment.network_id);
         if (network == networks_.end()) continue;
-        const std::string suffix = "." + lower(network->second.name);
+        const std::string suffix = "." + to_lower(network->second.name);
         if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
         const std::string plain = name.substr(0, name.size() - suffix.size());
         if (Found found = find(endpoint, plain, family); found.known) return found;

@@ -1,8 +1,10 @@
 #include "rootlesskit/id_ranges.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
+
+#include "base/number.h"
+#include "base/text.h"
 
 namespace berth::rootlesskit {
 namespace {
@@ -10,23 +12,9 @@ namespace {
 constexpr std::uint64_t kMaxId = 0xfffffffeU;
 constexpr std::size_t kMaxMapLines = 340;
 
-std::string_view trimmed(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t\r");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size() || text.empty())
-        return std::nullopt;
-    return value;
-}
-
 std::optional<IdRange> range_of(std::string_view first, std::string_view count) {
-    const auto start = number(trimmed(first));
-    const auto length = number(trimmed(count));
+    const auto start = whole_number<std::uint64_t>(trimmed(first));
+    const auto length = whole_number<std::uint64_t>(trimmed(count));
     if (!start || !length || *length == 0 || *start > kMaxId || *length > kMaxId - *start + 1)
         return std::nullopt;
     return IdRange{*start, *length};

@@ -134,48 +134,4 @@ Timestamp parse_time(std::string_view whole) {
     return {seconds * 1'000'000'000 + (negative ? -nanoseconds : nanoseconds)};
 }
 
-std::string percent_decoded(std::string_view encoded) {
-    std::string plain;
-    for (std::size_t at = 0; at < encoded.size(); ++at) {
-        unsigned byte = 0;
-        const std::string_view digits = encoded.substr(at + 1, 2);
-        const bool code =
-            encoded[at] == '%' && digits.size() == 2 &&
-            std::from_chars(digits.data(), digits.data() + 2, byte, 16).ptr == digits.data() + 2;
-        plain += code ? static_cast<char>(byte) : encoded[at];
-        if (code) at += 2;
-    }
-    return plain;
-}
-
-std::string base64_decoded(std::string_view encoded) {
-    std::string plain;
-    unsigned bits = 0;
-    int count = 0;
-    for (const char digit : encoded) {
-        unsigned value = 0;
-        if (digit >= 'A' && digit <= 'Z')
-            value = static_cast<unsigned>(digit - 'A');
-        else if (digit >= 'a' && digit <= 'z')
-            value = static_cast<unsigned>(digit - 'a') + 26;
-        else if (digit >= '0' && digit <= '9')
-            value = static_cast<unsigned>(digit - '0') + 52;
-        else if (digit == '+')
-            value = 62;
-        else if (digit == '/')
-            value = 63;
-        else if (digit == '=')
-            break;
-        else
-            throw Error(ErrorKind::invalid, "malformed base64 in a pax record");
-        bits = (bits << 6) | value;
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            plain += static_cast<char>((bits >> count) & 0xffU);
-        }
-    }
-    return plain;
-}
-
 }  // namespace berth::archive::tar_format

@@ -56,8 +56,6 @@ std::string pax_record(std::string_view key, std::string_view value);
 /// "1700000000.123456789" as pax writes times.
 Timestamp parse_time(std::string_view text);
 /// Undoes LIBARCHIVE.xattr's encodings: percent signs in names, base64 in values.
-std::string percent_decoded(std::string_view text);
-std::string base64_decoded(std::string_view text);
 
 constexpr std::int64_t padding_of(std::int64_t size) {
     constexpr auto kUnit = static_cast<std::int64_t>(kBlock);

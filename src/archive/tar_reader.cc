@@ -4,7 +4,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/error.h"
+#include "base/text.h"
 
 namespace berth::archive {
 namespace {
@@ -49,8 +51,8 @@ void apply_xattr(TarEntry& entry, std::string_view key, const std::string& value
     if (key.starts_with(kSchily))
         entry.xattrs.insert_or_assign(std::string(key.substr(kSchily.size())), value);
     else if (key.starts_with(kLibarchive))
-        entry.xattrs.try_emplace(tar_format::percent_decoded(key.substr(kLibarchive.size())),
-                                 tar_format::base64_decoded(value));
+        entry.xattrs.try_emplace(decode_percent_codes(key.substr(kLibarchive.size())),
+                                 decode_base64(value));
 }
 
 void apply_record(TarEntry& entry, const std::string& key, const std::string& value) {

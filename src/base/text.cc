@@ -1,5 +1,9 @@
 #include "base/text.h"
 
+#include <optional>
+
+#include "base/number.h"
+
 #include <algorithm>
 
 namespace berth {
@@ -20,11 +24,39 @@ std::vector<std::string> copied_words_of(std::string_view text, std::string_view
     return {words.begin(), words.end()};
 }
 
+std::string_view trimmed(std::string_view text, std::string_view separators) {
+    const auto first = text.find_first_not_of(separators);
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(separators) - first + 1);
+}
+
 std::string to_lower(std::string_view text) {
     std::string result(text);
-    for (char& c : result)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    for (char& c : result) c = to_lower(c);
     return result;
+}
+
+std::string decode_percent_codes(std::string_view text) {
+    constexpr std::size_t kDigits = 2;
+    std::string plain;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        std::optional<unsigned char> byte;
+        if (text[at] == '%' && at + kDigits < text.size())
+            byte = whole_number<unsigned char>(text.substr(at + 1, kDigits), 16);
+        plain += byte ? static_cast<char>(*byte) : text[at];
+        if (byte) at += kDigits;
+    }
+    return plain;
+}
+
+HostPort split_host_port(std::string_view text) {
+    HostPort parts{text, {}};
+    const auto colon = text.rfind(':');
+    if (colon != std::string_view::npos && text.find(']', colon) == std::string_view::npos)
+        parts = {text.substr(0, colon), text.substr(colon + 1)};
+    if (parts.host.starts_with('[') && parts.host.ends_with(']'))
+        parts.host = parts.host.substr(1, parts.host.size() - 2);
+    return parts;
 }
 
 std::uint64_t fnv1a(std::string_view text) {

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/number.h"
+#include "base/text.h"
 
 namespace berth::cli {
 namespace {
@@ -59,11 +60,8 @@ constexpr std::array kContainerFlags{Flag{"add-host"},
                                      Flag{"workdir", 'w'}};
 
 std::int64_t parse_number(std::string_view flag, std::string_view text) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size())
-        throw Error(ErrorKind::invalid, "--{}: '{}' is not a number", flag, text);
-    return value;
+    if (const auto value = whole_number<std::int64_t>(text)) return *value;
+    throw Error(ErrorKind::invalid, "--{}: '{}' is not a number", flag, text);
 }
 
 // KEY=VALUE as it is; KEY alone takes the value of our own environment, or is left out.
@@ -159,9 +157,7 @@ PortRange parse_range(const std::string& text) {
 std::span<const Flag> container_flags() { return kContainerFlags; }
 
 std::int64_t parse_bytes(std::string_view flag, const std::string& text) {
-    std::string lower = text;
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
+    std::string lower = to_lower(text);
     if (lower.ends_with('b') && lower.size() > 1 &&
         !std::isdigit(static_cast<unsigned char>(lower[lower.size() - 2])))
         lower.pop_back();

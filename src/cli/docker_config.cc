@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/registry_host.h"
+#include "base/text.h"
 #include "cli/credential_helper.h"
 
 namespace berth::cli {
@@ -152,10 +153,8 @@ std::vector<std::string> DockerConfig::proxy_environment(const std::string& engi
     for (const auto& [key, variable] : kVariables) {
         const std::string proxy = own.string(key);
         if (proxy.empty()) continue;
-        std::string lower = variable;
-        std::ranges::transform(lower, lower.begin(), ::tolower);
         result.push_back(variable + ("=" + proxy));
-        result.push_back(lower + "=" + proxy);
+        result.push_back(to_lower(variable) + "=" + proxy);
     }
     return result;
 }

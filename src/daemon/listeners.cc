@@ -5,13 +5,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstddef>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/number.h"
+#include "base/text.h"
 #include "linux/socket_address.h"
 
 namespace berth::daemon {
@@ -90,23 +91,16 @@ Listener listen_unix(const std::string& host, const Config& config) {
 
 // Numeric addresses only: a static program has no resolver.
 linux_os::SocketAddress parse_tcp(const std::string& host) {
-    std::string name = host.substr(std::string_view("tcp://").size());
-    std::uint16_t port = 2375;
-    const auto colon = name.rfind(':');
-    if (colon != std::string::npos && name.find(']', colon) == std::string::npos) {
-        const char* begin = name.data() + colon + 1;
-        const char* end = name.data() + name.size();
-        const auto [parsed, failure] = std::from_chars(begin, end, port);
-        if (begin != end && (parsed != end || failure != std::errc{}))
-            throw Error(ErrorKind::invalid, "{}: invalid port", host);
-        name.resize(colon);
-    }
+    constexpr std::uint16_t kDefaultPort = 2375;
+    auto [name, digits] =
+        split_host_port(std::string_view(host).substr(std::string_view("tcp://").size()));
+    const auto port = digits.empty() ? kDefaultPort : whole_number<std::uint16_t>(digits);
+    if (!port) throw Error(ErrorKind::invalid, "{}: invalid port", host);
     if (name.empty()) name = "0.0.0.0";
     if (name == "localhost") name = "127.0.0.1";
-    if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
     const auto address = IpAddress::from(name);
     if (!address) throw Error(ErrorKind::invalid, "{}: '{}' is not an IP address", host, name);
-    return {*address, port};
+    return {*address, *port};
 }
 
 Listener listen_tcp(const std::string& host) {

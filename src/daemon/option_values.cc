@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/number.h"
+#include "base/text.h"
 #include "daemon/options.h"
 
 namespace berth::daemon {
@@ -26,11 +28,8 @@ bool parse_bool(std::string_view text) {
 }
 
 std::int64_t parse_integer(std::string_view text) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size())
-        throw Error(ErrorKind::invalid, "strconv.ParseInt: parsing \"{}\": invalid syntax", text);
-    return value;
+    if (const auto value = whole_number<std::int64_t>(text)) return *value;
+    throw Error(ErrorKind::invalid, "strconv.ParseInt: parsing \"{}\": invalid syntax", text);
 }
 
 std::pair<std::string, std::string> split_pair(std::string_view text) {
@@ -178,8 +177,7 @@ std::int64_t parse_bytes(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
     while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
-    std::string lower;
-    for (const char c : unit) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    const std::string lower = to_lower(unit);
     constexpr std::string_view kUnits = "bkmgtp";
     const auto power = lower.empty() ? 0 : kUnits.find(lower[0]);
     const std::string_view rest = std::string_view(lower).substr(lower.empty() ? 0 : 1);

@@ -1,6 +1,6 @@
 #include "grpc/status.h"
 
-#include <charconv>
+#include "base/text.h"
 
 namespace berth::grpc {
 
@@ -59,17 +59,6 @@ std::string encode_message(std::string_view text) {
     return encoded;
 }
 
-std::string decode_message(std::string_view text) {
-    std::string decoded;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        unsigned char byte = 0;
-        const char* const digits = text.data() + at + 1;
-        const bool escaped = text[at] == '%' && at + 2 < text.size() &&
-                             std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
-        decoded += escaped ? static_cast<char>(byte) : text[at];
-        if (escaped) at += 2;
-    }
-    return decoded;
-}
+std::string decode_message(std::string_view text) { return decode_percent_codes(text); }
 
 }  // namespace berth::grpc

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "http/parser.h"
 
 namespace berth::http {
@@ -37,10 +38,8 @@ UniqueFd connect_unix(const std::string& path) {
 }
 
 UniqueFd connect_tcp(const std::string& host_and_port) {
-    const auto colon = host_and_port.rfind(':');
-    const std::string port = host_and_port.substr(colon + 1);
-    std::string host = host_and_port.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+    const HostPort parts = split_host_port(host_and_port);
+    const std::string host(parts.host), port(parts.port);
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;

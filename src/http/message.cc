@@ -3,28 +3,21 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace berth::http {
 
 namespace {
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
-    c = lower(c);
+    c = to_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 }  // namespace
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](char x, char y) { return lower(x) == lower(y); });
+                      [](char x, char y) { return to_lower(x) == to_lower(y); });
 }
 
 void Headers::add(std::string name, std::string value) {
@@ -53,7 +46,7 @@ bool Headers::has_token(std::string_view name, std::string_view token) const {
         std::string_view rest = value;
         while (!rest.empty()) {
             const auto comma = rest.find(',');
-            if (equal_ignoring_case(trim(rest.substr(0, comma)), token)) return true;
+            if (equal_ignoring_case(trimmed(rest.substr(0, comma), " \t"), token)) return true;
             if (comma == std::string_view::npos) break;
             rest.remove_prefix(comma + 1);
         }

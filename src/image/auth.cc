@@ -5,16 +5,10 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace berth::image {
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return result;
-}
 
 /// Reads the header piece by piece; `rest_` is what is still unread.
 class ChallengeScanner final {
@@ -95,9 +89,9 @@ std::vector<Challenge> parse_challenges(std::string_view header) {
         } else if (scanner.take('=')) {
             scanner.skip(" \t");
             std::string value = scanner.value();
-            if (!result.empty()) result.back().parameters[lower(word)] = std::move(value);
+            if (!result.empty()) result.back().parameters[to_lower(word)] = std::move(value);
         } else {
-            result.push_back({lower(word), {}});
+            result.push_back({to_lower(word), {}});
         }
     }
 }

@@ -1,11 +1,11 @@
 #include "runtime/arguments.h"
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 
 #include "base/error.h"
+#include "base/number.h"
 
 namespace berth::runtime {
 namespace {
@@ -118,11 +118,9 @@ std::vector<std::string> Options::all(std::string_view name) const {
 std::optional<long> Options::number(std::string_view name) const {
     if (!has(name)) return std::nullopt;
     const std::string text = value(name);
-    long result = 0;
-    const auto [stop, bad] = std::from_chars(text.data(), text.data() + text.size(), result);
-    if (bad != std::errc{} || stop != text.data() + text.size())
-        throw Error(ErrorKind::invalid, "--{}: \"{}\" is not a number", name, text);
-    return result;
+    const auto number = whole_number<long>(text);
+    if (!number) throw Error(ErrorKind::invalid, "--{}: \"{}\" is not a number", name, text);
+    return number;
 }
 
 Arguments parse_arguments(const std::vector<std::string>& words) {
@@ -155,10 +153,8 @@ void check_container_id(std::string_view id) {
 }
 
 int parse_signal(std::string_view text) {
-    int number = 0;
-    const auto [stop, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (bad == std::errc{} && stop == text.data() + text.size() && number >= 0 && number <= 64)
-        return number;
+    if (const auto number = whole_number<int>(text); number && *number >= 0 && *number <= 64)
+        return *number;
     std::string name(text);
     for (char& letter : name) letter = static_cast<char>(std::toupper(letter));
     if (name.starts_with("SIG")) name.erase(0, 3);

@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include <limits.h>
-#include <charconv>
 #include <csignal>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/number.h"
 #include "linux/namespaces.h"
 #include "linux/rooted_path.h"
 #include "runtime/child.h"
@@ -22,11 +22,8 @@ namespace {
 
 /// CVE-2026-30892: a whole number and nothing else.
 std::uint32_t parse_id(std::string_view text) {
-    std::uint32_t id = 0;
-    const auto [stop, bad] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (text.empty() || bad != std::errc{} || stop != text.data() + text.size())
-        throw Error(ErrorKind::invalid, "--user: \"{}\" is not a numeric id", text);
-    return id;
+    if (const auto id = whole_number<std::uint32_t>(text)) return *id;
+    throw Error(ErrorKind::invalid, "--user: \"{}\" is not a numeric id", text);
 }
 
 void apply_user(oci::User& user, const std::string& text) {

@@ -88,8 +88,7 @@ void check(int result, const char* what) {
 
 void add_architectures(scmp_filter_ctx context, const std::vector<std::string>& names) {
     for (const std::string& name : names) {
-        std::string lower = name.starts_with("SCMP_ARCH_") ? name.substr(10) : name;
-        for (char& letter : lower) letter = static_cast<char>(std::tolower(letter));
+        const std::string lower = to_lower(name.starts_with("SCMP_ARCH_") ? name.substr(10) : name);
         const std::uint32_t token = seccomp_arch_resolve_name(lower.c_str());
         if (token == 0)
             throw Error(ErrorKind::invalid, "linux.seccomp: unknown architecture \"{}\"", name);

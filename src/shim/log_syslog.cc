@@ -8,12 +8,13 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <ctime>
 #include <optional>
 
 #include "base/error.h"
+#include "base/number.h"
+#include "base/text.h"
 #include "linux/socket_address.h"
 #include "linux/spawn.h"
 
@@ -35,23 +36,10 @@ struct Endpoint final {
     int type = SOCK_DGRAM;
 };
 
-struct HostPort final {
-    std::string host, port;
-};
-
 /// "1.2.3.4:514" or "[::1]:514".
-HostPort split_address(const std::string& text) {
-    const std::size_t colon = std::min(text.rfind(':'), text.size());
-    HostPort parts{text.substr(0, colon), text.substr(std::min(colon + 1, text.size()))};
-    if (parts.host.starts_with('[') && parts.host.ends_with(']'))
-        parts.host = parts.host.substr(1, parts.host.size() - 2);
-    return parts;
-}
-
 linux_os::SocketAddress inet_address(const std::string& text) {
-    const auto [host, digits] = split_address(text);
-    std::uint16_t port = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    const auto [host, digits] = split_host_port(text);
+    const auto port = whole_number<std::uint16_t>(digits).value_or(0);
     const auto address = IpAddress::from(host);
     if (!address || port == 0)
         throw Error(ErrorKind::invalid, "{} is no address of a syslog service", text);
@@ -83,11 +71,8 @@ Endpoint parse_endpoint(const std::string& text) {
 
 // Go's words, which users of Docker know from its errors.
 [[noreturn]] void refuse_connection(const Endpoint& endpoint, int error) {
-    std::string reason = std::strerror(error);
-    for (char& c : reason)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
     throw Error(ErrorKind::unavailable, "dial {} {}: connect: {}", endpoint.network, endpoint.rest,
-                reason);
+                to_lower(errno_text(error)));
 }
 
 int connection_error(BorrowedFd socket) {
@@ -115,12 +100,17 @@ UniqueFd start_relay(const std::string& address, const SyslogTls& tls) {
         throw_errno("making sockets for syslog");
     UniqueFd ours{ends[0]};
     const UniqueFd theirs{ends[1]};
-    const auto [host, port] = split_address(address);
+    const auto [host, port] = split_host_port(address);
     linux_os::SpawnRequest request;
     request.program = linux_os::find_own_program("berth-tls-relay");
-    request.arguments = {
-        request.program, host,   port, tls.name, tls.verified ? "verify" : "trust", tls.authorities,
-        tls.certificate, tls.key};
+    request.arguments = {request.program,
+                         std::string(host),
+                         std::string(port),
+                         tls.name,
+                         tls.verified ? "verify" : "trust",
+                         tls.authorities,
+                         tls.certificate,
+                         tls.key};
     request.environment = linux_os::current_environment();
     request.fds.emplace_back(theirs, kRelayFd);
     linux_os::spawn(request);
