@@ -90,16 +90,20 @@ async::Task<void> move_link(ContainerState& state, std::string directory, model:
 }
 
 /// Nothing when it does not run, also when it has ended and the news of that is still on its way.
-UniqueFd network_namespace_of(const Container& container) {
-    if (!runs(container) || has_ended(container)) return {};
+async::Task<UniqueFd> network_namespace_of(ContainerPtr container) {
+    if (!runs(*container) || has_ended(*container)) co_return UniqueFd{};
     UniqueFd found;
+    std::optional<Error> failure;
     try {
-        found = open_file(fmt::format("/proc/{}/ns/net", container.record.state.pid), O_RDONLY);
-    } catch (const Error&) {
-        if (!has_ended(container)) throw;
+        found = open_file(fmt::format("/proc/{}/ns/net", container->record.state.pid), O_RDONLY);
+    } catch (const Error& error) {
+        failure = error;
     }
+    // A process leaves its namespaces a moment before it has ended.
+    if (failure && !co_await ends_now(container)) throw *failure;
     // Still the same process, so the path was its own.
-    return has_ended(container) ? UniqueFd{} : std::move(found);
+    if (has_ended(*container)) co_return UniqueFd{};
+    co_return found;
 }
 
 async::Task<void> connect_running(ContainerState& state, ContainerPtr container,
@@ -137,13 +141,14 @@ async::Task<void> connect_container(ContainerState& state, ContainerPtr containe
     model::ContainerRecord& record = container->record;
     check_modes(record, wanted);
     check_endpoint(wanted, config);
-    if (UniqueFd inside = network_namespace_of(*container)) {
-        const std::string name = wanted.name;
+    const std::string name = wanted.name, id = wanted.id;  // it may go meanwhile
+    UniqueFd inside = co_await network_namespace_of(container);
+    if (inside) {
         co_await connect_running(state, container, name, std::move(config), std::move(inside));
     } else {
-        model::Endpoint& endpoint = record.endpoints[wanted.name];
+        model::Endpoint& endpoint = record.endpoints[name];
         endpoint.config = std::move(config);
-        endpoint.network_id = wanted.id;
+        endpoint.network_id = id;
     }
     state.save_event(*container);
 }
@@ -164,7 +169,7 @@ async::Task<void> disconnect_container(ContainerState& state, ContainerPtr conta
         throw Error(ErrorKind::internal, "container {} is not connected to network {}", record.id,
                     name);
     if (runs(*container) && left != nullptr && left->is_bridge()) {
-        const UniqueFd inside = network_namespace_of(*container);
+        const UniqueFd inside = co_await network_namespace_of(container);
         FileTexts before = texts_of(state, record);
         co_await state.deps.networks.disconnect(record, name, {inside, record.state.pid});
         if (inside) co_await update_files(state, *container, std::move(before));
@@ -188,7 +193,7 @@ void update_linking_containers(ContainerState& state, const Container& container
 
 async::Task<void> rename_in_networks(ContainerState& state, ContainerPtr container) {
     const async::Lock::Guard guard = co_await container->operations.acquire();
-    const UniqueFd inside = network_namespace_of(*container);
+    const UniqueFd inside = co_await network_namespace_of(container);
     if (!inside) co_return;
     co_await state.deps.networks.rename(container->record, {inside, container->record.state.pid});
 }
