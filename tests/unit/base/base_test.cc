@@ -14,15 +14,6 @@
 namespace berth {
 namespace {
 
-std::string message_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.message();
-    }
-    return "no error";
-}
-
 TEST(Clock, prints_nanoseconds_trimmed_or_whole) {
     const Timestamp at{1'700'000'000'120'000'000};
     EXPECT_EQ(rfc3339(at), "2023-11-14T22:13:20.12Z");
@@ -68,9 +59,9 @@ TEST(Digest, refuses_what_is_not_sha256) {
 TEST(Json, names_the_path_of_a_wrong_type) {
     const auto document = parse_json(R"({"HostConfig":{"Memory":"lots","Binds":["a",1]}})");
     const JsonReader host = JsonReader(document).object("HostConfig");
-    EXPECT_EQ(message_of([&] { host.integer("Memory"); }),
+    EXPECT_EQ(failure_text([&] { host.integer("Memory"); }),
               "HostConfig.Memory: expected an integer, found string");
-    EXPECT_EQ(message_of([&] { host.strings("Binds"); }),
+    EXPECT_EQ(failure_text([&] { host.strings("Binds"); }),
               "HostConfig.Binds[1]: expected a string, found number");
 }
 
@@ -119,7 +110,7 @@ TEST_F(FileTest, replaces_a_file_whole_and_leaves_no_temporary) {
 TEST_F(FileTest, an_absent_file_is_not_found_and_a_large_one_invalid) {
     EXPECT_FALSE(read_file_if_exists(directory_ + "/none"));
     replace_file(directory_ + "/big", std::string(100, 'x'), 0600, Durability::process);
-    EXPECT_EQ(message_of([&] { read_file(directory_ + "/big", 10); }),
+    EXPECT_EQ(failure_text([&] { read_file(directory_ + "/big", 10); }),
               "reading " + directory_ + "/big: file is larger than the limit of 10 bytes");
 }
 

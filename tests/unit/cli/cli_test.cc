@@ -17,15 +17,6 @@ Flags parse(const std::vector<std::string>& arguments) {
     return Flags::parse(arguments, container_flags(), Positionals::end_of_flags);
 }
 
-std::string message_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.message();
-    }
-    return "no error";
-}
-
 TEST(Flags, grouped_letters_and_attached_values) {
     const Flags flags = parse({"-it", "-eA=1", "-e", "B=2", "--name=web", "image", "-x", "--rm"});
     EXPECT_TRUE(flags.on("interactive") && flags.on("tty"));
@@ -36,9 +27,9 @@ TEST(Flags, grouped_letters_and_attached_values) {
 }
 
 TEST(Flags, unknown_and_incomplete_flags_are_named) {
-    EXPECT_EQ(message_of([] { parse({"--nonsense"}); }), "unknown flag: --nonsense");
-    EXPECT_EQ(message_of([] { parse({"-Z"}); }), "unknown flag: -Z");
-    EXPECT_EQ(message_of([] { parse({"--name"}); }), "flag needs an argument: --name");
+    EXPECT_EQ(failure_text([] { parse({"--nonsense"}); }), "unknown flag: --nonsense");
+    EXPECT_EQ(failure_text([] { parse({"-Z"}); }), "unknown flag: -Z");
+    EXPECT_EQ(failure_text([] { parse({"--name"}); }), "flag needs an argument: --name");
 }
 
 TEST(CreateRequest, maps_flags_to_the_api) {

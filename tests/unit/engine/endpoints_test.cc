@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -13,15 +12,6 @@ namespace {
 
 using nlohmann::json;
 using testing::ElementsAre;
-
-std::string message_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.message();
-    }
-    return "no error";
-}
 
 Network network_of(json body) {
     AddressPlan plan;
@@ -110,7 +100,7 @@ TEST(Allocation, AStaticAddressIsKeptFromOthersUntilItsRelease) {
     EXPECT_EQ(first.ip_address, "10.5.0.9");
     model::Endpoint second;
     second.config.ipv4_address = "10.5.0.9";
-    EXPECT_EQ(message_of([&] { allocate_endpoint(network, container(), second); }),
+    EXPECT_EQ(failure_text([&] { allocate_endpoint(network, container(), second); }),
               "Address already in use");
     release_endpoint(network, first);
     allocate_endpoint(network, container(), second);
@@ -151,23 +141,27 @@ TEST(Allocation, TheMacThatWasAskedForIsTaken) {
 TEST(StaticAddress, NeedsAChosenSubnetThatHasIt) {
     model::EndpointConfig config;
     config.ipv4_address = "10.6.0.9";
-    EXPECT_EQ(message_of([&] {
+    EXPECT_EQ(failure_text([&] {
                   check_endpoint(network_of({{"Name", "net"}}), config);
               }),
-              "user specified IP address is supported only when connecting to networks with user "
-              "configured subnets");
-    EXPECT_EQ(message_of([&] { check_endpoint(chosen_network(), config); }),
-              "no configured subnet or ip-range contain the IP address 10.6.0.9");
-    EXPECT_EQ(message_of([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
-              "user specified IP address is supported on user defined networks only");
+              "invalid endpoint settings:\nuser specified IP address is supported only when "
+              "connecting to networks with user configured subnets");
+    EXPECT_EQ(failure_text([&] { check_endpoint(chosen_network(), config); }),
+              "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address "
+              "10.6.0.9");
+    EXPECT_EQ(failure_text([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
+              "invalid endpoint settings:\n* user specified IP address is supported on user defined "
+              "networks only\n* user specified IP address is supported only when connecting to "
+              "networks with user configured subnets");
 }
 
 TEST(Aliases, AreForUserDefinedNetworks) {
     model::EndpointConfig config;
     config.aliases = {"www"};
     EXPECT_NO_THROW(check_endpoint(chosen_network(), config));
-    EXPECT_EQ(message_of([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
-              "network-scoped aliases are only supported for user-defined networks");
+    EXPECT_EQ(failure_text([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
+              "invalid endpoint settings:\nnetwork-scoped alias is supported only for containers in "
+              "user defined networks");
 }
 
 TEST(InterfaceNames, AreTheNextFreeNumber) {

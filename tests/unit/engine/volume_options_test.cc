@@ -11,12 +11,7 @@ namespace berth::engine {
 namespace {
 
 std::string refusal(const std::map<std::string, std::string>& options) {
-    try {
-        local_volume_from("v", options);
-    } catch (const Error& error) {
-        return error.message();
-    }
-    return "";
+    return failure_text([&] { local_volume_from("v", options); });
 }
 
 TEST(LocalVolume, without_options_is_a_directory) {

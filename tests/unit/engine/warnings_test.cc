@@ -20,12 +20,7 @@ std::vector<std::string> lines_for(const json& host_config) {
 
 std::string refusal(const json& host_config) {
     Abilities abilities;
-    try {
-        validate({}, host_config_from(host_config), {}, abilities);
-    } catch (const Error& error) {
-        return error.message();
-    }
-    return "";
+    return failure_text([&] { validate({}, host_config_from(host_config), {}, abilities); });
 }
 
 TEST(warnings, a_plain_container_has_none) {

@@ -3,21 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "base/error.h"
 
 namespace berth::net {
 namespace {
-
-std::string message_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.message();
-    }
-    return "no error";
-}
 
 TEST(Address, RoundTripsBothFamilies) {
     for (const char* text : {"172.17.0.2", "0.0.0.0", "255.255.255.255", "fd00::2", "::"})
@@ -48,7 +37,7 @@ TEST(Pools, SixteenSlash20AfterTheSlash16) {
     for (int i = 0; i < 15 + 16; ++i) used.push_back(pick_subnet(default_pools(), used, {}));
     EXPECT_EQ(used[15].str(), "192.168.0.0/20");
     EXPECT_EQ(used.back().str(), "192.168.240.0/20");
-    EXPECT_EQ(message_of([&] { pick_subnet(default_pools(), used, {}); }),
+    EXPECT_EQ(failure_text([&] { pick_subnet(default_pools(), used, {}); }),
               "all predefined address pools have been fully subnetted");
 }
 
@@ -64,7 +53,7 @@ TEST(Pools, ARouteOverAHugePoolIsPassedAtOnce) {
 
 TEST(Pools, OverlapHasDockersText) {
     const std::vector used{Subnet::parse("10.1.0.0/16")};
-    EXPECT_EQ(message_of([&] { check_no_overlap(Subnet::parse("10.1.2.0/24"), used); }),
+    EXPECT_EQ(failure_text([&] { check_no_overlap(Subnet::parse("10.1.2.0/24"), used); }),
               "Pool overlaps with other one on this address space");
     check_no_overlap(Subnet::parse("10.2.0.0/16"), used);
 }
@@ -105,7 +94,7 @@ TEST(AddressPool, ReusesReleasedAddressesLast) {
     pool.release(first);
     for (const char* expected : {"10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.2"})
         EXPECT_EQ(pool.allocate().str(), expected);
-    EXPECT_EQ(message_of([&] { pool.allocate(); }),
+    EXPECT_EQ(failure_text([&] { pool.allocate(); }),
               "no available IPv4 addresses on this network's address pools");
 }
 
@@ -122,9 +111,19 @@ TEST(AddressPool, ReservesOnce) {
     AddressPool pool(Subnet::parse("10.0.0.0/24"));
     pool.reserve(IpAddress::parse("10.0.0.2"));
     EXPECT_EQ(pool.allocate().str(), "10.0.0.3");
-    EXPECT_EQ(message_of([&] { pool.reserve(IpAddress::parse("10.0.0.3")); }),
+    EXPECT_EQ(failure_text([&] { pool.reserve(IpAddress::parse("10.0.0.3")); }),
               "Address already in use");
     EXPECT_THROW(pool.reserve(IpAddress::parse("10.0.1.3")), Error);
+}
+
+TEST(AddressPool, NetworkAndBroadcastAddressBelongToNobody) {
+    AddressPool pool(Subnet::parse("10.0.0.0/24"));
+    for (const char* text : {"10.0.0.0", "10.0.0.255"})
+        EXPECT_THROW(pool.reserve(IpAddress::parse(text)), Error) << text;
+    AddressPool pair(Subnet::parse("10.0.1.0/31"), std::nullopt, IpAddress::parse("10.0.1.0"));
+    pair.reserve(IpAddress::parse("10.0.1.1"));
+    AddressPool six(Subnet::parse("fd00::/120"));
+    six.reserve(IpAddress::parse("fd00::ff"));
 }
 
 TEST(AddressPool, GatewayIsNeverReleased) {
