@@ -166,6 +166,7 @@ void TreeTar::add_entry(const Place& place, const struct stat& status, const std
                    .uid = owner.uid,
                    .gid = owner.gid,
                    .modified = to_timestamp(attributes.modified)};
+    if (mode_ && *type != EntryType::symlink) entry.mode = mode_(status.st_mode);
     std::ranges::copy_if(attributes.xattrs, std::inserter(entry.xattrs, entry.xattrs.end()),
                          [](const auto& item) { return belongs_into_archive(item.first); });
     if (*type != EntryType::directory && link_to_earlier(status, entry))

@@ -4,6 +4,7 @@
 // Sockets are left out. One thread; borrows the sink. Throws Error, {cancelled} on stop.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <stop_token>
 #include <string>
@@ -15,10 +16,14 @@
 
 namespace berth::storage {
 
+/// From a file's mode, type included, to the permission bits in the archive.
+using ModeMap = std::function<mode_t(mode_t)>;
+
 class TreeTar final {
   public:
-    explicit TreeTar(archive::Sink& to, std::stop_token stop = {}, OwnerMap owner = {})
-        : tar_(to), stop_(std::move(stop)), owner_(std::move(owner)) {}
+    explicit TreeTar(archive::Sink& to, std::stop_token stop = {}, OwnerMap owner = {},
+                     ModeMap mode = {})
+        : tar_(to), stop_(std::move(stop)), owner_(std::move(owner)), mode_(std::move(mode)) {}
     /// What is at the place, as the entry `name`; of a directory all that is below it too.
     void add_tree(const Place& place, const std::string& name);
     /// What is in the directory; its names follow `prefix`, which is empty or ends with a slash.
@@ -42,6 +47,7 @@ class TreeTar final {
     archive::TarWriter tar_;
     std::stop_token stop_;
     OwnerMap owner_;  // from the disk's to the archive's
+    ModeMap mode_;
     std::map<InodeKey, std::string> first_of_inode_;
     std::string block_;
 };

@@ -11,6 +11,8 @@
 
 #include "archive/stream.h"
 #include "base/digest.h"
+#include "build/mode.h"
+#include "engine/build/build.h"
 #include "storage/file_tree.h"
 #include "storage/inode.h"
 
@@ -28,13 +30,15 @@ struct CopySource final {
 struct CopyRequest final {
     std::string instruction;  // ADD, COPY
     std::vector<CopySource> sources;
-    std::string destination;              // absolute; "/" at its end: a directory
-    SharedTree target;                    // the image below
-    std::optional<storage::Owner> owner;  // of everything; none: as it is
-    std::optional<mode_t> mode;           // of everything
-    bool unpacks = false;                 // local archives (ADD)
+    std::string destination;                // absolute; "/" at its end: a directory
+    SharedTree target;                      // the image below
+    std::optional<storage::Owner> owner;    // of all but what an archive has; none: as it is
+    std::optional<build::ModeChange> mode;  // likewise
+    bool unpacks = false;                   // local archives (ADD)
     bool keep_parents = false;
+    bool link = false;  // no link of the image is followed on the way to the destination
     std::vector<std::string> excludes;
+    BuildDialect dialect = BuildDialect::classic;
 };
 
 struct CopyItem final {
@@ -42,17 +46,24 @@ struct CopyItem final {
     std::string source;  // in the tree
     std::string target;  // in the layer: "app/x"; of a directory's content: the directory
     bool unpacks = false;
+    std::string name{};  // for the patterns of what is left out; empty: only what is in it counts
+};
+
+struct NewDirectory final {
+    std::string path;
+    SharedTree tree{};     // null: root's and 0755
+    std::string source{};  // in the tree: what it is like
 };
 
 struct CopyPlan final {
     std::vector<CopyItem> items;
-    std::vector<std::string> new_directories;  // above the targets, outermost first
-    std::string kind;                          // file, dir, multi: for the history
+    std::vector<NewDirectory> new_directories;  // above the targets, outermost first
+    std::string kind;                           // file, dir, multi: for the history
 };
 
 /// The directories on the way to `path`, itself included, that are not there; outermost first.
-std::vector<std::string> missing_directories(const storage::FileTree& tree,
-                                             const std::string& path);
+std::vector<NewDirectory> missing_directories(const storage::FileTree& tree,
+                                              const std::string& path);
 
 CopyPlan plan_copy(const CopyRequest& request);
 /// The tar of the layer.

@@ -42,17 +42,27 @@ struct Writer final {
           sink(to),
           stop(std::move(token)),
           excludes(fmt::format("{}", fmt::join(from.excludes, "\n"))),
-          tar(to, stop, owner_map(from)) {}
+          tar(to, stop, owner_map(from), mode_map(from)) {}
 
     static storage::OwnerMap owner_map(const CopyRequest& request) {
         if (!request.owner) return {};
         return [owner = *request.owner](storage::Owner) { return owner; };
     }
 
-    void add_directory(const std::string& path) const {
+    static storage::ModeMap mode_map(const CopyRequest& request) {
+        if (!request.mode) return {};
+        return *request.mode;
+    }
+
+    void add_directory(const NewDirectory& directory) {
+        if (directory.tree) {
+            const auto found = directory.tree->find(directory.source);
+            return tar.add({found->parent, found->name, directory.source}, directory.path);
+        }
         archive::TarWriter writer(sink);
         const storage::Owner owner = request.owner.value_or(storage::Owner{});
-        TarEntry entry{.path = path + "/", .type = EntryType::directory, .mode = 0755};
+        TarEntry entry{.path = directory.path + "/", .type = EntryType::directory, .mode = 0755};
+        if (request.mode && request.mode->is_absolute()) entry.mode = (*request.mode)(S_IFDIR);
         entry.uid = owner.uid;
         entry.gid = owner.gid;
         entry.modified = Timestamp::now();
@@ -62,21 +72,24 @@ struct Writer final {
     struct Pending final {
         std::string source;
         std::string target;
-        std::string relative;  // its name for the patterns; empty: the item itself
+        std::string relative;  // its name for the patterns; empty: the directory itself
+        bool top = false;
     };
 
     // No recursion: a context may nest directories deeper than a worker's stack is.
     void add(const CopyItem& item) {
-        std::vector<Pending> pending{{item.source, item.target, ""}};
+        const bool contents_only = !request.keep_parents;
+        std::vector<Pending> pending{{item.source, item.target, item.name, true}};
         while (!pending.empty()) {
-            const Pending next = std::move(pending.back());
+            Pending next = std::move(pending.back());
             pending.pop_back();
-            const bool top = next.relative.empty();
             const auto found = item.tree->find(next.source);
-            if (!found || (!top && excludes.excludes(next.relative))) continue;
+            if (!found || (!next.relative.empty() && excludes.excludes(next.relative))) continue;
             const storage::Place place{found->parent, found->name, next.source};
             const bool directory = S_ISDIR(found->status.st_mode);
-            if (!directory || (!top && !is_link_to_directory(*request.target, next.target)))
+            if (directory && !request.link && is_link_to_directory(*request.target, next.target))
+                next.target = request.target->resolve(next.target);
+            else if (!directory || !(next.top && contents_only))
                 tar.add(place, next.target);
             if (!directory) continue;
             const std::vector<std::string> names = item.tree->names(next.source);
@@ -105,10 +118,6 @@ struct Writer final {
             if (entry->type == EntryType::hard_link)
                 entry->link_target =
                     storage::join_path(item.target, storage::clean_entry_path(entry->link_target));
-            if (request.owner) {
-                entry->uid = request.owner->uid;
-                entry->gid = request.owner->gid;
-            }
             if (entry->type == EntryType::file)
                 writer.add_from(*entry, reader);
             else
@@ -117,10 +126,12 @@ struct Writer final {
     }
 };
 
-void write_plain(const CopyRequest& request, const CopyPlan& plan, archive::Sink& sink,
-                 std::stop_token stop) {
+}  // namespace
+
+void write_copy(const CopyRequest& request, const CopyPlan& plan, archive::Sink& sink,
+                std::stop_token stop) {
     Writer writer(request, sink, std::move(stop));
-    for (const std::string& directory : plan.new_directories) writer.add_directory(directory);
+    for (const NewDirectory& directory : plan.new_directories) writer.add_directory(directory);
     for (const CopyItem& item : plan.items) {
         if (item.unpacks)
             writer.unpack(item);
@@ -128,29 +139,6 @@ void write_plain(const CopyRequest& request, const CopyPlan& plan, archive::Sink
             writer.add(item);
     }
     writer.tar.finish();
-}
-
-/// --chmod: the tar again, with another mode of everything but links.
-void write_with_mode(mode_t mode, archive::Source& from, archive::Sink& to) {
-    archive::TarReader reader(from);
-    archive::TarWriter writer(to);
-    while (auto entry = reader.next()) {
-        if (entry->type != EntryType::symlink) entry->mode = mode;
-        if (entry->type == EntryType::file)
-            writer.add_from(*entry, reader);
-        else
-            writer.add(*std::move(entry));
-    }
-    writer.finish();
-}
-
-}  // namespace
-
-void write_copy(const CopyRequest& request, const CopyPlan& plan, archive::Sink& sink,
-                std::stop_token stop) {
-    if (!request.mode) return write_plain(request, plan, sink, std::move(stop));
-    archive::ProducedSource plain([&](archive::Sink& to) { write_plain(request, plan, to, stop); });
-    write_with_mode(*request.mode, plain, sink);
 }
 
 Digest digest_of_copy(const CopyRequest& request, const CopyPlan& plan, std::stop_token stop) {
