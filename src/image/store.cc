@@ -117,6 +117,15 @@ struct ImageStore::State final {
     std::multiset<Digest> leased;
     std::set<Digest> dying;
 
+    // Guards `held`, to which only who holds the writer mutex adds.
+    mutable std::mutex held_mutex;
+    std::multiset<Digest> held;
+
+    std::set<Digest> held_images() const {
+        const std::lock_guard lock(held_mutex);
+        return {held.begin(), held.end()};
+    }
+
     LayerClaims claims;
     BlobRecords blobs;
 };
@@ -350,7 +359,7 @@ AddedImage ImageStore::add(const NewImage& image) {
     if (image.layers.size() != config.diff_ids.size())
         throw Error(ErrorKind::invalid, "image configuration names {} layers, but there are {}",
                     config.diff_ids.size(), image.layers.size());
-    AddedImage result{.id = archive::sha256(image.config), .existed = false, .moved = {}};
+    AddedImage result{.id = archive::sha256(image.config)};
     const std::lock_guard lock(state_->writer_mutex);
     StoreIndex next = *state_->snapshot();
     const auto [position, is_new] = next.images.try_emplace(result.id);
@@ -383,6 +392,7 @@ AddedImage ImageStore::add(const NewImage& image) {
         if (manifest) state_->drop_unnamed(*manifest);
         throw;
     }
+    result.hold = ImageHold(*this, result.id);
     return result;
 }
 
@@ -408,7 +418,8 @@ Removal ImageStore::remove(std::string_view text, Force force, PruneParents prun
     const std::lock_guard lock(state_->writer_mutex);
     const auto before = state_->snapshot();
     const Resolution target = resolve_in(*before, text);
-    RemovalPlan plan = plan_removal(*before, target, text, force, prune, uses);
+    RemovalPlan plan =
+        plan_removal(*before, target, text, force, prune, uses, state_->held_images());
     state_->publish(plan.next);
     for (const Digest& id : plan.deleted) state_->drop_blobs(before->images.at(id), id, plan.next);
     Removal result{.records = std::move(plan.records), .layers = {}};
@@ -416,6 +427,13 @@ Removal ImageStore::remove(std::string_view text, Force force, PruneParents prun
     for (const Digest& chain_id : result.layers.chain_ids())
         result.records.push_back({RemovalRecord::Kind::deleted, chain_id.str()});
     return result;
+}
+
+ImageHold ImageStore::hold(const Digest& id) {
+    const std::lock_guard lock(state_->writer_mutex);
+    if (!state_->snapshot()->images.contains(id))
+        throw Error(ErrorKind::not_found, "No such image: {}", id.str());
+    return ImageHold(*this, id);
 }
 
 LayerLease ImageStore::lease(std::vector<Digest> chain_ids) {
@@ -447,6 +465,19 @@ UniqueFd ImageStore::make_temporary() const {
     if (!file) throw_errno("making a temporary file in {}", directory);
     ::unlink(name.c_str());
     return file;
+}
+
+ImageHold::ImageHold(ImageStore& store, const Digest& id) : held_(&store, Release{id}) {
+    const std::lock_guard lock(store.state_->held_mutex);
+    store.state_->held.insert(id);
+}
+
+ImageHold::~ImageHold() = default;
+
+void ImageHold::Release::operator()(ImageStore* store) const {
+    const std::lock_guard lock(store->state_->held_mutex);
+    const auto found = store->state_->held.find(id);
+    if (found != store->state_->held.end()) store->state_->held.erase(found);
 }
 
 LayerLease::LayerLease(ImageStore& store, std::vector<Digest> chain_ids)

@@ -63,10 +63,30 @@ struct MovedTag final {
     Digest old_id;
 };
 
+class ImageStore;
+
+/// Keeps an image: it may lose its names, and is not removed. Ends with the object.
+class ImageHold final {
+  public:
+    ImageHold(ImageHold&&) noexcept = default;
+    ImageHold& operator=(ImageHold&&) noexcept = default;
+    ~ImageHold();
+
+  private:
+    friend class ImageStore;
+    ImageHold(ImageStore& store, const Digest& id);
+    struct Release {
+        void operator()(ImageStore* store) const;
+        Digest id;
+    };
+    std::unique_ptr<ImageStore, Release> held_;
+};
+
 struct AddedImage final {
     Digest id;
     bool existed = false;
-    std::vector<MovedTag> moved;  // tags that named another image before
+    std::vector<MovedTag> moved{};    // tags that named another image before
+    std::optional<ImageHold> hold{};  // for who goes on with it
 };
 
 /// A container that uses an image.
@@ -91,7 +111,6 @@ struct RemovalRecord final {
     std::string what;  // familiar reference, image id or chain id
 };
 
-class ImageStore;
 class BlobRecords;
 class LayerClaims;
 
@@ -184,6 +203,9 @@ class ImageStore final {
     /// As `docker rmi`: `text` as in resolve(). Throws Error{conflict} with Docker's texts.
     Removal remove(std::string_view text, Force force, PruneParents prune, const FindUses& uses);
 
+    /// Throws Error{not_found}. May wait for another writer's disk.
+    ImageHold hold(const Digest& id);
+
     /// Waits until none of these layers is being deleted, then keeps them.
     LayerLease lease(std::vector<Digest> chain_ids);
     /// Of these layers, those that nothing names; for an operation that failed.
@@ -200,6 +222,7 @@ class ImageStore final {
 
   private:
     struct State;
+    friend class ImageHold;
     friend class LayerLease;
     friend class UnusedLayers;
     std::unique_ptr<State> state_;

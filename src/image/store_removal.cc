@@ -25,10 +25,12 @@ struct Conflict final {
 
 class RemovalPlanner final {
   public:
-    RemovalPlanner(const StoreIndex& index, Force force, const FindUses& uses)
+    RemovalPlanner(const StoreIndex& index, Force force, const FindUses& uses,
+                   const std::set<Digest>& held)
         : plan_{.next = index, .records = {}, .deleted = {}, .layers = {}},
           force_(force),
-          uses_(uses) {}
+          uses_(uses),
+          held_(held) {}
 
     void by_reference(const Digest& id, const Reference& reference, std::string_view text,
                       PruneParents prune);
@@ -47,12 +49,14 @@ class RemovalPlanner final {
     RemovalPlan plan_;
     Force force_;
     const FindUses& uses_;
+    const std::set<Digest>& held_;
 };
 
 std::optional<Conflict> RemovalPlanner::conflict_of(const Digest& id, References references) const {
     using enum Conflict::Hardness;
     for (const auto& [child, entry] : plan_.next.images)
         if (entry.parent == id) return Conflict{"image has dependent child images", hard};
+    if (held_.contains(id)) return Conflict{"image is being used by a running build", hard};
     const std::vector<ImageUse> uses = uses_(id);
     const auto running = std::ranges::find(uses, true, &ImageUse::running);
     if (running != uses.end()) {
@@ -143,8 +147,9 @@ void RemovalPlanner::delete_image(const Digest& id, PruneParents prune, Noise no
 }  // namespace
 
 RemovalPlan plan_removal(const StoreIndex& index, const Resolution& target, std::string_view text,
-                         Force force, PruneParents prune, const FindUses& uses) {
-    RemovalPlanner planner(index, force, uses);
+                         Force force, PruneParents prune, const FindUses& uses,
+                         const std::set<Digest>& held) {
+    RemovalPlanner planner(index, force, uses, held);
     if (target.reference) {
         planner.by_reference(target.id, *target.reference, text, prune);
     } else {

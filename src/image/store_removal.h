@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct RemovalPlan final {
     std::vector<Digest> layers;   // of those, children first; some may be in use elsewhere
 };
 
-/// Throws Error{conflict} with Docker's texts.
+/// Images in `held` may lose their names only. Throws Error{conflict} with Docker's texts.
 RemovalPlan plan_removal(const StoreIndex& index, const Resolution& target, std::string_view text,
-                         Force force, PruneParents prune, const FindUses& uses);
+                         Force force, PruneParents prune, const FindUses& uses,
+                         const std::set<Digest>& held = {});
 
 }  // namespace berth::image

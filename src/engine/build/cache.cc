@@ -46,6 +46,11 @@ std::optional<Digest> top_of(const image::Image& image) {
     return image.chain_ids.back();
 }
 
+struct RestoredImage final {
+    StageImage image;
+    image::ImageHold hold;
+};
+
 /// The image that the step would have made, out of the source's layers. A worker's.
 struct Restoration final {
     image::ImageStore& store;
@@ -54,10 +59,10 @@ struct Restoration final {
     StageImage before;
     StepResult step;
 
-    StageImage operator()() const {
+    RestoredImage operator()() const {
         const std::size_t done = before.config.history.size();
         if (source_config.history.size() == done + 1 && source_config.config == step.config.config)
-            return {source.id, top_of(source), source_config};
+            return {{source.id, top_of(source), source_config}, store.hold(source.id)};
         const oci::HistoryEntry& entry = source_config.history[done];
         StageImage made = before;
         made.config.config = step.config.config;
@@ -74,8 +79,9 @@ struct Restoration final {
             image.layers.push_back({source.chain_ids.at(i), source.layer_sizes.at(i)});
             made.top = source.chain_ids[i];
         }
-        made.id = store.add(image).id;
-        return made;
+        image::AddedImage added = store.add(image);
+        made.id = added.id;
+        return {std::move(made), *std::move(added.hold)};
     }
 };
 
@@ -95,24 +101,57 @@ std::optional<Restoration> find_source(const Build& build, const StageRun& stage
     return std::nullopt;
 }
 
-}  // namespace
+/// With BuildKit sources are pulled that are not here, at the first step that no build here did.
+async::Task<void> fetch_sources(Build& build) {
+    if (build.request.dialect == BuildDialect::classic) co_return;
+    if (std::exchange(build.fetched_sources, true)) co_return;
+    for (const std::string& name : build.request.cache_from) {
+        std::optional<Error> failure;
+        try {
+            co_await find_image(build, name, "");
+        } catch (...) {
+            failure = async::to_error(std::current_exception());
+        }
+        build.check_stop();
+        if (failure)
+            build.log.note(fmt::format("[Warning] no cache from {}: {}", name, failure->message()));
+    }
+}
 
-async::Task<bool> use_cache(Build& build, StageRun& stage, const StepResult& step) {
-    if (build.request.no_cache || stage.missed_cache) co_return false;
+/// What an earlier build made of the same image by the same step.
+std::optional<StageImage> find_child(const Build& build, const StageRun& stage,
+                                     const StepResult& step) {
     const image::ImageStore& store = *build.images().store;
     for (const image::Image& candidate : store.list()) {
         if (candidate.parent != stage.image.id) continue;
         oci::ImageConfig config = store.config(candidate.id);
-        if (!did_the_step(config, stage.image, step)) continue;
-        stage.image.id = candidate.id;
-        stage.image.top = top_of(candidate);
-        stage.image.config = std::move(config);
+        if (did_the_step(config, stage.image, step))
+            return StageImage{candidate.id, top_of(candidate), std::move(config)};
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+async::Task<void> hold_image(Build& build, Digest id) {
+    auto job = [&store = *build.images().store, id] { return store.hold(id); };
+    build.holds.push_back(co_await build.engine().pool.run(std::move(job)));
+}
+
+async::Task<bool> use_cache(Build& build, StageRun& stage, const StepResult& step) {
+    if (build.request.no_cache || stage.missed_cache) co_return false;
+    if (auto done = find_child(build, stage, step)) {
+        co_await hold_image(build, *done->id);
+        stage.image = *std::move(done);
         build.log.cached(build.step);
         co_return true;
     }
+    co_await fetch_sources(build);
     if (auto source = find_source(build, stage, step)) {
         Restoration job = *std::move(source);
-        stage.image = co_await build.engine().pool.run(std::move(job));
+        RestoredImage restored = co_await build.engine().pool.run(std::move(job));
+        build.holds.push_back(std::move(restored.hold));
+        stage.image = std::move(restored.image);
         build.log.cached(build.step);
         co_return true;
     }
@@ -139,7 +178,9 @@ async::Task<void> commit_step(Build& build, StageRun& stage, StepResult step) {
         return derive_image(*images.store, layers, std::move(derivation), stop);
     };
     DerivedImage made = co_await build.engine().pool.run_on_thread("build", std::move(job));
+    build.holds.push_back(*std::move(made.hold));
     stage.image = {made.id, std::move(made.top), std::move(made.config)};
+    images.publish(made.id, "create", made.id.str());
 }
 
 }  // namespace berth::engine

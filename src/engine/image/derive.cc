@@ -39,7 +39,8 @@ DerivedImage Work::add(const std::vector<storage::Layer>& layers) const {
     if (from.reference) image.references = {*from.reference};
     std::optional<Digest> top;
     if (!layers.empty()) top = layers.back().chain_id;
-    return {store.add(image).id, std::move(top), std::move(config)};
+    image::AddedImage added = store.add(image);
+    return {added.id, std::move(top), std::move(config), std::move(added.hold)};
 }
 
 /// Unless an image has it after all.

@@ -26,6 +26,7 @@ struct DerivedImage final {
     Digest id;
     std::optional<Digest> top;
     oci::ImageConfig config;
+    std::optional<image::ImageHold> hold{};
 };
 
 /// Throws Error; nothing of a layer stays then.

@@ -143,6 +143,19 @@ TEST_F(StoreTest, ConflictsHaveDockersTexts) {
     EXPECT_TRUE(store_->list().empty());
 }
 
+TEST_F(StoreTest, AnImageThatIsHeldLosesItsNamesOnly) {
+    const Digest id = add("x", {"a"});
+    {
+        const ImageHold hold = store_->hold(id);
+        EXPECT_EQ(remove("x").records.size(), 1U);
+        EXPECT_EQ(error_of([&] { remove(id.hex(), Force::yes); }),
+                  "conflict: unable to delete " + id.short_hex() +
+                      " (cannot be forced) - image is being used by a running build");
+    }
+    EXPECT_EQ(remove(id.hex()).records.size(), 2U);
+    EXPECT_THROW(store_->hold(id), Error);
+}
+
 TEST_F(StoreTest, LeasedLayersAreNotHandedOut) {
     add("x", {"a"});
     {
