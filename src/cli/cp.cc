@@ -94,6 +94,13 @@ CopyTarget container_target(EngineClient& client, const CopyArgument& to) {
     return target;
 }
 
+/// As a container's engine does, but not in silence.
+void say_left_out(const std::string& path) {
+    write_all(
+        BorrowedFd{STDERR_FILENO},
+        fmt::format("berth: {} is left out: it is a device, which only root can make\n", path));
+}
+
 void send_tar(EngineClient& client, const Wish& wish, const CopyTarget& target,
               const std::string& directory, archive::Source& tar) {
     std::uint64_t bytes = 0;
@@ -170,6 +177,7 @@ void copy_out(const Wish& wish) {
                                         [](storage::Owner) {
                                             return storage::Owner{::geteuid(), ::getegid()};
                                         },
+                                    .on_left_out = say_left_out,
                                     .stop = {}};
     if (!rename.to.empty()) request.rename = rename;
     storage::extract_tar(request, tar);

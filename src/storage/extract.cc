@@ -133,6 +133,7 @@ void Extraction::add(TarEntry entry, archive::TarReader& content) {
     const bool device =
         entry.type == EntryType::char_device || entry.type == EntryType::block_device;
     entry.path = renamed(entry.path);
+    if (device && request_.on_left_out) request_.on_left_out(entry.path);
     // The directory itself is there and stays as it is.
     if (entry.path.empty() || device) return;
     space_.take(stored_size(content));

@@ -5,6 +5,7 @@
 // out, as in every user namespace. One thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -33,6 +34,7 @@ struct ExtractRequest final {
     std::optional<Rename> rename = std::nullopt;
     Replacing replacing = Replacing::anything;
     OwnerMap owner = {};  // from the archive's to the disk's
+    std::function<void(const std::string& path)> on_left_out = {};  // told of each device
     std::stop_token stop;
 };
 

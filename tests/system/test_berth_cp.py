@@ -175,6 +175,13 @@ def test_in_every_state(engine, box, tmp_path, state):
     assert (done.stderr, (tmp_path / "out").read_bytes()) == (b"", (tmp_path / "in").read_bytes())
 
 
+def test_a_device_is_left_out_and_named(engine, box, tmp_path):
+    engine.docker("start", box)
+    said = berth(engine, f"{box}:/dev", str(tmp_path / "out")).stderr.decode()
+    assert "berth: out/null is left out: it is a device" in said and not (tmp_path / "out/null").exists()
+    assert os.readlink(tmp_path / "out/stdin") == "/proc/self/fd/0"
+
+
 def test_a_stream_goes_both_ways(engine, box):
     out = berth(engine, f"{box}:/srv/dir", "-")
     with tarfile.open(fileobj=io.BytesIO(out.stdout)) as tar:
