@@ -147,3 +147,11 @@ def test_a_path_as_parent_is_in_the_delegation(service, container):
 def test_what_cannot_be_is_refused(service, flags):
     done = service.docker("create", *flags, "busybox", "true", check=False)
     assert done.returncode != 0, done.stdout
+
+
+def test_steps_of_a_build_have_the_limits_of_the_build(service, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN cd /sys/fs/cgroup && cat memory.max memory.swap.max cpu.max cpu.weight cpuset.cpus && ulimit -n\n")
+    shown = service.docker("build", "--memory", "64m", "--memory-swap", "96m", "--cpu-period", "100000", "--cpu-quota", "50000", "--cpu-shares", "512",
+                           "--cpuset-cpus", "0", "--ulimit", "nofile=99", str(tmp_path), env={"DOCKER_BUILDKIT": "0"}).stdout.splitlines()
+    begin = next(number for number, line in enumerate(shown) if "Running in" in line) + 1
+    assert shown[begin:begin + 6] == [str(64 << 20), str(32 << 20), "50000 100000", "59", "0", "99"]
