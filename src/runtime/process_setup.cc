@@ -54,11 +54,20 @@ std::optional<std::string> variable(const std::vector<std::string>& environment,
     return std::nullopt;
 }
 
+/// EINVAL of a call that sets ids: the user namespace has no such id.
+[[noreturn]] void throw_unmapped(const std::string& what) {
+    if (errno != EINVAL) throw_errno("{}", what);
+    throw Error(ErrorKind::invalid,
+                "{}: the container has no such id: the subordinate ids of this user end before it "
+                "(/etc/subuid, /etc/subgid)",
+                what);
+}
+
 void set_groups(const std::vector<gid_t>& groups) {
     if (::setgroups(groups.size(), groups.data()) == 0) return;
     // In a user namespace of one id setgroups is off, and there are no groups to lose.
     if (errno == EPERM && groups.empty()) return;
-    throw_errno("setting additional groups");
+    throw_unmapped("setting additional groups");
 }
 
 linux_os::CapabilitySets sets_of(const oci::Process& process) {
@@ -76,8 +85,10 @@ linux_os::CapabilitySets sets_of(const oci::Process& process) {
 
 void change_user(const oci::User& user) {
     set_groups(user.additional_gids);
-    if (::setresgid(user.gid, user.gid, user.gid) < 0) throw_errno("setting group {}", user.gid);
-    if (::setresuid(user.uid, user.uid, user.uid) < 0) throw_errno("setting user {}", user.uid);
+    if (::setresgid(user.gid, user.gid, user.gid) < 0)
+        throw_unmapped(fmt::format("setting group {}", user.gid));
+    if (::setresuid(user.uid, user.uid, user.uid) < 0)
+        throw_unmapped(fmt::format("setting user {}", user.uid));
 }
 
 /// CVE-2024-21626: a directory outside the container has no path inside it; the kernel's answer

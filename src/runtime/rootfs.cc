@@ -44,6 +44,16 @@ bool must_not_be_link(const std::string& target) {
     return target == "/proc" || target == "/sys" || target == "/dev";
 }
 
+/// The commonest slip with binds, in the words that people search for.
+Error different_kinds() {
+    return Error::with_text(
+        ErrorKind::invalid,
+        "not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check "
+        "if the specified host path exists and is the expected type");
+}
+
+bool is_directory(BorrowedFd file) { return S_ISDIR(status_of(file).st_mode); }
+
 UniqueFd open_checked_null() {
     // CVE-2025-31133: the host's node, checked by descriptor, not the image's.
     UniqueFd null{::open("/dev/null", kPath | O_NOFOLLOW)};
@@ -163,8 +173,8 @@ Rootfs Rootfs::enter(const std::string& path, const Plan& plan) {
 }
 
 UniqueFd Rootfs::open_target(const MountStep& step, BorrowedFd source) const {
-    const bool is_directory = !source || S_ISDIR(status_of(source).st_mode);
-    if (!is_directory) return linux_os::make_file_in_root(root_, step.target);
+    const bool directory = !source || is_directory(source);
+    if (!directory) return linux_os::make_file_in_root(root_, step.target);
     if (!must_not_be_link(step.target))
         return linux_os::make_directories_in_root(root_, step.target, 0755);
     const std::string name = step.target.substr(1);
@@ -204,6 +214,7 @@ void Rootfs::mount_one(const MountStep& step, const Plan& plan) {
     const bool names_proc = step.target == "/proc" || step.target.starts_with("/proc/");
     if (!names_proc && linux_os::filesystem_magic(target) == PROC_SUPER_MAGIC)
         throw Error(ErrorKind::invalid, "mount {}: leads into /proc", step.target);
+    if (is_directory(mount) != is_directory(target)) throw different_kinds();
     linux_os::attach_mount(mount, target);
     change_after_attach(mount, step);
     if (step.target == "/proc" && linux_os::filesystem_magic(mount) == PROC_SUPER_MAGIC)
@@ -215,6 +226,7 @@ void Rootfs::mount_all(const Plan& plan) {
             mount_one(step, plan);
         } catch (Error& error) {
             const std::string& source = step.source.empty() ? step.type : step.source;
+            if (error.errno_value() == ENOTDIR) error = different_kinds();
             throw error.while_("mounting {} at {}", source, step.target);
         }
 }
