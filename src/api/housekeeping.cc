@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/image_size.h"
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
@@ -32,9 +33,13 @@ async::Task<> prune_volumes(Call& call) {
 
 async::Task<> prune_build_cache(Call& call) {
     auto filters = engine::Filters::parse(call.query().get("filters"));
-    const std::int64_t keep = integer(call.query(), "keep-storage").value_or(0);
+    const auto bytes = [&](const char* key) { return integer(call.query(), key).value_or(0); };
+    engine::CacheLimits limits;
+    limits.max_used = bytes("max-used-space");
+    limits.min_free = bytes("min-free-space");
+    limits.reserved = std::max(bytes("reserved-space"), bytes("keep-storage"));  // its former name
     const auto removed =
-        co_await call.engine.housekeeping().prune_build_cache(std::move(filters), keep);
+        co_await call.engine.housekeeping().prune_build_cache(std::move(filters), limits);
     nlohmann::json reply{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}};
     std::int64_t reclaimed = 0;
     for (const engine::CacheFacts& cache : removed) {
@@ -48,7 +53,9 @@ async::Task<> prune_build_cache(Call& call) {
 async::Task<> disk_usage(Call& call) {
     const auto types = call.query().all("type");
     std::set<std::string> wanted(types.begin(), types.end());
-    const auto usage = co_await call.engine.housekeeping().disk_usage(std::move(wanted));
+    auto usage = co_await call.engine.housekeeping().disk_usage(std::move(wanted));
+    if (usage["Images"].is_array())
+        for (auto& image : usage["Images"]) add_virtual_size(call.version, image);
     co_await reply_json(call, 200, usage);
 }
 

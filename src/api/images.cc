@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/image_size.h"
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
@@ -9,22 +10,27 @@
 namespace berth::api {
 
 namespace {
-// Until 1.43 every image carried its size twice, and until 1.42 lists showed a missing name.
-void add_virtual_size(const Call& call, nlohmann::json& image) {
-    if (call.version < ApiVersion{1, 44} && image.contains("Size"))
-        image["VirtualSize"] = image["Size"];
-}
-
 // Only df counted containers before 1.51.
 void hide_containers(const Call& call, nlohmann::json& image) {
     if (call.version < ApiVersion{1, 51}) image["Containers"] = -1;
 }
 
+// Until 1.42 lists showed a missing name.
 void add_missing_names(const Call& call, nlohmann::json& image) {
     if (call.version >= ApiVersion{1, 43} || !image["RepoTags"].empty()) return;
     image["RepoTags"] = nlohmann::json::array({"<none>:<none>"});
     if (image["RepoDigests"].empty())
         image["RepoDigests"] = nlohmann::json::array({"<none>@<none>"});
+}
+
+// Gone in 1.50: what means nothing to an image.
+void add_run_options(const Call& call, nlohmann::json& image) {
+    if (call.version >= ApiVersion{1, 50}) return;
+    nlohmann::json& config = image["Config"];
+    for (const char* key : {"Hostname", "Domainname", "Image"}) config[key] = "";
+    for (const char* key :
+         {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"})
+        config[key] = false;
 }
 
 // Gone in 1.45. What the image was made with is not kept, and a client of old asks only for what
@@ -42,7 +48,7 @@ async::Task<> list(Call& call) {
     request.filters = engine::Filters::parse(call.query().get("filters"));
     auto images = call.engine.images().list(request);
     for (auto& image : images) {
-        add_virtual_size(call, image);
+        add_virtual_size(call.version, image);
         add_missing_names(call, image);
         hide_containers(call, image);
     }
@@ -56,7 +62,8 @@ async::Task<> inspect(Call& call) {
         throw Error(ErrorKind::invalid,
                     "conflicting options: manifests and platform options cannot both be set");
     auto image = call.engine.images().inspect(call.name, wanted);
-    add_virtual_size(call, image);
+    add_virtual_size(call.version, image);
+    add_run_options(call, image);
     add_container_config(call, image);
     co_await reply_json(call, 200, image);
 }
