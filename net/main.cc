@@ -30,7 +30,6 @@
 #include "net/firewall.h"
 #include "net/host_resolvers.h"
 #include "net/server.h"
-#include "net/tap_writer.h"
 #include "net/user_stack.h"
 
 namespace berth::net {
@@ -111,8 +110,8 @@ void serve(UniqueFd supervisor, UniqueFd holder) {
     service.watch(dns);
     Egress egress(side, executor, config);
     service.watch(egress);
-    // Datagrams profit from large packets, libslirp's TCP from pairs.
-    const int mtu = egress.is_on() ? config.tap_mtu : std::min(config.tap_mtu, kPairedMtu);
+    // Datagrams profit from large packets.
+    const int mtu = egress.is_on() ? config.tap_mtu : std::min(config.tap_mtu, kSegmentMtu);
     const UserStack stack(std::move(tap), config, mtu);
     service.restore();
     service.save();

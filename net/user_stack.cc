@@ -159,16 +159,13 @@ class UserStack::Loop final {
 
     // What is sent to a container is acknowledged within the write, so there may be frames that
     // poll did not know of.
-    void exchange_with_tap() {
+    void read_tap() {
         for (int i = 0; i < kBatch; ++i) {
             const ssize_t length = ::read(tap_.get(), frame_.get(), kFrameBytes);
-            if (length > static_cast<ssize_t>(kHeaderBytes))
-                slirp_input(slirp_.get(), frame_.get() + kHeaderBytes,
-                            static_cast<int>(length) - static_cast<int>(kHeaderBytes));
-            else if (!writer_.flush())
-                return;
+            if (length <= static_cast<ssize_t>(kHeaderBytes)) return;
+            slirp_input(slirp_.get(), frame_.get() + kHeaderBytes,
+                        static_cast<int>(length) - static_cast<int>(kHeaderBytes));
         }
-        writer_.flush();
     }
 
     // A socket is announced before it connects; a connection within the host stands at once.
@@ -188,7 +185,7 @@ class UserStack::Loop final {
             if (polled_[1].revents != 0) return;
             slirp_pollfds_poll(slirp_.get(), ready < 0, get_revents, this);
             fire_timers();
-            exchange_with_tap();
+            read_tap();
             tune_fresh_sockets();
         }
     }

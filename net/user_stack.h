@@ -9,6 +9,11 @@
 
 namespace berth::net {
 
+/// An MTU for libslirp where it carries TCP: it scales no window, so 65,535 bytes may be under way
+/// to a container, which three such segments fill, and no scrap of a fourth. More of them keep both
+/// ends busier; more yet cost more than that gains.
+constexpr int kSegmentMtu = 21'880;
+
 class UserStack final {
   public:
     /// Takes the tap. `mtu` is what libslirp keeps to, at most that of the tap. Throws Error.
