@@ -17,6 +17,7 @@
 #include "base/unique_fd.h"
 #include "engine/filters.h"
 #include "engine/model/container_config.h"
+#include "engine/model/record.h"
 #include "engine/model/resources.h"
 
 namespace berth::engine {
@@ -29,6 +30,8 @@ struct ContainerCreated final {
 struct CreateOptions final {
     std::string name;      // empty: one is made up
     std::string platform;  // "os[/arch[/variant]]"; a difference is a warning
+    model::MadeFor made_for = model::MadeFor::client;
+    std::vector<std::string> secret_variables;  // K=V for process 1, never written to the record
 };
 
 struct StopOptions final {

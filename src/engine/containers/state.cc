@@ -89,6 +89,7 @@ void ContainerState::save_event(Container& container) {
 
 void ContainerState::publish(const Container& container, const std::string& action,
                              std::map<std::string, std::string> attributes) const {
+    if (container.record.made_for == model::MadeFor::build_step) return;
     Event event;
     event.type = "container";
     event.action = action;
@@ -102,6 +103,7 @@ void ContainerState::publish(const Container& container, const std::string& acti
 }
 
 void ContainerState::publish_networks(const Container& container, const std::string& action) const {
+    if (container.record.made_for == model::MadeFor::build_step) return;
     for (const auto& [name, endpoint] : container.record.endpoints)
         if (const Network* network = deps.networks.by_name(name))
             deps.networks.publish(*network, action, {{"container", container.record.id}});

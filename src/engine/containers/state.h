@@ -55,6 +55,7 @@ struct ExecOutcome final {
 
 struct Container final {
     model::ContainerRecord record;
+    std::vector<std::string> secret_variables;  // of process 1, for as long as this engine lives
     /// Orders start, remove and the like. Exits are handled without it.
     async::Lock operations;
     async::Condition changed;  // after each change of the state

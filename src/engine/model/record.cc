@@ -137,6 +137,7 @@ json to_json(const ContainerRecord& r) {
     json& endpoints = value["endpoints"] = json::object();
     for (const auto& [network, endpoint] : r.endpoints)
         endpoints[network] = endpoint_json(endpoint);
+    if (r.made_for == MadeFor::build_step) value["build_step"] = true;
     return value;
 }
 
@@ -147,6 +148,7 @@ ContainerRecord record_from(const json& value) {
                     r.integer("v"), kVersion);
     ContainerRecord record;
     record.id = r.string("id");
+    if (r.boolean("build_step", false)) record.made_for = MadeFor::build_step;
     record.name = r.string("name");
     record.created.ns = r.integer("created");
     record.image_id = r.string("image_id");

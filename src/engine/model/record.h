@@ -55,8 +55,13 @@ struct Endpoint final {
 /// Back to what an endpoint is while the container does not run.
 void forget_addresses(Endpoint& endpoint);
 
+/// A step of a BuildKit build is nobody's but the build's: lists and prunes pass it over, no event
+/// tells of it, volumes of its image are directories like any other, and it ends with its engine.
+enum class MadeFor { client, build_step };
+
 struct ContainerRecord final {
     std::string id;
+    MadeFor made_for = MadeFor::client;
     std::string name;  // without the leading slash
     Timestamp created;
     std::string image_id;   // "sha256:…", of the image's configuration; empty: none
