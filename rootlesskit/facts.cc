@@ -49,7 +49,7 @@ Privilege privilege_of(const std::string& path) {
 }
 
 MapProgram map_program(const std::string& name) {
-    MapProgram program{find_program(name), Privilege::none, ""};
+    MapProgram program{linux_os::find_program(name), Privilege::none, ""};
     if (!program.path.empty()) program.privilege = privilege_of(program.path);
     if (program.privilege == Privilege::nosuid_mount)
         program.mount_point = linux_os::mount_point_of(program.path);
@@ -58,7 +58,7 @@ MapProgram map_program(const std::string& name) {
 
 // Ids that a directory service hands out are in no file.
 std::vector<IdRange> ask_getsubids(const Facts& facts, const std::vector<std::string>& options) {
-    const std::string program = find_program("getsubids");
+    const std::string program = linux_os::find_program("getsubids");
     if (program.empty()) return {};
     Pipe pipe = Pipe::make();
     linux_os::SpawnRequest request;
@@ -100,21 +100,6 @@ void read_ranges(Facts& facts, const HostFiles& files) {
 }
 
 }  // namespace
-
-std::string find_program(const std::string& name) {
-    const char* path = ::secure_getenv("PATH");
-    std::string places = std::string(path ? path : "") + ":/usr/bin:/bin:/usr/local/bin:/usr/sbin";
-    std::size_t begin = 0;
-    while (begin <= places.size()) {
-        const auto end = std::min(places.find(':', begin), places.size());
-        const std::string candidate = places.substr(begin, end - begin) + "/" + name;
-        begin = end + 1;
-        if (candidate.starts_with('/') && candidate[1] != '/' &&
-            ::access(candidate.c_str(), X_OK) == 0)
-            return candidate;
-    }
-    return "";
-}
 
 Facts gather_facts(const HostFiles& files) {
     Facts facts;

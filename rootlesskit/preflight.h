@@ -57,8 +57,6 @@ std::vector<Finding> check(const Facts& facts);
 /// Why the holder did not start, as a finding named "namespaces".
 Finding explain(const HolderFailure& failure, const Facts& facts);
 HolderPlan plan_holder(const Facts& facts);
-/// A full path, or nothing.
-std::string find_program(const std::string& name);
 /// The commands that set a kernel switch now and at each boot.
 std::vector<std::string> set_switch(std::string_view name, std::string_view value);
 /// Those that load a profile for this installation of berth.

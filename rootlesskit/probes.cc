@@ -17,6 +17,7 @@
 #include "linux/mount_api.h"
 #include "linux/namespaces.h"
 #include "linux/overlay_mount.h"
+#include "linux/spawn.h"
 #include "rootlesskit/host_facts.h"
 
 namespace berth::rootlesskit {
@@ -91,7 +92,7 @@ void try_inside(const linux_os::PidFd& holder, const std::string& data, ProbeFac
 
 ProbeFacts try_host(const Facts& facts, const DirectoryFacts& data) {
     ProbeFacts probes;
-    probes.fuse_program = find_program("fuse-overlayfs");
+    probes.fuse_program = linux_os::find_program("fuse-overlayfs");
     const UniqueFd fuse{::open("/dev/fuse", O_RDWR | O_CLOEXEC)};
     probes.fuse_errno = fuse ? 0 : errno;
     // Without its programs or ids the attempt would only say the same in other words.

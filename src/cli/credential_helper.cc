@@ -14,7 +14,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "linux/spawn.h"
-#include "rootlesskit/preflight.h"
 
 namespace berth::cli {
 namespace {
@@ -35,7 +34,7 @@ std::string find_helper(const std::string& name) {
     });
     if (!plain) throw Error(ErrorKind::invalid, "'{}' is no name of a credential helper", name);
     const std::string program = "docker-credential-" + name;
-    std::string path = rootlesskit::find_program(program);
+    std::string path = linux_os::find_program(program);
     if (path.empty())
         throw Error(ErrorKind::not_found, "error getting credentials: {} is not in PATH", program);
     return path;

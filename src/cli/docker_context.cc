@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "cli/docker_config.h"
 #include "cli/run_program.h"
-#include "rootlesskit/preflight.h"
+#include "linux/spawn.h"
 
 namespace berth::cli {
 namespace {
@@ -72,7 +72,7 @@ void choose_default() {
 
 std::string make_docker_context(const std::string& host) {
     const bool there = exists(own_directory() + "/meta.json");
-    if (!rootlesskit::find_program("docker").empty()) {
+    if (!linux_os::find_program("docker").empty()) {
         const auto result =
             run_program({"docker", "context", there ? "update" : "create", kName, "--description",
                          kDescription, "--docker", "host=" + host});

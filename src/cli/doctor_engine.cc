@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "cli/default_host.h"
 #include "cli/engine_client.h"
+#include "linux/spawn.h"
 #include "rootlesskit/preflight.h"
 
 namespace berth::cli {
@@ -146,7 +147,7 @@ EngineFacts gather_engine_facts() {
     } catch (const Error&) {
         // Without HOME there are neither units nor contexts.
     }
-    facts.docker_cli = !rootlesskit::find_program("docker").empty();
+    facts.docker_cli = !linux_os::find_program("docker").empty();
     if (const char* host = ::secure_getenv("DOCKER_HOST")) facts.docker_host = host;
     return facts;
 }

@@ -5,14 +5,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/spawn.h"
-#include "rootlesskit/preflight.h"
 
 namespace berth::cli {
 
 ProgramResult run_program(const std::vector<std::string>& arguments,
                           const std::vector<std::string>& more_environment) {
     const std::string& name = arguments.front();
-    const std::string program = name.starts_with('/') ? name : rootlesskit::find_program(name);
+    const std::string program = name.starts_with('/') ? name : linux_os::find_program(name);
     if (program.empty()) throw Error(ErrorKind::not_found, "the program {} is not installed", name);
     Pipe pipe = Pipe::make();
     linux_os::SpawnRequest request{

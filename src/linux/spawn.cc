@@ -12,6 +12,7 @@
 #include <fmt/ranges.h>
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 #include "base/error.h"
 
@@ -157,6 +158,21 @@ std::vector<std::string> current_environment() {
     std::vector<std::string> result;
     for (char** entry = environ; *entry; ++entry) result.emplace_back(*entry);
     return result;
+}
+
+std::string find_program(const std::string& name) {
+    const char* path = ::secure_getenv("PATH");
+    std::string places = std::string(path ? path : "") + ":/usr/bin:/bin:/usr/local/bin:/usr/sbin";
+    std::size_t begin = 0;
+    while (begin <= places.size()) {
+        const auto end = std::min(places.find(':', begin), places.size());
+        const std::string candidate = places.substr(begin, end - begin) + "/" + name;
+        begin = end + 1;
+        if (candidate.starts_with('/') && candidate[1] != '/' &&
+            ::access(candidate.c_str(), X_OK) == 0)
+            return candidate;
+    }
+    return "";
 }
 
 std::string find_own_program(const std::string& name) {

@@ -33,6 +33,9 @@ PidFd spawn(const SpawnRequest& request);
 /// The caller's environment as a list.
 std::vector<std::string> current_environment();
 
+/// The full path of a program of the host: in PATH, then in the usual places; "" when it is nowhere.
+std::string find_program(const std::string& name);
+
 /// Finds a program of ours: beside the running binary (build directory), else ../libexec/berth/,
 /// else ../bin/. Throws Error{not_found} naming the places that were tried.
 std::string find_own_program(const std::string& name);

@@ -103,18 +103,6 @@ void try_unpacking(const std::string& data) {
         throw_errno("making a hard link");
 }
 
-std::string find_program() {
-    const char* variable = ::secure_getenv("PATH");
-    std::string_view rest = variable != nullptr ? variable : "/usr/bin:/bin";
-    while (!rest.empty()) {
-        const std::string_view directory = rest.substr(0, rest.find(':'));
-        rest.remove_prefix(std::min(directory.size() + 1, rest.size()));
-        const std::string program = std::string(directory) + "/fuse-overlayfs";
-        if (directory.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
-    }
-    throw Error(ErrorKind::unsupported, "the program fuse-overlayfs is not installed");
-}
-
 std::string try_fuse_overlayfs(const std::string& data) {
     const std::string program = find_fuse_overlayfs();
     const Scratch scratch(data);
@@ -145,7 +133,9 @@ std::string try_fuse_overlayfs(const std::string& data) {
 }  // namespace
 
 std::string find_fuse_overlayfs() {
-    std::string program = find_program();
+    std::string program = linux_os::find_program("fuse-overlayfs");
+    if (program.empty())
+        throw Error(ErrorKind::unsupported, "the program fuse-overlayfs is not installed");
     const UniqueFd device{::open("/dev/fuse", O_RDWR | O_CLOEXEC)};
     if (!device)
         throw Error(ErrorKind::unsupported, "/dev/fuse cannot be opened: {}", errno_text(errno));
