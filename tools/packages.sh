@@ -6,7 +6,7 @@ build_packages="g++ meson ninja-build pkg-config libboost1.81-dev libslirp-dev l
 test_build_packages="libgtest-dev libgmock-dev"
 run_packages="uidmap fuse-overlayfs busybox-static libcurl4 libnghttp2-14 ca-certificates"
 test_packages="clang-format python3 python3-pytest python3-pytest-xdist git iproute2 nftables
-  curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server crun runc"
+  openssh-client curl docker-registry skopeo attr dbus libcap2-bin procps apache2-utils python3-yaml python3-docker docker-compose redis-server crun runc"
 # For the clients of tests/clients that are npm packages.
 node_packages="nodejs npm"
 # To make the image of Debian that tests/clients runs servers of, and what is in it.

@@ -3,13 +3,10 @@
 
 #include "api/call.h"
 #include "api/routes.h"
-#include "base/text.h"
 
 namespace berth::api {
 
 namespace {
-constexpr std::string_view kHeader = "X-Docker-Expose-Session-";
-
 async::Task<http::Hijacked> upgrade(Call& call) {
     if (!call.request().headers.has_token("Upgrade", "h2c"))
         throw Error(ErrorKind::invalid, "{} needs an upgrade of the connection to h2c",
@@ -24,22 +21,8 @@ async::Task<> grpc(Call& call) {
                        call.buildkit.serve(std::move(client.socket), std::move(client.early)));
 }
 
-/// The client says what it serves on its session.
-buildkit::SessionHead session_head(const http::Headers& headers) {
-    buildkit::SessionHead head;
-    head.id = headers.get(std::string(kHeader) + "Uuid");
-    head.name = headers.get(std::string(kHeader) + "Name");
-    if (head.id.empty()) throw Error(ErrorKind::invalid, "the session has no id");
-    const std::string method = std::string(kHeader) + "Grpc-Method";
-    for (const auto& [name, value] : headers.entries()) {
-        if (!http::equal_ignoring_case(name, method)) continue;
-        head.methods.insert(to_lower(value));
-    }
-    return head;
-}
-
 async::Task<> session(Call& call) {
-    buildkit::SessionHead head = session_head(call.request().headers);
+    buildkit::SessionHead head = buildkit::session_head(call.request().headers.entries());
     http::Hijacked client = co_await upgrade(call);
     call.streams.spawn("BuildKit session",
                        call.buildkit.serve_session(std::move(client.socket),

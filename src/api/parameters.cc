@@ -80,6 +80,16 @@ std::uint32_t terminal_size(const http::Query& query, std::string_view key) {
     return static_cast<std::uint32_t>(*value);
 }
 
+nlohmann::json json_parameter(const http::Query& query, std::string_view key) {
+    const std::string text = query.get(key);
+    if (text.empty()) return nullptr;
+    try {
+        return parse_json(text);
+    } catch (Error& error) {
+        throw error.while_("the parameter {}", key);
+    }
+}
+
 std::string platform(const http::Query& query) {
     const std::string text = query.get("platform");
     if (text.empty()) return "";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ std::optional<std::int64_t> integer(const http::Query& query, std::string_view k
 std::optional<int> small_integer(const http::Query& query, std::string_view key);
 /// Height or width of a terminal: required. Throws Error{invalid}.
 std::uint32_t terminal_size(const http::Query& query, std::string_view key);
+/// A JSON value; null when absent or empty. Throws Error{invalid}.
+nlohmann::json json_parameter(const http::Query& query, std::string_view key);
 /// The JSON object of an OCI platform as "os/architecture[/variant]"; empty when absent. Throws
 /// Error{invalid}.
 std::string platform(const http::Query& query);

@@ -49,8 +49,8 @@ constexpr std::array kSwarm{Path{"GET", "/swarm"},
                             Path{"GET", "/tasks/{name}"},
                             Path{"GET", "/tasks/{name}/logs"}};
 
-constexpr std::array kNotYet{Path{"POST", "/build/cancel"}, Path{"GET", "/plugins/privileges"},
-                             Path{"POST", "/plugins/pull"}, Path{"POST", "/plugins/create"}};
+constexpr std::array kNotYet{Path{"GET", "/plugins/privileges"}, Path{"POST", "/plugins/pull"},
+                             Path{"POST", "/plugins/create"}};
 
 constexpr std::array kPlugin{
     Path{"GET", "/plugins/{name...}/json"},    Path{"DELETE", "/plugins/{name...}"},

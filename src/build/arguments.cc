@@ -20,6 +20,23 @@ bool is_predefined(const std::string& name) {
 
 std::string env_name(const std::string& entry) { return entry.substr(0, entry.find('=')); }
 
+Arguments::Given Arguments::with_both_cases(Given given) {
+    // Neighbours in the list are one proxy.
+    for (std::size_t i = 0; i < kPredefined.size(); i += 2) {
+        const std::string upper(kPredefined[i]), lower(kPredefined[i + 1]);
+        if (const auto found = given.find(upper); found != given.end())
+            given.emplace(lower, found->second);
+        else if (const auto other = given.find(lower); other != given.end())
+            given.emplace(upper, other->second);
+    }
+    return given;
+}
+
+bool Arguments::is_given(const std::string& name) const {
+    const auto found = given_.find(name);
+    return found != given_.end() && found->second;
+}
+
 void Arguments::add_global(const std::string& name, const std::optional<std::string>& value) {
     named_.insert(name);
     if (value || !global_.contains(name)) global_[name] = value;
@@ -37,8 +54,7 @@ void Arguments::add(const std::string& name, std::optional<std::string> value) {
 
 std::optional<std::string> Arguments::value_of(const std::string& name,
                                                const Declared& declared) const {
-    if (const auto given = given_.find(name); given != given_.end() && given->second)
-        return given->second;
+    if (is_given(name)) return given_.at(name);
     const auto found = declared.find(name);
     return found == declared.end() ? std::nullopt : found->second;
 }

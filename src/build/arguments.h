@@ -18,6 +18,10 @@ class Arguments final {
     using Given = std::map<std::string, std::optional<std::string>>;
     explicit Arguments(Given given) : given_(std::move(given)) {}
 
+    /// The same with each proxy in capital and in small letters, as BuildKit has them.
+    static Given with_both_cases(Given given);
+
+    bool is_given(const std::string& name) const;
     /// ARG before the first FROM.
     void add_global(const std::string& name, const std::optional<std::string>& value);
     /// What the engine knows (TARGETARCH and the like): as a global one that nobody has to use.

@@ -31,6 +31,8 @@ Dockerfile parse_dockerfile(std::string_view text) {
     Dockerfile file;
     file.escape = lines.escape;
     file.syntax = std::move(lines.syntax);
+    file.check = std::move(lines.check);
+    file.empty_continuations = std::move(lines.empty_continuations);
     file.warnings = std::move(lines.warnings);
     for (const Line& line : lines.lines) {
         Instruction instruction = parse_at(line, file.escape);

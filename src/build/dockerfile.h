@@ -20,9 +20,11 @@ struct Stage final {
 struct Dockerfile final {
     char escape = '\\';
     std::string syntax;
+    std::string check;                   // settings of the linter (lint.h)
     std::vector<Instruction> arguments;  // ARG before the first FROM
     std::vector<Stage> stages;
     std::vector<std::string> warnings;
+    std::vector<int> empty_continuations;
 };
 
 Dockerfile parse_dockerfile(std::string_view text);

@@ -75,10 +75,8 @@ class Expander final {
             } else if (c == '$') {
                 add_value(result, dollar(depth), depth, false);
             } else if (c == escape_ && !at_end()) {
-                if (quotes_ == Quotes::kept && peek() != '$' && peek() != escape_)
-                    add(result, c, depth, true);
                 add(result, text_[at_++], depth, true);
-            } else if (c != escape_ || quotes_ == Quotes::kept) {
+            } else if (c != escape_) {
                 add(result, c, depth, false);
             }
         }

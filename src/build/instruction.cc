@@ -173,7 +173,10 @@ OnBuild parse_on_build(Input& input) {
         throw Error(ErrorKind::invalid, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
     if (trigger == "FROM" || trigger == "MAINTAINER")
         throw Error(ErrorKind::invalid, "{} isn't allowed as an ONBUILD trigger", trigger);
-    return {std::string(input.rest)};
+    std::string text(input.rest);
+    for (const Heredoc& heredoc : input.line.heredocs)
+        text += "\n" + heredoc.content + heredoc.name;
+    return {std::move(text)};
 }
 
 /// "type=cache,target=/x,ro": a key without a value has an empty one.

@@ -55,6 +55,7 @@ void read_directives(std::string_view text, Lines& lines) {
         if (!seen.insert(key).second)
             throw Error(ErrorKind::invalid, "only one {} parser directive can be used", key);
         if (key == "syntax") lines.syntax = value;
+        if (key == "check") lines.check = value;
         if (key != "escape") continue;
         if (value != "\\" && value != "`")
             throw Error(ErrorKind::invalid, "invalid ESCAPE token '{}' does not match ` or \\",
@@ -116,7 +117,9 @@ void read_continuation(Line& line, std::string_view& rest, Lines& lines) {
         continues = take_continuation(next, lines.escape);
         line.text += next;
     }
-    if (had_empty) lines.warnings.push_back("Empty continuation line found in:\n    " + line.text);
+    if (!had_empty) return;
+    lines.warnings.push_back("Empty continuation line found in:\n    " + line.text);
+    lines.empty_continuations.push_back(line.last);
 }
 
 }  // namespace

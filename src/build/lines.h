@@ -29,8 +29,10 @@ struct Line final {
 struct Lines final {
     char escape = '\\';
     std::string syntax;  // of the directive; empty: none
+    std::string check;   // the same
     std::vector<Line> lines;
     std::vector<std::string> warnings;
+    std::vector<int> empty_continuations;  // where lines end that have one
 };
 
 Lines read_lines(std::string_view text);

@@ -63,13 +63,9 @@ RunMountType type_of(const std::string& value) {
     static const std::map<std::string, RunMountType> kTypes{{"bind", RunMountType::bind},
                                                             {"cache", RunMountType::cache},
                                                             {"tmpfs", RunMountType::tmpfs},
-                                                            {"secret", RunMountType::secret}};
-    const std::string word = to_lower(value);
-    if (word == "ssh")
-        throw Error(ErrorKind::unsupported,
-                    "RUN --mount=type=ssh is not supported: give the step what it needs as a "
-                    "secret");
-    const auto found = kTypes.find(word);
+                                                            {"secret", RunMountType::secret},
+                                                            {"ssh", RunMountType::ssh}};
+    const auto found = kTypes.find(to_lower(value));
     if (found == kTypes.end()) throw bad("unsupported mount type \"{}\"", value);
     return found->second;
 }
@@ -87,11 +83,11 @@ std::string plain_key(const std::string& key) {
 
 bool has_key(RunMountType type, const std::string& key) {
     static const std::map<std::string, std::string> kOwners{
-        {"type", "bcts"},     {"target", "bcts"},    {"from", "bc"}, {"source", "bcs"},
-        {"readonly", "bcts"}, {"readwrite", "bcts"}, {"id", "cs"},   {"sharing", "c"},
-        {"required", "s"},    {"size", "t"},         {"mode", "cs"}, {"uid", "cs"},
-        {"gid", "cs"},        {"env", "s"}};
-    constexpr std::string_view kLetters = "bcts";
+        {"type", "bctsa"},    {"target", "bctsa"},   {"from", "bc"},  {"source", "bcs"},
+        {"readonly", "bcts"}, {"readwrite", "bcts"}, {"id", "csa"},   {"sharing", "c"},
+        {"required", "sa"},   {"size", "t"},         {"mode", "csa"}, {"uid", "csa"},
+        {"gid", "csa"},       {"env", "s"}};
+    constexpr std::string_view kLetters = "bctsa";
     const auto found = kOwners.find(key);
     return found != kOwners.end() &&
            found->second.find(kLetters[static_cast<std::size_t>(type)]) != std::string::npos;
@@ -140,13 +136,15 @@ RunMount parse_run_mount(const Pairs& keys, const Lookup& lookup, char escape,
                                   value.empty() ? "" : "=", value);
         if (key == "type") mount.type = type_of(value);
     }
-    mount.read_only = mount.type == RunMountType::bind || mount.type == RunMountType::secret;
+    mount.read_only = mount.type != RunMountType::cache && mount.type != RunMountType::tmpfs;
     for (const auto& [key, value] : values) {
         if (!has_key(mount.type, key)) throw bad("unexpected key '{}' in '{}'", key, mount.text);
         take(mount, key, value);
     }
     if (mount.type == RunMountType::secret) complete_secret(mount);
+    if (mount.type == RunMountType::ssh && mount.id.empty()) mount.id = "default";
     if (mount.target.empty()) {
+        if (mount.type == RunMountType::ssh) return mount;
         if (mount.variable.empty()) throw bad("target required in '{}'", mount.text);
         return mount;
     }

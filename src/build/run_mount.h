@@ -1,5 +1,4 @@
-// RUN --mount: what its keys mean. Pure. Throws Error{invalid} with BuildKit's texts, and
-// Error{unsupported} for type=ssh.
+// RUN --mount: what its keys mean. Pure. Throws Error{invalid} with BuildKit's texts.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +10,13 @@
 
 namespace berth::build {
 
-enum class RunMountType { bind, cache, tmpfs, secret };
+enum class RunMountType { bind, cache, tmpfs, secret, ssh };
 enum class CacheSharing { shared, private_, locked };
 
 struct RunMount final {
     RunMountType type = RunMountType::bind;
-    std::string id;      // of a cache or secret
-    std::string target;  // clean and absolute; empty: a secret that is a variable only
+    std::string id;      // of a cache, secret or agent
+    std::string target;  // clean and absolute; empty: a secret that is a variable only, or an agent
     std::string from;    // a stage or an image; empty: the context
     std::string source;  // bind, cache: in `from`
     bool read_only = true;

@@ -23,7 +23,10 @@ constexpr std::array kCapabilities{"solve.base",
                                    "importcaches",
                                    "gateway.solve.metadata",
                                    "gateway.solve.evaluate",
+                                   "gateway.evaluate",
                                    "gateway.warnings",
+                                   "reference.output",
+                                   "frontend.inputs",
                                    "frontend.caps"};
 
 async::Task<std::shared_ptr<Build>> build_of(Service& service, const grpc::Call& call) {
@@ -38,6 +41,8 @@ async::Task<> ping(Service& service, grpc::Call call) {
     WireWriter pong;
     for (const char* capability : kCapabilities)
         pong.message(1, WireWriter().text(1, capability).number(2, 1));
+    // Of what a definition may ask: the outputs of one build may be several.
+    pong.message(2, WireWriter().text(1, "exporter.multiple").number(2, 1));
     pong.message(3, worker_record());
     co_await call.write(pong.take());
 }
@@ -65,7 +70,7 @@ async::Task<> return_result(Service& service, grpc::Call call) {
 async::Task<> warn(Service& service, grpc::Call call) {
     const std::string bytes = co_await call.read_one();
     const auto build = co_await build_of(service, call);
-    build->progress->warn(decode_text(bytes, 3));
+    build->progress->warn({decode_text(bytes, 3)});
     co_await call.write(std::string());
 }
 
@@ -94,16 +99,26 @@ void refuse_definition(const SolveRequest& request) {
 
 async::Task<std::string> solve_frontend(Service& service, std::shared_ptr<Build> build,
                                         SolveRequest request) {
+    // Where a client's library puts the caches depends on its age.
+    if (request.cache_imports.empty()) request.cache_imports = build->request.cache_imports;
+    const auto imports = build->request.options.find("cache-imports");
+    if (imports != build->request.options.end()) request.options.insert(*imports);
     FrontendOptions options = frontend_options(request);
+    options.request.registry_auth = build->registry_auth;
+    if (build->request.options.empty()) build->request.options = request.options;
     std::shared_ptr<Session> session;
     if (!build->request.session.empty())
         session = co_await service.find_session(build->request.session);
     const auto job = std::make_shared<Job>(service.engine(), service.tasks(), std::move(session),
                                            build->progress, std::move(options));
+    job->archive = std::move(build->archive);
     std::string image = co_await run_job(job);
+    if (!job->answer.empty()) co_return WireWriter().map(10, job->answer).take();
     const std::string ref = random_hex_id();
+    WireWriter result;
+    result.text(1, ref).message(2, encode_result_definition(image));
     build->results.emplace(ref, std::move(image));
-    co_return WireWriter().message(3, WireWriter().text(1, ref)).take();
+    co_return WireWriter().message(3, result).take();
 }
 
 Method find_bridge_method(std::string_view name) {

@@ -8,8 +8,6 @@
 
 namespace berth::buildkit {
 
-using grpc::WireWriter;
-
 namespace {
 bool is_image(const Typed& exporter) { return exporter.type == "moby" || exporter.type == "image"; }
 
@@ -26,22 +24,28 @@ async::Task<> name_image(Service& service, std::shared_ptr<Build> build, Vertex 
     build->progress->transferred(vertex, shown);
 }
 
-async::Task<> name_images(Service& service, std::shared_ptr<Build> build, const Typed& exporter,
-                          const std::string& image) {
+/// All the names, as clients show them.
+async::Task<std::string> name_images(Service& service, std::shared_ptr<Build> build,
+                                     const Typed& exporter, const std::string& image) {
     const Vertex vertex = build->progress->begin("exporting to image");
     const std::string writing = "writing image " + image;
     build->progress->transfer(vertex, writing, 0, 0);
     build->progress->transferred(vertex, writing);
     const auto names = exporter.attributes.find("name");
+    std::string whole;
     if (names != exporter.attributes.end())
-        for (std::string& name : copied_words_of(names->second, ","))
+        for (std::string& name : copied_words_of(names->second, ",")) {
+            whole +=
+                (whole.empty() ? "" : ",") + image::Reference::parse(name).with_default_tag().str();
             co_await name_image(service, build, vertex, image, std::move(name));
+        }
     build->progress->complete(vertex);
+    co_return whole;
 }
 }  // namespace
 
-async::Task<std::string> export_result(Service& service, std::shared_ptr<Build> build,
-                                       std::string image) {
+async::Task<Attributes> export_result(Service& service, std::shared_ptr<Build> build,
+                                      std::string image) {
     Attributes response;
     const auto& exporters = build->request.exporters;
     for (std::size_t i = 0; i < exporters.size(); ++i) {
@@ -54,13 +58,12 @@ async::Task<std::string> export_result(Service& service, std::shared_ptr<Build> 
             co_await send_output(service, build, i, image);
             continue;
         }
-        co_await name_images(service, build, exporter, image);
-        const auto names = exporter.attributes.find("name");
-        if (names != exporter.attributes.end()) response["image.name"] = names->second;
+        const std::string names = co_await name_images(service, build, exporter, image);
+        if (!names.empty()) response["image.name"] = names;
         response["containerimage.config.digest"] = image;
         response["containerimage.digest"] = image;
     }
-    co_return WireWriter().map(1, response).take();
+    co_return response;
 }
 
 }  // namespace berth::buildkit

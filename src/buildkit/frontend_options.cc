@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "build/git_source.h"
 #include "build/ignore.h"
 #include "linux/rooted_path.h"
 
@@ -54,25 +55,27 @@ std::vector<std::string> extra_hosts(const std::string& text) {
     return hosts;
 }
 
-/// What BuildKit takes for no repository of git.
-bool is_archive_url(std::string_view url) {
-    const std::string_view path = url.substr(0, url.find_first_of("#?"));
-    return (url.starts_with("http://") || url.starts_with("https://")) && !path.ends_with(".git");
-}
-
 void take_context(const std::string& value, FrontendOptions& options) {
+    const bool web = value.starts_with("http://") || value.starts_with("https://");
     if (value.starts_with("local:")) {
         options.context = value.substr(6);
     } else if (value.starts_with(kUploads)) {
         options.upload = value.substr(kUploads.size());
-    } else if (is_archive_url(value)) {
+    } else if (web || build::parse_git_source(value)) {
         options.url = value;
     } else {
         throw Error(ErrorKind::unsupported,
-                    "the build context \"{}\" is not supported: directories and archives are, "
-                    "repositories are not",
+                    "the build context \"{}\" is not supported: directories, archives and git "
+                    "repositories are",
                     value);
     }
+}
+
+/// "a,b": stages; an empty one: all.
+void take_no_cache(const std::string& value, engine::BuildRequest& request) {
+    request.no_cache = value.empty();
+    for (const std::string& stage : copied_words_of(value, ","))
+        request.uncached_stages.insert(to_lower(stage));
 }
 
 /// Other frontends are images that run; a Dockerfile's own is built in.
@@ -86,9 +89,6 @@ void check_frontend(const SolveRequest& solve) {
                     "the frontend {} is not supported: berth builds "
                     "Dockerfiles",
                     source == solve.options.end() ? solve.frontend : source->second);
-    if (solve.options.contains("requestid"))
-        throw Error(ErrorKind::unsupported, "the Dockerfile request {} is not supported",
-                    solve.options.at("requestid"));
 }
 
 void take_options(const SolveRequest& solve, FrontendOptions& options) {
@@ -99,8 +99,9 @@ void take_options(const SolveRequest& solve, FrontendOptions& options) {
         else if (const auto label = after(key, "label:"); !label.empty())
             request.labels[label] = value;
         else if (const auto context_name = after(key, "context:"); !context_name.empty())
-            throw Error(ErrorKind::unsupported, "the named build context \"{}\" is not supported",
-                        context_name);
+            options.contexts[context_name] = value;
+        else if (key == "requestid")
+            options.subrequest = value;
         else if (key == "filename")
             options.filename = value;
         else if (key == "context")
@@ -114,7 +115,7 @@ void take_options(const SolveRequest& solve, FrontendOptions& options) {
         else if (key == "platform")
             request.platform = value;
         else if (key == "no-cache")
-            request.no_cache = true;
+            take_no_cache(value, request);
         else if (key == "image-resolve-mode")
             request.pull = value == "pull";
         else if (key == "force-network-mode")
@@ -130,10 +131,25 @@ void take_options(const SolveRequest& solve, FrontendOptions& options) {
     }
 }
 
-void take_caches(const SolveRequest& solve, engine::BuildRequest& request) {
-    for (const Typed& cache : solve.cache_imports) {
+/// [{"Type":"registry","Attrs":{"ref":…}}]
+std::vector<Typed> cache_imports(const SolveRequest& solve) {
+    const auto text = solve.options.find("cache-imports");
+    if (!solve.cache_imports.empty() || text == solve.options.end()) return solve.cache_imports;
+    const nlohmann::json list{{"cache-imports", parse_json(text->second)}};
+    std::vector<Typed> imports;
+    for (const JsonReader& entry : JsonReader(list).objects("cache-imports"))
+        imports.push_back({entry.string("Type"), entry.string_map("Attrs")});
+    return imports;
+}
+
+void take_caches(const SolveRequest& solve, FrontendOptions& options) {
+    for (const Typed& cache : cache_imports(solve)) {
         const auto ref = cache.attributes.find("ref");
-        if (ref != cache.attributes.end()) request.cache_from.push_back(ref->second);
+        if (ref != cache.attributes.end())
+            options.request.cache_from.push_back(ref->second);
+        else
+            options.warnings.push_back("a cache of the type " + cache.type +
+                                       " is not read: images and registries are");
     }
 }
 }  // namespace
@@ -144,8 +160,13 @@ FrontendOptions frontend_options(const SolveRequest& solve) {
     options.request.dialect = engine::BuildDialect::buildkit;
     options.request.remove_on_error = true;
     options.request.host = engine::model::host_config_from(nlohmann::json::object());
+    options.inputs = solve.inputs;
+    options.dockerfile_apart = solve.options.contains("dockerfilekey");
     take_options(solve, options);
-    take_caches(solve, options.request);
+    const auto keep = options.request.arguments.find("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    options.keep_git_directory =
+        keep != options.request.arguments.end() && (keep->second == "1" || keep->second == "true");
+    take_caches(solve, options);
     if (options.request.platform.find(',') != std::string::npos)
         throw Error(ErrorKind::unsupported, "an image of several platforms ({}) is not supported",
                     options.request.platform);

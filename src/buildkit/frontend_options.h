@@ -16,7 +16,13 @@ struct FrontendOptions final {
     std::string context = "context";        // the client's name of the directory
     std::string dockerfile = "dockerfile";  // that of the Dockerfile
     std::string upload;                     // a context that the client uploads: its path
-    std::string url;                        // a context that we fetch: an archive or a Dockerfile
+    std::string url;                        // a context that we fetch
+    bool dockerfile_apart = false;          // of the client, though we fetch the context
+    bool keep_git_directory = false;
+    Attributes contexts;     // --build-context: sources by name
+    Attributes inputs;       // images that sources may be
+    std::string subrequest;  // what is asked for instead of a build; empty: nothing
+    std::vector<std::string> warnings;
     engine::BuildRequest request;
 };
 

@@ -29,14 +29,16 @@ struct Job final {
     const std::shared_ptr<Session> session;  // null: the client has none
     const std::shared_ptr<Progress> progress;
     FrontendOptions options;
+    UniqueFd archive;  // the context, where it came with the request
 
     std::stop_source stop;
     async::Event done;
     std::exception_ptr failure;
     std::string image;  // the id of what was built
+    Attributes answer;  // to options.subrequest
 };
 
-/// The id of the built image. A cancelled caller stops the build. Throws Error with BuildKit's
+/// The id of the built image, or `answer` is there. A cancelled caller stops the build. Throws Error with BuildKit's
 /// texts.
 async::Task<std::string> run_job(std::shared_ptr<Job> job);
 

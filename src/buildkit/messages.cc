@@ -1,5 +1,6 @@
 #include "buildkit/messages.h"
 
+#include "archive/digester.h"
 #include "base/error.h"
 
 namespace berth::buildkit {
@@ -8,15 +9,6 @@ using grpc::WireReader;
 using grpc::WireWriter;
 
 namespace {
-Typed decode_typed(std::string_view bytes) {
-    Typed typed;
-    for (WireReader field(bytes); field.next();) {
-        if (field.field() == 1) typed.type = field.text();
-        if (field.field() == 2) grpc::read_entry(field.text(), typed.attributes);
-    }
-    return typed;
-}
-
 /// pb.Definition has an operation.
 bool is_definition(std::string_view bytes) {
     for (WireReader field(bytes); field.next();)
@@ -24,12 +16,35 @@ bool is_definition(std::string_view bytes) {
     return false;
 }
 
-/// CacheOptions.Imports
-std::vector<Typed> decode_cache(std::string_view bytes) {
-    std::vector<Typed> imports;
-    for (WireReader field(bytes); field.next();)
-        if (field.field() == 5) imports.push_back(decode_typed(field.text()));
-    return imports;
+constexpr std::string_view kResult = "berth-result://";
+
+/// The image that encode_result_definition() was given; empty for other definitions.
+std::string decode_result_definition(std::string_view bytes) {
+    for (WireReader field(bytes); field.next();) {
+        if (field.field() != 1) continue;
+        for (WireReader operation(field.text()); operation.next();) {
+            if (operation.field() != 3) continue;  // a SourceOp
+            const std::string source = decode_text(operation.text());
+            if (source.starts_with(kResult)) return source.substr(kResult.size());
+        }
+    }
+    return "";
+}
+
+/// FrontendInputs
+void decode_input(std::string_view bytes, Attributes& inputs) {
+    Attributes entry;
+    grpc::read_entry(bytes, entry);
+    const auto& [name, definition] = *entry.begin();
+    inputs[name] = decode_result_definition(definition);
+}
+
+/// CacheOptions
+void decode_cache(std::string_view bytes, SolveRequest& request) {
+    for (WireReader field(bytes); field.next();) {
+        if (field.field() == 4) request.cache_exports.push_back(decode_typed(field.text()));
+        if (field.field() == 5) request.cache_imports.push_back(decode_typed(field.text()));
+    }
 }
 
 /// frontend.Ref
@@ -53,6 +68,15 @@ std::string decode_result(std::string_view bytes) {
     return ref;
 }
 }  // namespace
+
+Typed decode_typed(std::string_view bytes) {
+    Typed typed;
+    for (WireReader field(bytes); field.next();) {
+        if (field.field() == 1) typed.type = field.text();
+        if (field.field() == 2) grpc::read_entry(field.text(), typed.attributes);
+    }
+    return typed;
+}
 
 SolveRequest decode_control_solve(std::string_view bytes) {
     SolveRequest request;
@@ -81,7 +105,10 @@ SolveRequest decode_control_solve(std::string_view bytes) {
                 grpc::read_entry(field.text(), request.options);
                 break;
             case 8:
-                request.cache_imports = decode_cache(field.text());
+                decode_cache(field.text(), request);
+                break;
+            case 11:
+                request.internal = field.number() != 0;
                 break;
             case 13:
                 request.exporters.push_back(decode_typed(field.text()));
@@ -111,11 +138,27 @@ SolveRequest decode_bridge_solve(std::string_view bytes) {
             case 12:
                 request.cache_imports.push_back(decode_typed(field.text()));
                 break;
+            case 13:
+                decode_input(field.text(), request.inputs);
+                break;
             default:
                 break;
         }
     }
     return request;
+}
+
+// An operation (pb.Op) is named by its digest; the last one has no content but its input.
+std::string encode_result_definition(const std::string& image) {
+    const std::string source =
+        WireWriter().message(3, WireWriter().text(1, std::string(kResult) + image)).take();
+    const std::string name = archive::sha256(source).str();
+    const std::string end = WireWriter().message(1, WireWriter().text(1, name)).take();
+    WireWriter definition;
+    definition.message(1, source).message(1, end);
+    for (const std::string& operation : {name, archive::sha256(end).str()})
+        definition.message(2, WireWriter().text(1, operation).message(2, WireWriter()));
+    return definition.take();
 }
 
 ReturnedResult decode_return(std::string_view bytes) {
@@ -230,6 +273,16 @@ WireWriter encode(Timestamp at) {
     return WireWriter()
         .number(1, static_cast<std::uint64_t>(at.seconds()))
         .number(2, static_cast<std::uint64_t>(at.ns % 1'000'000'000));
+}
+
+Timestamp decode_timestamp(std::string_view bytes) {
+    Timestamp at;
+    for (WireReader field(bytes); field.next();) {
+        const auto value = static_cast<std::int64_t>(field.number());
+        if (field.field() == 1) at.ns += value * 1'000'000'000;
+        if (field.field() == 2) at.ns += value;
+    }
+    return at;
 }
 
 }  // namespace berth::buildkit

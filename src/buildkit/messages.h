@@ -21,6 +21,8 @@ struct Typed final {
     Attributes attributes;
 };
 
+Typed decode_typed(std::string_view bytes);
+
 /// Control.Solve and LLBBridge.Solve.
 struct SolveRequest final {
     std::string ref;      // Control: the client's name of the build
@@ -28,11 +30,17 @@ struct SolveRequest final {
     std::string frontend;
     Attributes options;
     std::vector<Typed> exporters;
-    std::vector<Typed> cache_imports;
+    std::vector<Typed> cache_imports, cache_exports;
+    Attributes inputs;            // images that were built before, by the client's names
     bool has_definition = false;  // steps that are ready-made (LLB)
+    bool internal = false;        // the client's own: there is no record of it
 };
 SolveRequest decode_control_solve(std::string_view bytes);
 SolveRequest decode_bridge_solve(std::string_view bytes);
+
+/// The definition (pb.Definition) by which clients name a result of ours in later requests: a
+/// source that nobody else understands.
+std::string encode_result_definition(const std::string& image);
 
 /// LLBBridge.Return: what the client makes of the results.
 struct ReturnedResult final {
@@ -71,5 +79,6 @@ std::string encode(const Packet& packet);
 
 /// google.protobuf.Timestamp
 grpc::WireWriter encode(Timestamp at);
+Timestamp decode_timestamp(std::string_view bytes);
 
 }  // namespace berth::buildkit

@@ -13,6 +13,7 @@ using Method = async::Task<> (*)(Service&, grpc::Call);
 /// Nothing for a name that is not served.
 Method find_control_method(std::string_view name);
 Method find_bridge_method(std::string_view name);
+Method find_history_method(std::string_view name);
 
 /// The one worker: this machine (types.WorkerRecord).
 grpc::WireWriter worker_record();
@@ -22,8 +23,8 @@ void refuse_definition(const SolveRequest& request);
 /// Runs a Dockerfile and keeps the result; its reference, as a frontend.Result.
 async::Task<std::string> solve_frontend(Service& service, std::shared_ptr<Build> build,
                                         SolveRequest request);
-/// Gives the result what the exporters ask for (names in the image store); the SolveResponse.
-async::Task<std::string> export_result(Service& service, std::shared_ptr<Build> build,
+/// Gives the result what the exporters ask for (names in the image store); their response.
+async::Task<Attributes> export_result(Service& service, std::shared_ptr<Build> build,
                                        std::string image);
 
 }  // namespace berth::buildkit

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "buildkit/methods.h"
+#include "engine/engine.h"
 
 namespace berth::buildkit {
 
@@ -20,7 +21,10 @@ typename Map::mapped_type found_in(const Map& map, const std::string& key) {
 }  // namespace
 
 Service::Service(async::Executor executor, engine::Engine& engine, async::TaskGroup& tasks)
-    : executor_(std::move(executor)), engine_(engine), tasks_(tasks) {}
+    : executor_(std::move(executor)),
+      engine_(engine),
+      tasks_(tasks),
+      history_(engine.settings().data_root + "/build-history", file_work_) {}
 
 async::Task<> Service::serve(UniqueFd socket, std::string early) {
     grpc::Connection connection(executor_, std::move(socket), std::move(early), grpc::Role::server,
@@ -31,6 +35,7 @@ async::Task<> Service::serve(UniqueFd socket, std::string early) {
 async::Task<> Service::answer(grpc::Call call) {
     Method method = find_control_method(call.method());
     if (method == nullptr) method = find_bridge_method(call.method());
+    if (method == nullptr) method = find_history_method(call.method());
     if (method == nullptr)
         throw Error(ErrorKind::unsupported, "berth does not serve {}", call.method());
     co_await method(*this, call);
@@ -75,6 +80,35 @@ void Service::add_build(const std::shared_ptr<Build>& build) {
     if (!builds_.emplace(build->request.ref, build).second)
         throw Error(ErrorKind::conflict, "job ID {} exists", build->request.ref);
     changed_.notify_all();
+}
+
+void Service::cancel(const std::string& id) {
+    for (const auto& [ref, build] : builds_)
+        if (build->id == id) build->cancel.cancel();
+}
+
+async::Task<> Service::offer_upload(std::string build, UniqueFd archive) {
+    uploads_[build] = std::move(archive);
+    changed_.notify_all();
+    const auto deadline = steady_clock::now() + kLate;
+    for (async::Wake wake = async::Wake::notified; wake == async::Wake::notified;) {
+        if (!uploads_.contains(build)) co_return;
+        wake = co_await changed_.wait_until(deadline);
+    }
+    uploads_.erase(build);
+    throw Error(ErrorKind::invalid, "no build takes the context of {}", build);
+}
+
+async::Task<UniqueFd> Service::take_upload(std::string build) {
+    const auto deadline = steady_clock::now() + kLate;
+    for (async::Wake wake = async::Wake::notified; wake == async::Wake::notified;) {
+        if (auto found = uploads_.extract(build)) {
+            changed_.notify_all();
+            co_return std::move(found.mapped());
+        }
+        wake = co_await changed_.wait_until(deadline);
+    }
+    throw Error(ErrorKind::invalid, "no context comes for {}", build);
 }
 
 void Service::retire(const std::string& ref) {

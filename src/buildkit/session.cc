@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "buildkit/byte_stream.h"
 #include "buildkit/messages.h"
 #include "image/reference.h"
 
@@ -21,12 +22,26 @@ constexpr seconds kHealthTime(15);
 constexpr int kMostFailures = 2;
 constexpr const char* kHealth = "/grpc.health.v1.Health/Check";
 constexpr const char* kCredentials = "/moby.filesync.v1.Auth/Credentials";
+constexpr const char* kCheckAgent = "/moby.sshforward.v1.SSH/CheckAgent";
+constexpr const char* kForwardAgent = "/moby.sshforward.v1.SSH/ForwardAgent";
 constexpr const char* kSecret = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
 
 async::Task<> check_health(grpc::Connection& connection) {
     co_await connection.call(kHealth, std::string());
 }
 }  // namespace
+
+SessionHead session_head(const grpc::Metadata& headers) {
+    SessionHead head;
+    for (const auto& [name, value] : headers) {
+        const std::string key = to_lower(name);
+        if (key == "x-docker-expose-session-uuid") head.id = value;
+        if (key == "x-docker-expose-session-name") head.name = value;
+        if (key == "x-docker-expose-session-grpc-method") head.methods.insert(to_lower(value));
+    }
+    if (head.id.empty()) throw Error(ErrorKind::invalid, "the session has no id");
+    return head;
+}
 
 Session::Session(async::Executor executor, UniqueFd socket, std::string early, SessionHead head,
                  async::TaskGroup& tasks)
@@ -94,6 +109,24 @@ async::Task<std::string> registry_auth(std::shared_ptr<Session> session, std::st
         account["password"] = secret;
     }
     co_return encode_base64url(dump_json(account));
+}
+
+async::Task<bool> has_agent(std::shared_ptr<Session> session, std::string id) {
+    if (!session || !session->serves(kCheckAgent)) co_return false;
+    try {
+        co_await session->connection().call(kCheckAgent, grpc::WireWriter().text(1, id).take());
+        co_return true;
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::cancelled) throw;
+    }
+    co_return false;
+}
+
+async::Task<> carry_to_agent(std::shared_ptr<Session> session, std::string id,
+                             UniqueFd connection) {
+    grpc::Metadata metadata{{"buildkit.ssh.id", id}};
+    grpc::Call call = session->connection().open(kForwardAgent, std::move(metadata));
+    co_await carry_bytes(call, std::move(connection), session->tasks(), grpc::Role::client);
 }
 
 async::Task<std::optional<std::string>> secret(std::shared_ptr<Session> session, std::string id) {

@@ -11,12 +11,15 @@
 
 namespace berth::buildkit {
 
-/// What a client says of itself in the headers of POST /session.
+/// What a client says of itself when it opens a session.
 struct SessionHead final {
     std::string id;
     std::string name;
     std::set<std::string> methods;  // /package.Service/Method, in lower case
 };
+
+/// Reads it of headers or of metadata. Throws Error{invalid} without an id.
+SessionHead session_head(const grpc::Metadata& headers);
 
 class Session final {
   public:
@@ -29,6 +32,7 @@ class Session final {
     static async::Task<> run(std::shared_ptr<Session> self);
 
     grpc::Connection& connection() { return connection_; }
+    async::TaskGroup& tasks() { return tasks_; }
 
   private:
     static async::Task<> watch(std::shared_ptr<Session> self);
@@ -42,6 +46,10 @@ class Session final {
 /// The client's credentials for the registry of an image as the header X-Registry-Auth has them;
 /// "" when it has none.
 async::Task<std::string> registry_auth(std::shared_ptr<Session> session, std::string image);
+/// Whether the client has an ssh agent of that id.
+async::Task<bool> has_agent(std::shared_ptr<Session> session, std::string id);
+/// Carries the connection there until one of its ends closes.
+async::Task<> carry_to_agent(std::shared_ptr<Session> session, std::string id, UniqueFd connection);
 /// The content of a secret; nothing when the client has none of that name.
 async::Task<std::optional<std::string>> secret(std::shared_ptr<Session> session, std::string id);
 

@@ -83,7 +83,7 @@ void StepLog::failed(const engine::BuildStep&, const Error& error) {
 void StepLog::stage_finished(const std::string&) {}
 
 void StepLog::note(const std::string& text) {
-    if (text.find("arning") != std::string::npos) progress_.warn(text);
+    if (text.find("arning") != std::string::npos) progress_.warn({text});
 }
 
 void StepLog::built(const std::string&) {}

@@ -174,13 +174,12 @@ async::Task<std::string> Execs::create(std::string container, ExecConfig) {
     require(container);
     co_return "e1";
 }
-StreamKind Execs::check_start(const std::string& id, const ExecStart&) const {
+async::Task<StreamKind> Execs::begin(std::string id, ExecStart) {
     if (id != "e1") throw Error(ErrorKind::not_found, "No such exec instance: {}", id);
-    return StreamKind::raw;
+    co_return StreamKind::raw;
 }
-async::Task<void> Execs::start_detached(std::string, ExecStart) { co_return; }
-async::Task<void> Execs::start_attached(std::string, ExecStart, UniqueFd client,
-                                        std::string early) {
+async::Task<void> Execs::start_detached(std::string) { co_return; }
+async::Task<void> Execs::start_attached(std::string, UniqueFd client, std::string early) {
     return echo(std::move(client), std::move(early));
 }
 async::Task<void> Execs::resize(std::string, std::uint32_t, std::uint32_t) { co_return; }
@@ -287,10 +286,10 @@ Housekeeping::~Housekeeping() = default;
 async::Task<json> Housekeeping::prune_containers(Filters) { co_return json::object(); }
 async::Task<json> Housekeeping::prune_images(Filters) { co_return json::object(); }
 async::Task<json> Housekeeping::prune_volumes(Filters, PrunedVolumes) { co_return json::object(); }
-async::Task<std::vector<CacheFacts>> Housekeeping::prune_build_cache(Filters, std::int64_t) {
+async::Task<std::vector<CacheFacts>> Housekeeping::prune_build_cache(Filters, CacheLimits) {
     co_return std::vector<CacheFacts>();
 }
-async::Task<std::vector<CacheFacts>> Housekeeping::build_cache() {
+async::Task<std::vector<CacheFacts>> Housekeeping::build_cache(Filters) {
     co_return std::vector<CacheFacts>();
 }
 async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) { co_return json(types); }
@@ -302,7 +301,7 @@ async::Task<std::shared_ptr<const BuildContext>> Builder::unpack_context(UniqueF
                                                                          std::stop_token) {
     co_return std::make_shared<const BuildContext>();
 }
-async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(std::string, std::string,
+async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(RemoteContext,
                                                                         std::stop_token) {
     co_return std::make_shared<const BuildContext>();
 }

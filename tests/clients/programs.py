@@ -4,20 +4,13 @@ import functools
 import io
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tarfile
 
-from images import add_directory, add_file, busybox_rootfs_tar, docker_archive
+from images import add_directory, add_file, busybox_rootfs_tar, docker_archive, needed_by
 
 REDIS = "/usr/bin/redis-server"
-
-
-def needed_by(programs):
-    """The files that the dynamic linker loads for these programs, itself included."""
-    listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
-    return sorted(set(re.findall(r"(/\S+) \(0x", listed)))
 
 
 def layer_of(files, directories=()):

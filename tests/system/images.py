@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 
@@ -26,6 +27,12 @@ def add_directory(archive, name, mode=0o755, owner=0):
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, owner, owner
     archive.addfile(entry)
+
+
+def needed_by(programs):
+    """The files that the dynamic linker loads for these programs, itself included."""
+    listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
+    return sorted(set(re.findall(r"(/\S+) \(0x", listed)))
 
 
 @functools.lru_cache(maxsize=1)

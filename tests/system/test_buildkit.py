@@ -1,67 +1,14 @@
 """`docker build` where buildx is installed (Debian 13's, fetched by tools/newer-clients), bake and compose's builds: BuildKit's API."""
 import json
 import os
-import pathlib
 import signal
 import socket
-import subprocess
 import tarfile
 
 import pytest
 
+from buildx import command, docker, engine, plugins, steps_under_way, write  # noqa: F401 (fixtures)
 from engine import wait_until
-from running import running_engine
-from test_clients import NEWER
-
-PLUGINS = NEWER / "usr/libexec/docker/cli-plugins"
-
-
-@pytest.fixture(scope="module")
-def engine():
-    """An engine of their own: the images of their steps would be in the way of tests that count images."""
-    yield from running_engine()
-
-
-@pytest.fixture(scope="module")
-def plugins(engine):
-    """The directory of a docker configuration whose plugins are buildx and compose."""
-    if not (PLUGINS / "docker-buildx").exists():
-        pytest.skip("no buildx: BERTH_NEWER_CLIENTS is not set or tools/newer-clients could not fetch it")
-    directory = pathlib.Path(engine.environment["HOME"]) / "with-buildx"
-    (directory / "cli-plugins").mkdir(parents=True, exist_ok=True)
-    for name in ("docker-buildx", "docker-compose"):
-        if not (directory / "cli-plugins" / name).exists():
-            (directory / "cli-plugins" / name).symlink_to(PLUGINS / name)
-    return directory
-
-
-@pytest.fixture
-def command(engine, plugins, tmp_path):
-    """Starts a docker command with the plugins, in a directory of its own that may hold a build context."""
-    environment = dict(engine.environment, DOCKER_HOST="unix://" + engine.socket, DOCKER_CONFIG=str(plugins), BUILDKIT_PROGRESS="plain")
-
-    def start(*arguments, **options):
-        return subprocess.Popen([str(NEWER / "usr/bin/docker"), *arguments], env=environment, cwd=tmp_path, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **options})
-
-    return start
-
-
-@pytest.fixture
-def docker(command):
-    """Runs one to its end."""
-    def run(*arguments, check=True, input=None):
-        process = command(*arguments, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
-        out, err = process.communicate(input, timeout=120)
-        assert not check or process.returncode == 0, (arguments, process.returncode, out, err)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    return run
-
-
-def write(directory, **files):
-    for name, text in files.items():
-        (directory / name.replace("__", ".")).write_text(text)
 
 
 def test_a_build_ends_in_the_image_store(engine, docker, tmp_path):
@@ -249,11 +196,11 @@ def test_output_as_a_directory_and_as_an_archive(docker, tmp_path):
 def test_ctrl_c_stops_the_build_and_leaves_nothing(engine, command, tmp_path):
     write(tmp_path, Dockerfile="FROM busybox\nRUN echo sleeping; sleep 1000\n")
     build = command("build", "--no-cache", ".")
-    wait_until(lambda: engine.docker("ps", "-q", "--filter", "status=running").stdout, "the step's container")
+    wait_until(lambda: steps_under_way(engine), "the step's container")
     build.send_signal(signal.SIGINT)
     build.communicate(timeout=30)
     assert build.returncode != 0
-    wait_until(lambda: engine.docker("ps", "-aq").stdout == "", "the step's container is gone")
+    wait_until(lambda: not steps_under_way(engine), "the step's container is gone")
 
 
 def test_buildx_lists_the_builder(docker):

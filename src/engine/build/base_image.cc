@@ -3,6 +3,7 @@
 
 #include "build/words.h"
 #include "engine/build/build_state.h"
+#include "engine/build/named_context.h"
 #include "engine/image/state.h"
 #include "image/platform.h"
 
@@ -48,12 +49,18 @@ std::string with_tag(const std::string& name) {
 }  // namespace
 
 async::Task<StageImage> find_image(Build& build, std::string name, std::string platform) {
-    if (!build.request.pull)
-        if (auto image = find_local(build, name, platform)) co_return *std::move(image);
-    co_await pull(build, with_tag(name), platform);
-    build.check_stop();
-    if (auto image = find_local(build, name, platform)) co_return *std::move(image);
-    throw Error(ErrorKind::not_found, "No such image: {}", name);
+    std::optional<StageImage> image;
+    const bool is_id = name.starts_with("sha256:");
+    if (!build.request.pull || is_id) image = find_local(build, name, platform);
+    if (!image) {
+        co_await pull(build, with_tag(name), platform);
+        build.check_stop();
+        // Its registry may have it for another platform only; the pull has said so.
+        image = find_local(build, name, "");
+    }
+    if (!image) throw Error(ErrorKind::not_found, "No such image: {}", name);
+    co_await hold_image(build, *image->id);
+    co_return *std::move(image);
 }
 
 async::Task<StageImage> base_image(Build& build, const build::From& from) {
@@ -72,13 +79,9 @@ async::Task<StageImage> base_image(Build& build, const build::From& from) {
         empty.config.platform = image::parse_platform(platform);
         co_return empty;
     }
+    if (const NamedContext* context = find_context(build, name))
+        co_return co_await image_of_context(build, name, *context);
     co_return co_await find_image(build, name, std::move(platform));
-}
-
-std::shared_ptr<const storage::FileTree> files_of_context(const Build& build) {
-    std::vector<UniqueFd> directory;
-    if (build.context->directory) directory.push_back(duplicate(build.context->directory));
-    return std::make_shared<const storage::FileTree>(std::move(directory));
 }
 
 std::shared_ptr<const storage::FileTree> files_of(const Build& build, const StageImage& image) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -38,6 +39,28 @@ enum class BuildDialect { classic, buildkit };
 using RegistryAuth = std::function<async::Task<std::string>(std::string image)>;
 /// The content of a secret (RUN --mount=type=secret); nothing when the client has none.
 using BuildSecrets = std::function<async::Task<std::optional<std::string>>(std::string id)>;
+/// The client's ssh agents (RUN --mount=type=ssh, repositories).
+struct BuildAgents final {
+    std::function<async::Task<bool>(std::string id)> has;
+    /// Carries a connection to the agent until one of its ends closes.
+    std::function<async::Task<>(std::string id, UniqueFd connection)> carry;
+};
+
+/// --build-context: what takes the place of an image or a stage.
+struct NamedContext final {
+    std::string image;  // a name or id; empty: files
+    std::function<async::Task<std::shared_ptr<const BuildContext>>()> files;
+};
+
+/// A context that the engine fetches: a tar, a Dockerfile alone, a git repository.
+struct RemoteContext final {
+    std::string url;
+    std::string dockerfile;  // a path in it; empty: files for steps only, and an archive stays one
+    bool dockerfile_apart = false;  // its text comes from elsewhere
+    BuildSecrets secrets;           // GIT_AUTH_TOKEN and the like; may be empty
+    BuildAgents agents;             // may be empty
+    bool keep_git_directory = false;
+};
 
 struct BuildRequest final {
     BuildDialect dialect = BuildDialect::classic;
@@ -48,13 +71,17 @@ struct BuildRequest final {
     std::vector<std::string> cache_from;  // images whose steps count as done
     std::string platform;                 // empty: the host's
     bool no_cache = false;
-    bool pull = false;             // also images that are here
-    bool remove = true;            // containers of steps that worked
-    bool remove_on_error = false;  // and of the step that failed
+    std::set<std::string> uncached_stages;  // by name, in lower case
+    bool pull = false;                      // also images that are here
+    bool remove = true;                     // containers of steps that worked
+    bool remove_on_error = false;           // and of the step that failed
     /// What containers of RUN get: network mode, extra hosts, shm size, limits, security options.
     model::HostConfig host;
     RegistryAuth registry_auth;  // may be empty
     BuildSecrets secrets;        // may be empty
+    BuildAgents agents;          // may be empty
+    /// By familiar name ("base", "alpine:3"), with "::linux/amd64" for one platform.
+    std::map<std::string, NamedContext> contexts;
 };
 
 struct BuildStep final {
@@ -111,14 +138,14 @@ class Builder final {
     Builder& operator=(const Builder&) = delete;
 
     /// A context from a tar (a pipe or file, blocking, compressed or not), unpacked below the data
-    /// root; it is removed with the last reference. `dockerfile` is a path in it; an empty one: the
-    /// text comes from elsewhere, and no ignore file is looked at.
+    /// root; it is removed with the last reference, which must go on the engine's thread.
+    /// `dockerfile` is a path in it; an empty one: the text comes from elsewhere, and no ignore
+    /// file is looked at.
     async::Task<std::shared_ptr<const BuildContext>> unpack_context(UniqueFd tar,
                                                                     std::string dockerfile,
                                                                     std::stop_token stop);
-    /// The same of an URL: a tar, or a Dockerfile alone. What .dockerignore names is left out.
-    async::Task<std::shared_ptr<const BuildContext>> fetch_context(std::string url,
-                                                                   std::string dockerfile,
+    /// The same of an URL. What .dockerignore names is left out.
+    async::Task<std::shared_ptr<const BuildContext>> fetch_context(RemoteContext remote,
                                                                    std::stop_token stop);
     /// `stop` must be requested on the engine's thread. Throws Error for everything but a command
     /// that fails: of the Dockerfile before any step, of a step after log.failed(), {cancelled}.

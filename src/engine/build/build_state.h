@@ -1,6 +1,7 @@
 // One build under way, shared by the files that carry out its steps. Engine thread only.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +48,10 @@ struct Build final {
     build::Dockerfile file;
     build::Arguments arguments;
     std::vector<std::optional<StageImage>> finished{};  // by stage
-    BuildStep step{};                                   // the present one
+    std::map<const NamedContext*, std::shared_ptr<const BuildContext>> named_files{};
+    std::vector<image::ImageHold> holds{};  // on all images that it came by
+    bool fetched_sources = false;           // of request.cache_from
+    BuildStep step{};                       // the present one
     std::optional<CommandFailure> failure{};
 
     const Context& engine() const { return state.deps.context; }
@@ -70,6 +74,9 @@ struct StepResult final {
     std::function<void(archive::Sink&)> write_layer{};  // empty: no layer
 };
 
+/// Nobody removes the image before the build is over. Throws Error{not_found}.
+async::Task<void> hold_image(Build& build, Digest id);
+
 /// The image of an earlier build that did this very step. Then the stage goes on with it.
 async::Task<bool> use_cache(Build& build, StageRun& stage, const StepResult& step);
 /// Makes the step's image.
@@ -84,8 +91,6 @@ async::Task<void> run_command(Build& build, StageRun& stage, build::Run run);
 async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy);
 async::Task<void> make_working_directory(Build& build, StageRun& stage, StepResult step);
 
-/// The files of the context.
-std::shared_ptr<const storage::FileTree> files_of_context(const Build& build);
 /// The files of an image.
 std::shared_ptr<const storage::FileTree> files_of(const Build& build, const StageImage& image);
 /// Throws Error with dockerd's text for what the classic builder has not.

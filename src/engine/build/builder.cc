@@ -6,8 +6,10 @@
 
 #include "base/file.h"
 #include "build/words.h"
+#include "engine/build/agent_socket.h"
 #include "engine/build/build_state.h"
 #include "engine/build/cache_directory.h"
+#include "engine/build/named_context.h"
 #include "engine/image/state.h"
 #include "image/platform.h"
 #include "storage/entry_file.h"
@@ -18,11 +20,12 @@ namespace {
 
 using build::Instruction;
 
-/// Stages that the target needs, itself included.
-std::set<std::size_t> needed_stages(const build::Dockerfile& file, std::size_t target) {
+/// Stages that the target needs, itself included. One that a named context replaces needs none.
+std::set<std::size_t> needed_stages(const Build& build, std::size_t target) {
+    const build::Dockerfile& file = build.file;
     std::set<std::size_t> needed{target};
     for (std::size_t i = target + 1; i-- > 0;) {
-        if (!needed.contains(i)) continue;
+        if (!needed.contains(i) || find_context(build, file.stages[i].from.name)) continue;
         const auto need = [&](const std::string& name) {
             if (const auto stage = build::find_stage(file, name, i)) needed.insert(*stage);
         };
@@ -30,12 +33,17 @@ std::set<std::size_t> needed_stages(const build::Dockerfile& file, std::size_t t
         if (file.stages[i].from.image.find('$') != std::string::npos)
             for (std::size_t other = 0; other < i; ++other) needed.insert(other);
         need(file.stages[i].from.image);
-        for (const Instruction& instruction : file.stages[i].instructions) {
+        const auto need_sources = [&](const Instruction& instruction) {
             if (const auto* copy = std::get_if<build::Copy>(&instruction.what)) need(copy->from);
             if (const auto* run = std::get_if<build::Run>(&instruction.what))
                 for (const build::Pairs& mount : run->mounts)
                     for (const auto& [key, value] : mount)
                         if (key == "from") need(value);
+        };
+        for (const Instruction& instruction : file.stages[i].instructions) {
+            need_sources(instruction);
+            if (const auto* trigger = std::get_if<build::OnBuild>(&instruction.what))
+                need_sources(build::parse_trigger(trigger->instruction));
         }
     }
     return needed;
@@ -58,6 +66,18 @@ void add_platform_arguments(build::Arguments& arguments, const std::string& want
     };
     add("TARGET", image::parse_platform(wanted));
     add("BUILD", image::host_platform());
+}
+
+/// TARGETSTAGE.
+std::string name_of_target(const BuildRequest& request, const build::Dockerfile& file) {
+    if (!request.target.empty()) return request.target;
+    const std::string& name = file.stages.back().from.name;
+    return name.empty() ? "default" : name;
+}
+
+build::Arguments arguments_of(const BuildRequest& request) {
+    if (request.dialect == BuildDialect::classic) return build::Arguments(request.arguments);
+    return build::Arguments(build::Arguments::with_both_cases(request.arguments));
 }
 
 void begin_step(Build& build, const std::string& text) {
@@ -93,7 +113,10 @@ std::string declare(Build& build, const build::Arg& arg, const build::Lookup& lo
     for (const auto& [raw_name, raw_value] : arg.variables) {
         const std::string name = build::expand(raw_name, lookup, build.file.escape);
         std::optional<std::string> value;
-        if (raw_value) value = build::expand(*raw_value, lookup, build.file.escape);
+        // A default that is not used may ask for variables that are not there.
+        const bool unused =
+            build.request.dialect == BuildDialect::buildkit && build.arguments.is_given(name);
+        if (raw_value && !unused) value = build::expand(*raw_value, lookup, build.file.escape);
         comment += " " + name + (value ? "=" + *value : "");
         build.arguments.add(name, std::move(value));
     }
@@ -188,7 +211,11 @@ async::Task<void> begin_stage(Build& build, StageRun& stage, const build::Stage&
     std::exception_ptr thrown;
     try {
         build.check_stop();
-        stage.image = co_await base_image(build, source.from);
+        const NamedContext* context = find_context(build, source.from.name);
+        if (context != nullptr)
+            stage.image = co_await image_of_context(build, source.from.name, *context);
+        else
+            stage.image = co_await base_image(build, source.from);
         stage.command_set = false;
     } catch (...) {
         thrown = std::current_exception();
@@ -207,9 +234,11 @@ async::Task<void> run_stage(Build& build, std::size_t index) {
     build.step.stage_name = source.from.name;
     build.arguments.begin_stage();
     StageRun stage;
+    stage.missed_cache = build.request.uncached_stages.contains(source.from.name);
     co_await begin_stage(build, stage, source);
+    const bool replaced = find_context(build, source.from.name) != nullptr;
     for (const Instruction& instruction : source.instructions) {
-        if (build.failure) co_return;
+        if (build.failure || replaced) break;
         begin_step(build, instruction.text);
         co_await carry_out_step(build, stage, instruction);
         if (!build.failure) build.log.finished(build.step, stage.image.id_text());
@@ -240,23 +269,6 @@ async::Task<void> name_image(Build& build, const std::string& id) {
     }
 }
 
-/// Lets a worker have the last reference to the files: their removal may take a while.
-class FilesRelease final {
-  public:
-    FilesRelease(const Context& engine, std::shared_ptr<const BuildContext> context)
-        : engine_(engine), context_(std::move(context)) {}
-    ~FilesRelease() {
-        auto job = [context = std::move(context_)]() mutable { context.reset(); };
-        engine_.tasks.spawn("remove build files", engine_.pool.run(std::move(job)));
-    }
-    FilesRelease(const FilesRelease&) = delete;
-    FilesRelease& operator=(const FilesRelease&) = delete;
-
-  private:
-    const Context& engine_;
-    std::shared_ptr<const BuildContext> context_;
-};
-
 /// Everything that can be refused before the first step.
 Build prepare(BuilderState& state, const BuildRequest& request,
               std::shared_ptr<const BuildContext> context, BuildLog& log, std::stop_token stop) {
@@ -269,7 +281,7 @@ Build prepare(BuilderState& state, const BuildRequest& request,
                 .log = log,
                 .stop = std::move(stop),
                 .file = {},
-                .arguments = build::Arguments(request.arguments)};
+                .arguments = arguments_of(request)};
     build.file = build::parse_dockerfile(build.context->dockerfile);
     const std::size_t target = build::target_stage(build.file, request.target);
     build.file.stages.resize(target + 1);
@@ -299,11 +311,11 @@ Builder::~Builder() = default;
 async::Task<BuildResult> Builder::build(BuildRequest request,
                                         std::shared_ptr<const BuildContext> context, BuildLog& log,
                                         std::stop_token stop) {
-    const FilesRelease release(state_->deps.context, context);
     Build build = prepare(*state_, request, std::move(context), log, std::move(stop));
     add_platform_arguments(build.arguments, request.platform);
+    build.arguments.add_automatic("TARGETSTAGE", name_of_target(request, build.file));
     const std::size_t last = build.file.stages.size() - 1;
-    const std::set<std::size_t> needed = needed_stages(build.file, last);
+    const std::set<std::size_t> needed = needed_stages(build, last);
     const auto wanted = [&](std::size_t stage) {
         return request.dialect == BuildDialect::classic || needed.contains(stage);
     };
@@ -327,6 +339,7 @@ async::Task<BuildResult> Builder::build(BuildRequest request,
 }
 
 void Builder::load() {
+    AgentSocket::clear(state_->deps.context.settings.exec_root);
     if (!exists(state_->directory())) return;
     const UniqueFd builds = open_file(state_->directory(), O_RDONLY | O_DIRECTORY);
     for (const std::string& name : storage::names_in(builds, ""))

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -80,6 +81,12 @@ CacheFacts facts_of(const std::string& root, const std::string& name) {
     return facts;
 }
 
+std::int64_t free_bytes(const std::string& directory) {
+    struct statvfs status {};
+    if (::statvfs(directory.c_str(), &status) < 0) return 0;
+    return static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
+}
+
 std::vector<std::string> names_of(const std::string& root) {
     if (!exists(root)) return {};
     const UniqueFd directory = open_file(root, O_RDONLY | O_DIRECTORY);
@@ -90,27 +97,26 @@ std::vector<std::string> names_of(const std::string& root) {
 
 std::string text_of(const CacheKey& key) { return key.id + "\n" + key.base; }
 
-CacheUse take_cache(const std::string& builds, const CacheKey& key, build::CacheSharing sharing,
-                    const std::function<void(const std::string&)>& fill) {
+std::optional<CacheUse> try_cache(const std::string& builds, const CacheKey& key,
+                                  build::CacheSharing sharing,
+                                  const std::function<void(const std::string&)>& fill) {
     const std::string base = root_of(builds) + "/" + archive::sha256(text_of(key)).hex();
-    const int operation = sharing == build::CacheSharing::shared   ? LOCK_SH
-                          : sharing == build::CacheSharing::locked ? LOCK_EX
-                                                                   : LOCK_EX | LOCK_NB;
     for (int number = 0;; ++number) {
         const std::string directory = number == 0 ? base : fmt::format("{}-{}", base, number);
-        UniqueFd file = open_locked(directory, operation);
-        if (!file) continue;  // a private one that is in use
-        if (operation != LOCK_SH || exists(directory + "/id")) {
-            fill_new(directory, key, fill);
-            return take(std::move(file), directory);
-        }
-        // The change of a lock lets others in between: begin anew with what there is then.
-        file = UniqueFd();
-        file = open_locked(directory, LOCK_EX);
+        const bool shared = sharing == build::CacheSharing::shared && exists(directory + "/id");
+        UniqueFd file = open_locked(directory, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
+        if (!file && sharing == build::CacheSharing::private_) continue;
+        // A prune may have been quicker than a shared lock, under which nothing may be made.
+        if (!file || (shared && !exists(directory + "/id"))) return std::nullopt;
         fill_new(directory, key, fill);
+        if (sharing != build::CacheSharing::shared || shared)
+            return take(std::move(file), directory);
+        // The change of a lock lets others in between: begin anew with what there is then.
         --number;
     }
 }
+
+std::string description_of(const CacheFacts& cache) { return "cached mount " + cache.id; }
 
 std::vector<CacheFacts> list_caches(const std::string& builds) {
     std::vector<CacheFacts> list;
@@ -124,13 +130,21 @@ std::vector<CacheFacts> list_caches(const std::string& builds) {
     return list;
 }
 
+std::int64_t kept_bytes(std::int64_t total, std::int64_t free, const CacheLimits& limits) {
+    std::int64_t keep = limits.max_used;
+    const std::int64_t missing = limits.min_free - free;
+    if (missing > 0) keep = keep == 0 ? total - missing : std::min(keep, total - missing);
+    return std::max(keep, limits.reserved);
+}
+
 std::vector<CacheFacts> prune_caches(const std::string& builds,
                                      const std::function<bool(const CacheFacts&)>& wanted,
-                                     std::int64_t keep) {
+                                     const CacheLimits& limits) {
     std::vector<CacheFacts> list = list_caches(builds);
     std::ranges::sort(list, {}, &CacheFacts::used);
     std::int64_t total = 0;
     for (const CacheFacts& facts : list) total += facts.size;
+    const std::int64_t keep = kept_bytes(total, free_bytes(builds), limits);
     std::vector<CacheFacts> removed;
     for (const CacheFacts& facts : list) {
         if (facts.in_use || !wanted(facts) || (keep > 0 && total <= keep)) continue;

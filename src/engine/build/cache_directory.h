@@ -31,9 +31,10 @@ struct CacheKey final {
 };
 std::string text_of(const CacheKey& key);
 
-/// `fill` puts the first files into a new directory. Waits for the other user of a locked one.
-CacheUse take_cache(const std::string& builds, const CacheKey& key, build::CacheSharing sharing,
-                    const std::function<void(const std::string& files)>& fill);
+/// `fill` puts the first files into a new directory. Nothing: another step has it locked.
+std::optional<CacheUse> try_cache(const std::string& builds, const CacheKey& key,
+                                  build::CacheSharing sharing,
+                                  const std::function<void(const std::string& files)>& fill);
 
 struct CacheFacts final {
     std::string name;  // of the directory
@@ -42,11 +43,22 @@ struct CacheFacts final {
     Timestamp created, used;
     bool in_use = false;
 };
+/// For people.
+std::string description_of(const CacheFacts& cache);
 std::vector<CacheFacts> list_caches(const std::string& builds);
-/// Removes those that no step uses and `wanted` takes, the longest unused first, until what stays
-/// takes no more than `keep` bytes.
+/// What a prune leaves, in bytes; without any limit nothing.
+struct CacheLimits final {
+    std::int64_t max_used = 0;
+    std::int64_t min_free = 0;  // on the disk
+    std::int64_t reserved = 0;  // stays, whatever the others say
+};
+/// BuildKit's reckoning: what may stay of `total` bytes where `free` are left on the disk.
+std::int64_t kept_bytes(std::int64_t total, std::int64_t free, const CacheLimits& limits);
+
+/// Removes those that no step uses and `wanted` takes, the longest unused first, until the limits
+/// are kept.
 std::vector<CacheFacts> prune_caches(const std::string& builds,
                                      const std::function<bool(const CacheFacts&)>& wanted,
-                                     std::int64_t keep);
+                                     const CacheLimits& limits);
 
 }  // namespace berth::engine

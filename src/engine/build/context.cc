@@ -13,6 +13,7 @@
 #include "build/lines.h"
 #include "engine/build/build_state.h"
 #include "engine/build/download.h"
+#include "engine/build/git_access.h"
 #include "engine/build/scratch.h"
 #include "engine/image/state.h"
 #include "linux/rooted_path.h"
@@ -84,6 +85,11 @@ void apply_ignore_file(BorrowedFd root, const std::string& dockerfile) {
     }
 }
 
+void take_dockerfile(BuildContext& context, const std::string& path) {
+    context.dockerfile = read_dockerfile(context.directory, path);
+    apply_ignore_file(context.directory, path);
+}
+
 std::shared_ptr<UnpackedContext> new_context(const std::string& builds) {
     auto unpacked = std::make_shared<UnpackedContext>();
     unpacked->scratch = std::make_shared<const ScratchDirectory>(builds);
@@ -129,13 +135,17 @@ std::shared_ptr<const BuildContext> unpack(const std::string& builds, BorrowedFd
     return {unpacked, &unpacked->context};
 }
 
-std::shared_ptr<const BuildContext> fetch(
-    const std::string& builds, const std::string& url, const std::string& dockerfile,
+/// A web server's answer: a tar, or the Dockerfile itself. A file alone is named "context".
+std::shared_ptr<const BuildContext> fetch_file(
+    const std::string& builds, const RemoteContext& remote,
     const std::shared_ptr<const image::RegistrySettings>& registry, std::stop_token stop) {
     const std::shared_ptr<UnpackedContext> unpacked = new_context(builds);
     const ScratchDirectory fetched(builds);
-    const UniqueFd file = open_file(fetched.path() + "/context", O_RDWR | O_CREAT, 0600);
-    download_to(file, url, registry, stop);
+    const bool alone = remote.dockerfile.empty();
+    const std::string& directory = alone ? unpacked->scratch->path() : fetched.path();
+    const UniqueFd file = open_file(directory + "/context", O_RDWR | O_CREAT, 0600);
+    download_to(file, remote.url, registry, stop);
+    if (alone) return {unpacked, &unpacked->context};
     const auto rewind = [&] {
         if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("rewinding the build context");
     };
@@ -144,13 +154,36 @@ std::shared_ptr<const BuildContext> fetch(
     rewind();
     if (archive) {
         extract(*unpacked, file, std::move(stop));
-        const UniqueFd& root = unpacked->context.directory;
-        unpacked->context.dockerfile = read_dockerfile(root, dockerfile);
-        apply_ignore_file(root, dockerfile);
+        if (!remote.dockerfile_apart) take_dockerfile(unpacked->context, remote.dockerfile);
     } else {
         unpacked->context.dockerfile = read_all(file, build::kMaxDockerfile);
     }
     return {unpacked, &unpacked->context};
+}
+
+std::shared_ptr<const BuildContext> fetch_repository(const std::string& builds,
+                                                     const GitCheckout& checkout,
+                                                     const std::string& dockerfile) {
+    const std::shared_ptr<UnpackedContext> unpacked = new_context(builds);
+    check_out(checkout, unpacked->scratch->path());
+    const std::string& directory = checkout.source.directory;
+    if (!directory.empty())
+        unpacked->context.directory =
+            linux_os::open_in_root(unpacked->context.directory, "/" + directory,
+                                   O_RDONLY | O_DIRECTORY, linux_os::Resolve::no_symlinks);
+    if (!dockerfile.empty()) take_dockerfile(unpacked->context, dockerfile);
+    return {unpacked, &unpacked->context};
+}
+
+/// The removal of files may take a while: a worker's.
+std::shared_ptr<const BuildContext> removed_by_worker(const Context& engine,
+                                                      std::shared_ptr<const BuildContext> context) {
+    const BuildContext* files = context.get();
+    const auto release = [&engine, context = std::move(context)](const BuildContext*) mutable {
+        auto job = [last = std::move(context)]() mutable { last.reset(); };
+        engine.tasks.spawn("remove build files", engine.pool.run(std::move(job)));
+    };
+    return {files, release};
 }
 
 }  // namespace
@@ -175,23 +208,38 @@ async::Task<std::shared_ptr<const BuildContext>> Builder::unpack_context(UniqueF
     auto job = [file, dockerfile, stop, builds = state_->directory()] {
         return unpack(builds, *file, dockerfile, stop);
     };
-    co_return co_await state_->deps.context.pool.run_on_thread("build context", std::move(job));
+    const Context& engine = state_->deps.context;
+    auto context = co_await engine.pool.run_on_thread("build context", std::move(job));
+    co_return removed_by_worker(engine, std::move(context));
 }
 
-async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(std::string url,
-                                                                        std::string dockerfile,
+async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(RemoteContext remote,
                                                                         std::stop_token stop) {
-    if (!url.starts_with("http://") && !url.starts_with("https://"))
+    const Context& engine = state_->deps.context;
+    const auto registry = state_->deps.images.state().registry;
+    std::shared_ptr<const BuildContext> context;
+    if (auto source = build::parse_git_source(remote.url)) {
+        const HeldGitAccess held =
+            co_await git_access(engine, *source, remote.secrets, remote.agents);
+        GitCheckout checkout{*std::move(source), held.access, registry, stop,
+                             remote.keep_git_directory};
+        auto job = [checkout = std::move(checkout), builds = state_->directory(),
+                    dockerfile = remote.dockerfile_apart ? "" : remote.dockerfile] {
+            return fetch_repository(builds, checkout, dockerfile);
+        };
+        context = co_await engine.pool.run_on_thread("build context", std::move(job));
+    } else if (remote.url.starts_with("http://") || remote.url.starts_with("https://")) {
+        auto job = [remote, registry, stop, builds = state_->directory()] {
+            return fetch_file(builds, remote, registry, stop);
+        };
+        context = co_await engine.pool.run_on_thread("build context", std::move(job));
+    } else {
         throw Error(ErrorKind::invalid,
                     "the build context {} is none that can be fetched: give an http or https URL "
-                    "of a tar archive or a Dockerfile",
-                    url);
-    if (dockerfile.empty()) dockerfile = "Dockerfile";
-    auto job = [url, dockerfile, stop, builds = state_->directory(),
-                registry = state_->deps.images.state().registry] {
-        return fetch(builds, url, dockerfile, registry, stop);
-    };
-    co_return co_await state_->deps.context.pool.run_on_thread("build context", std::move(job));
+                    "of a tar archive or a Dockerfile, or a git repository",
+                    remote.url);
+    }
+    co_return removed_by_worker(engine, std::move(context));
 }
 
 }  // namespace berth::engine

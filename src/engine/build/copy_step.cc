@@ -2,15 +2,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "archive/digester.h"
 #include "base/file.h"
 #include "build/words.h"
 #include "engine/build/build_state.h"
 #include "engine/build/copy_plan.h"
 #include "engine/build/download.h"
-#include "engine/build/run_mounts.h"
+#include "engine/build/git_access.h"
+#include "engine/build/named_context.h"
 #include "engine/build/scratch.h"
 #include "engine/image/state.h"
 #include "engine/model/user.h"
@@ -36,11 +35,13 @@ build::Copy expanded(build::Copy copy, const build::Lookup& lookup, char escape)
     for (std::string& source : copy.sources)
         if (!source.starts_with("<<")) expand(source);
     for (std::string& pattern : copy.excludes) expand(pattern);
-    for (std::string* text : {&copy.destination, &copy.owner, &copy.mode, &copy.from})
+    for (std::string* text :
+         {&copy.destination, &copy.owner, &copy.mode, &copy.from, &copy.checksum})
         expand(*text);
     for (build::Heredoc& heredoc : copy.heredocs)
         if (heredoc.expand)
-            heredoc.content = build::expand_keeping_quotes(heredoc.content, lookup, escape);
+            // The "escape" directive does not reach in here.
+            heredoc.content = build::expand_keeping_quotes(heredoc.content, lookup);
     return copy;
 }
 
@@ -54,25 +55,16 @@ std::string destination_of(const build::Copy& copy, const oci::ContainerDefaults
     return path;
 }
 
-std::optional<mode_t> mode_from(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    unsigned mode = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, mode, 8);
-    if (error != std::errc{} || stop != end || mode > 07777)
-        throw Error(ErrorKind::invalid,
-                    "invalid chmod parameter: '{}'. it should be octal string "
-                    "and between 0 and 07777",
-                    text);
-    return mode;
-}
-
-/// A name alone is its own group's, too.
-storage::Owner owner_from(const std::string& text, const storage::FileTree& target) {
+/// The classic builder takes a name alone for its group's, too, BuildKit a number only.
+storage::Owner owner_from(const std::string& text, const storage::FileTree& target,
+                          BuildDialect dialect) {
     const auto read = [&](const char* path) {
         return target.read(path, kMaxOwnersFile).value_or("");
     };
-    const std::string whole = text.find(':') == std::string::npos ? text + ":" + text : text;
+    const bool is_number = text.find_first_not_of("0123456789") == std::string::npos;
+    std::string whole = text;
+    if (text.find(':') == std::string::npos && (is_number || dialect == BuildDialect::classic))
+        whole += ":" + text;
     const model::ProcessUser user =
         model::resolve_user(whole, {read("etc/passwd"), read("etc/group")}, {});
     return {user.user.uid, user.user.gid};
@@ -84,6 +76,20 @@ bool is_url(const std::string& source) {
 
 bool is_inline(const std::string& source) { return source.starts_with("<<"); }
 
+SharedTree tree_in(const std::string& path) {
+    std::vector<UniqueFd> directory;
+    directory.push_back(open_file(path, O_PATH | O_DIRECTORY));
+    return std::make_shared<const storage::FileTree>(std::move(directory));
+}
+
+std::string digest_of_file(const std::string& path) {
+    const UniqueFd file = open_file(path, O_RDONLY);
+    archive::FdSource source(file);
+    archive::DigestSource digested(source);
+    archive::drain(digested);
+    return digested.digest().str();
+}
+
 /// Everything a worker needs: values, and trees that it reads.
 struct CopyWork final {
     build::Copy copy;
@@ -92,15 +98,17 @@ struct CopyWork final {
     std::string builds;
     std::shared_ptr<const image::RegistrySettings> registry;
     std::stop_token stop;
-    std::shared_ptr<const ScratchDirectory> scratch{};  // of downloads and inline files
+    std::map<std::string, HeldGitAccess> repositories{};  // sources that ADD checks out
+    std::shared_ptr<const ScratchDirectory> scratch{};    // of what is fetched and inline files
     CopyPlan plan{};
     Digest digest = archive::sha256("");
 
     void operator()();
 
   private:
-    SharedTree tree_of_scratch() const;
     void add_source(const std::string& source);
+    void add_download(const std::string& url);
+    void add_repository(const std::string& url, const HeldGitAccess& held);
     const std::string& scratch_path();
 };
 
@@ -109,24 +117,44 @@ const std::string& CopyWork::scratch_path() {
     return scratch->path();
 }
 
-SharedTree CopyWork::tree_of_scratch() const {
-    std::vector<UniqueFd> directory;
-    directory.push_back(open_file(scratch->path(), O_PATH | O_DIRECTORY));
-    return std::make_shared<const storage::FileTree>(std::move(directory));
+void CopyWork::add_download(const std::string& url) {
+    const std::string fallback = request.destination.ends_with('/') ? "" : "download";
+    const std::string name = download(url, scratch_path(), fallback, registry, stop);
+    const std::string path = scratch_path() + "/" + name;
+    const std::string found = copy.checksum.empty() ? "" : digest_of_file(path);
+    if (found != copy.checksum)
+        throw Error(ErrorKind::invalid, "digest mismatch for {}: {} (expected: {})", url, found,
+                    copy.checksum);
+    request.sources.push_back({tree_in(scratch_path()), name, true});
+}
+
+void CopyWork::add_repository(const std::string& url, const HeldGitAccess& held) {
+    GitCheckout checkout{*build::parse_git_source(url), held.access, registry, stop,
+                         copy.keep_git_directory};
+    if (!copy.checksum.empty()) checkout.source.checksum = copy.checksum;
+    const std::string directory = fmt::format("{}/git-{}", scratch_path(), request.sources.size());
+    make_directories(directory);
+    check_out(checkout, directory);
+    const std::string part = checkout.source.directory;
+    request.sources.push_back({tree_in(directory), part.empty() ? "." : part, false});
 }
 
 void CopyWork::add_source(const std::string& source) {
-    if (copy.adds && is_url(source)) {
-        const std::string name = download(source, scratch_path(), registry, stop);
-        request.sources.push_back({tree_of_scratch(), name, true});
+    if (const auto held = repositories.find(source); held != repositories.end()) {
+        add_repository(source, held->second);
+    } else if (copy.adds && is_url(source)) {
+        add_download(source);
     } else if (is_inline(source)) {
         const std::vector<build::Heredoc> named = build::heredocs_of(source);
         for (const build::Heredoc& heredoc : copy.heredocs) {
             if (named.empty() || heredoc.name != named.front().name) continue;
+            // It becomes a file's name, here too: "<<../../x" must lead nowhere.
+            if (heredoc.name.find('/') != std::string::npos || heredoc.name.starts_with(".."))
+                throw Error(ErrorKind::invalid, "a heredoc cannot be named {}", heredoc.name);
             const UniqueFd file =
                 open_file(scratch_path() + "/" + heredoc.name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
             write_all(file, heredoc.content);
-            request.sources.push_back({tree_of_scratch(), heredoc.name, true});
+            request.sources.push_back({tree_in(scratch_path()), heredoc.name, true});
             break;
         }
     } else {
@@ -138,46 +166,52 @@ void CopyWork::operator()() {
     try {
         for (const std::string& source : copy.sources) add_source(source);
         // Those of a context are root's already.
-        if (!copy.owner.empty()) request.owner = owner_from(copy.owner, *request.target);
-        request.mode = mode_from(copy.mode);
+        if (!copy.owner.empty())
+            request.owner = owner_from(copy.owner, *request.target, request.dialect);
+        if (!copy.mode.empty()) request.mode = build::ModeChange(copy.mode);
         plan = plan_copy(request);
         digest = digest_of_copy(request, plan, stop);
     } catch (Error& error) {
-        if (error.kind() == ErrorKind::cancelled) throw;
+        if (error.kind() == ErrorKind::cancelled || request.dialect == BuildDialect::buildkit)
+            throw;
         throw error.while_("{} failed", request.instruction);
     }
 }
 
-async::Task<SharedTree> files_for(Build& build, const std::string& from) {
-    if (from.empty()) co_return files_of_context(build);
-    const StageImage source = co_await source_image(build, from);
-    co_return files_of(build, source);
+/// Repositories among the sources of an ADD, with what the client gives for them.
+async::Task<void> find_repositories(Build& build, CopyWork& work) {
+    if (!work.copy.adds || build.request.dialect == BuildDialect::classic) co_return;
+    for (const std::string& text : work.copy.sources) {
+        auto source = build::parse_git_source(text);
+        if (!source) continue;
+        work.repositories[text] = co_await git_access(build.engine(), *std::move(source),
+                                                      build.request.secrets, build.request.agents);
+    }
+}
+
+void check_checksum(const build::Copy& copy, const CopyWork& work) {
+    if (copy.checksum.empty()) return;
+    if (copy.sources.size() != 1)
+        throw Error(ErrorKind::invalid, "checksum can't be specified for multiple sources");
+    const std::string& source = copy.sources.front();
+    const bool repository = work.repositories.contains(source);
+    if (!repository && !is_url(source))
+        throw Error(ErrorKind::invalid,
+                    "checksum can't be specified for non-HTTP(S) and non-Git sources");
+    if (!repository) (void)Digest::parse(copy.checksum);
 }
 
 }  // namespace
-
-async::Task<StageImage> source_image(Build& build, std::string from) {
-    if (const auto stage = build::find_stage(build.file, from, build.step.stage);
-        stage && build.finished[*stage])
-        co_return *build.finished[*stage];
-    std::optional<Error> failure;
-    try {
-        co_return co_await find_image(build, from, build.request.platform);
-    } catch (...) {
-        failure = async::to_error(std::current_exception());
-    }
-    throw failure->while_("invalid from flag value {}", from);
-}
 
 async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy) {
     check_flags(build, copy);
     const oci::ContainerDefaults& config = stage.image.config.config;
     copy = expanded(std::move(copy), build.arguments.lookup(config.env), build.file.escape);
     const std::string name = copy.adds ? "ADD" : "COPY";
-    SharedTree files = co_await files_for(build, copy.from);
+    StepSource source = co_await source_named(build, copy.from);
     CopyWork work{.copy = copy,
                   .request = {},
-                  .files = std::move(files),
+                  .files = std::move(source.tree),
                   .builds = build.state.directory(),
                   .registry = build.images().registry,
                   .stop = build.stop};
@@ -186,7 +220,11 @@ async::Task<void> copy_files(Build& build, StageRun& stage, build::Copy copy) {
     work.request.target = files_of(build, stage.image);
     work.request.unpacks = copy.adds;
     work.request.keep_parents = copy.keep_parents;
+    work.request.link = copy.link;
+    work.request.dialect = build.request.dialect;
     work.request.excludes = copy.excludes;
+    co_await find_repositories(build, work);
+    check_checksum(copy, work);
     const auto shared = std::make_shared<CopyWork>(std::move(work));
     auto job = [shared] { (*shared)(); };
     co_await build.engine().pool.run_on_thread("copy", std::move(job));
@@ -211,6 +249,10 @@ async::Task<void> make_working_directory(Build& build, StageRun& stage, StepResu
     if (!missing.empty()) {
         CopyPlan plan;
         plan.new_directories = missing;
+        // BuildKit gives it to the user of the steps that follow.
+        const std::string& user = step.config.config.user;
+        if (build.request.dialect == BuildDialect::buildkit && !user.empty())
+            request.owner = owner_from(user, *request.target, BuildDialect::buildkit);
         step.write_layer = [request, plan, stop = build.stop](archive::Sink& sink) {
             write_copy(request, plan, sink, stop);
         };

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <ctime>
+
 #include "archive/compression.h"
 #include "archive/tar_reader.h"
 #include "base/error.h"
@@ -13,33 +15,48 @@ namespace berth::engine {
 
 namespace {
 
-/// The last component of the URL's path.
+/// The last component of the URL's path; empty for what is no name.
 std::string name_of(const std::string& url) {
     std::string path = url.substr(0, url.find_first_of("?#"));
     path = path.substr(path.find("://") + 3);
     const std::size_t slash = path.find('/');
     path = slash == std::string::npos ? "" : path.substr(slash);
-    const std::string name = path.substr(std::min(path.rfind('/') + 1, path.size()));
-    if (name.empty() || name == "." || name == ".." || name.size() > 255)
-        throw Error(ErrorKind::invalid, "cannot determine filename from url: {}", url);
+    std::string name = path.substr(std::min(path.rfind('/') + 1, path.size()));
+    if (name == "." || name == ".." || name.size() > 255) name.clear();
     return name;
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT"
+std::optional<Timestamp> parse_http_date(const std::string& text) {
+    std::tm date{};
+    const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+    if (end == nullptr || *end != '\0') return std::nullopt;
+    return Timestamp{std::int64_t{::timegm(&date)} * 1'000'000'000};
 }
 
 }  // namespace
 
 std::string download(const std::string& url, const std::string& directory,
+                     const std::string& fallback,
                      const std::shared_ptr<const image::RegistrySettings>& settings,
                      std::stop_token stop) {
     std::string name = name_of(url);
+    if (name.empty()) name = fallback;
+    if (name.empty())
+        throw Error(ErrorKind::invalid, "cannot determine filename from url: {}", url);
     const UniqueFd file =
         open_file(directory + "/" + name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    download_to(file, url, settings, std::move(stop));
+    const auto changed = download_to(file, url, settings, std::move(stop));
+    // A file of unknown age has the same one in each build.
+    timespec times[2]{};
+    times[0].tv_sec = times[1].tv_sec = changed.value_or(Timestamp{}).seconds();
+    if (::futimens(file.get(), times) < 0) throw_errno("setting the time of {}", name);
     return name;
 }
 
-void download_to(BorrowedFd file, const std::string& url,
-                 const std::shared_ptr<const image::RegistrySettings>& settings,
-                 std::stop_token stop) {
+std::optional<Timestamp> download_to(BorrowedFd file, const std::string& url,
+                                     const std::shared_ptr<const image::RegistrySettings>& settings,
+                                     std::stop_token stop) {
     image::Transport transport(*settings);
     image::HttpRequest request;
     request.url = url;
@@ -47,6 +64,9 @@ void download_to(BorrowedFd file, const std::string& url,
     const image::HttpResponse response = transport.exchange(request, {}, std::move(stop));
     if (response.status / 100 != 2)
         throw Error(ErrorKind::invalid, "failed to GET {} with status {}", url, response.status);
+    const auto changed = response.headers.find("last-modified");
+    if (changed == response.headers.end()) return std::nullopt;
+    return parse_http_date(changed->second);
 }
 
 bool is_tar(BorrowedFd file) {

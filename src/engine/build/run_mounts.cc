@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "archive/produced_source.h"
+#include "async/sync.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "engine/build/scratch.h"
@@ -52,6 +53,7 @@ namespace {
 using build::RunMountType;
 
 constexpr std::size_t kMaxSecret = 500U << 10;  // BuildKit's
+constexpr std::chrono::milliseconds kCacheRetry{100};
 
 /// A copy of one place of a tree under another name.
 struct TreeCopy final {
@@ -80,21 +82,17 @@ struct TreeCopy final {
 };
 
 async::Task<void> find_files(Build& build, PlannedMount& mount) {
-    if (mount.what.from.empty()) {
-        mount.tree = files_of_context(build);
-    } else {
-        mount.from = co_await source_image(build, mount.what.from);
-        mount.tree = files_of(build, *mount.from);
-    }
+    mount.from = co_await source_named(build, mount.what.from);
+    const SharedTree tree = mount.from.tree;
     const std::string wanted = storage::clean_entry_path(linux_os::clean_path(mount.what.source));
-    mount.source = mount.tree->resolve(wanted);
-    if (!mount.tree->find(mount.source))
+    mount.source = tree->resolve(wanted);
+    if (!tree->find(mount.source))
         throw Error(ErrorKind::invalid, "failed to compute cache key: \"/{}\": not found", wanted);
-    if (mount.from) {
-        mount.key += " " + mount.from->id_text();
+    if (mount.from.image) {
+        mount.key += " " + mount.from.image->id_text();
         co_return;
     }
-    TreeCopy files{mount.tree, mount.source, "x", build.stop};
+    TreeCopy files{tree, mount.source, "x", build.stop};
     auto job = [files] { return files.digest(); };
     const Digest digest = co_await build.engine().pool.run_on_thread("build mount", std::move(job));
     mount.key += " " + digest.str();
@@ -110,22 +108,24 @@ model::MountObject mount_object(const PlannedMount& mount, std::string type, std
 }
 
 async::Task<void> add_bind(Build& build, const PlannedMount& mount, StepMounts& made) {
-    if (mount.what.read_only && mount.from && mount.from->id) {
-        model::MountObject object = mount_object(mount, "image", mount.from->id_text());
+    const auto& image = mount.from.image;
+    if (mount.what.read_only && image && image->id) {
+        model::MountObject object = mount_object(mount, "image", image->id_text());
         object.subpath = mount.source;
         made.mounts.push_back(std::move(object));
         co_return;
     }
-    if (mount.what.read_only && !mount.from) {
-        const std::string context = linux_os::link_target(open_file(
-            fmt::format("/proc/self/fd/{}", build.context->directory.get()), O_PATH | O_NOFOLLOW));
+    if (mount.what.read_only && !image) {
+        const std::string context = linux_os::link_target(
+            open_file(fmt::format("/proc/self/fd/{}", mount.from.directory->directory.get()),
+                      O_PATH | O_NOFOLLOW));
         made.mounts.push_back(mount_object(mount, "bind", context + "/" + mount.source));
         co_return;
     }
     if (!made.copies)
         made.copies = std::make_shared<const ScratchDirectory>(build.state.directory());
     const std::string name = std::to_string(made.mounts.size());
-    TreeCopy files{mount.tree, mount.source, name, build.stop};
+    TreeCopy files{mount.from.tree, mount.source, name, build.stop};
     auto job = [files, copies = made.copies] { files.write_to(copies->path()); };
     co_await build.engine().pool.run_on_thread("build mount", std::move(job));
     made.mounts.push_back(mount_object(mount, "bind", made.copies->path() + "/" + name));
@@ -149,12 +149,32 @@ async::Task<void> add_secret(Build& build, const PlannedMount& mount, StepMounts
         mount_object(mount, "bind", made.secrets->add(mount.what, *content, made.mounts.size())));
 }
 
+/// The first agent is the step's own; others have the place that the Dockerfile names.
+async::Task<void> add_agent(Build& build, const PlannedMount& mount, StepMounts& made) {
+    const build::RunMount& what = mount.what;
+    bool there = false;
+    if (build.request.agents.has) there = co_await build.request.agents.has(what.id);
+    if (!there && what.required)
+        throw Error(ErrorKind::invalid, "no SSH key \"{}\" forwarded from the client", what.id);
+    if (!there) co_return;
+    const AgentSocket::Access access{what.uid.value_or(0), what.gid.value_or(0),
+                                     what.mode.value_or(0600)};
+    auto socket =
+        std::make_shared<const AgentSocket>(build.engine(), build.request.agents, what.id, access);
+    model::MountObject object = mount_object(mount, "bind", socket->path());
+    if (object.target.empty())
+        object.target = fmt::format("/run/buildkit/ssh_agent.{}", made.agents.size());
+    if (made.agents.empty()) made.environment.push_back("SSH_AUTH_SOCK=" + object.target);
+    made.mounts.push_back(std::move(object));
+    made.agents.push_back(std::move(socket));
+}
+
 /// What it begins with tells caches of one id apart, as in BuildKit.
 CacheKey cache_key(const PlannedMount& mount) {
     const build::RunMount& what = mount.what;
     CacheKey key{what.id, what.source};
-    if (mount.from)
-        key.base += " " + mount.from->id_text();
+    if (mount.from.image)
+        key.base += " " + mount.from.image->id_text();
     else if (what.mode || what.uid || what.gid)
         key.base += fmt::format(" {:o} {}:{}", what.mode.value_or(0755), what.uid.value_or(0),
                                 what.gid.value_or(0));
@@ -163,10 +183,11 @@ CacheKey cache_key(const PlannedMount& mount) {
 
 /// Into the directory, which is empty; a source that is no directory is put into it.
 void fill_cache(const PlannedMount& mount, const std::string& files, const std::stop_token& stop) {
-    if (mount.from) {
-        const auto found = mount.tree->find(mount.source);
+    if (mount.from.tree) {
+        const auto found = mount.from.tree->find(mount.source);
         const bool directory = S_ISDIR(found->status.st_mode);
-        TreeCopy{mount.tree, mount.source, directory ? "" : linux_os::base_of(mount.source), stop}
+        TreeCopy{mount.from.tree, mount.source, directory ? "" : linux_os::base_of(mount.source),
+                 stop}
             .write_to(files);
         return;
     }
@@ -176,6 +197,22 @@ void fill_cache(const PlannedMount& mount, const std::string& files, const std::
         throw_errno("the owner and mode of the build cache {}", what.id);
 }
 
+/// Tries again while another step has it locked, until the client goes.
+async::Task<std::shared_ptr<const CacheUse>> take_cache(Build& build, const PlannedMount& mount) {
+    async::Event stopped;
+    const std::stop_callback on_stop(build.stop, [&stopped] { stopped.set(); });
+    for (;;) {
+        auto job = [builds = build.state.directory(), mount, stop = build.stop] {
+            const auto fill = [&](const std::string& files) { fill_cache(mount, files, stop); };
+            return try_cache(builds, cache_key(mount), mount.what.sharing, fill);
+        };
+        auto use = co_await build.engine().pool.run_on_thread("build cache", std::move(job));
+        build.check_stop();
+        if (use) co_return std::make_shared<const CacheUse>(*std::move(use));
+        co_await stopped.wait_until(std::chrono::steady_clock::now() + kCacheRetry);
+    }
+}
+
 /// All in one order, lest two steps wait for each other; one that is mounted twice is taken once.
 async::Task<void> take_caches(Build& build, const std::vector<PlannedMount>& planned,
                               StepMounts& made) {
@@ -183,16 +220,7 @@ async::Task<void> take_caches(Build& build, const std::vector<PlannedMount>& pla
     for (const PlannedMount& mount : planned)
         if (mount.what.type == RunMountType::cache)
             wanted.emplace(text_of(cache_key(mount)), &mount);
-    for (const auto& [text, mount] : wanted) {
-        auto job = [builds = build.state.directory(), mount = *mount, stop = build.stop] {
-            const auto fill = [&](const std::string& files) { fill_cache(mount, files, stop); };
-            return std::make_shared<const CacheUse>(
-                take_cache(builds, cache_key(mount), mount.what.sharing, fill));
-        };
-        made.caches[text] =
-            co_await build.engine().pool.run_on_thread("build cache", std::move(job));
-        build.check_stop();
-    }
+    for (const auto& [text, mount] : wanted) made.caches[text] = co_await take_cache(build, *mount);
 }
 
 void add_tmpfs(const PlannedMount& mount, StepMounts& made) {
@@ -229,9 +257,25 @@ async::Task<StepMounts> make_mounts(Build& build, std::vector<PlannedMount> plan
                 mount_object(mount, "bind", made.caches.at(text_of(cache_key(mount)))->files));
         if (mount.what.type == RunMountType::bind) co_await add_bind(build, mount, made);
         if (mount.what.type == RunMountType::secret) co_await add_secret(build, mount, made);
+        if (mount.what.type == RunMountType::ssh) co_await add_agent(build, mount, made);
         if (mount.what.type == RunMountType::tmpfs) add_tmpfs(mount, made);
     }
     co_return made;
+}
+
+std::string add_program(Build& build, const build::Heredoc& program, StepMounts& made) {
+    if (!made.copies)
+        made.copies = std::make_shared<const ScratchDirectory>(build.state.directory());
+    model::MountObject object;
+    object.type = "bind";
+    object.source = fmt::format("{}/{}", made.copies->path(), made.mounts.size());
+    object.target = "/dev/pipes/" + program.name;  // as in BuildKit
+    object.read_only = true;
+    const UniqueFd file = open_file(object.source, O_WRONLY | O_CREAT | O_EXCL, 0755);
+    write_all(file, program.content);
+    if (::fchmod(file.get(), 0755) < 0) throw_errno("the mode of {}", object.source);
+    made.mounts.push_back(object);
+    return object.target;
 }
 
 }  // namespace berth::engine

@@ -11,6 +11,7 @@
 #include "engine/build/run_mounts.h"
 #include "engine/containers/changes.h"
 #include "engine/containers/state.h"
+#include "image/platform.h"
 #include "linux/socket_pair.h"
 
 namespace berth::engine {
@@ -43,14 +44,19 @@ std::vector<std::string> with_mounts(const std::vector<PlannedMount>& mounts,
     return all;
 }
 
+/// The instruction is a heredoc and nothing else.
+bool is_script(const build::Run& run) {
+    const std::string& text = run.command.words.front();
+    return run.heredocs.size() == 1 && build::trim(text).starts_with("<<") &&
+           build::raw_words(text, '\\').size() == 1;
+}
+
 /// A heredoc alone is the script; one of a command stays where the shell finds it.
 build::Command with_heredocs(const build::Run& run) {
     build::Command command = run.command;
     if (run.heredocs.empty()) return command;
     std::string& text = command.words.front();
-    const bool alone = run.heredocs.size() == 1 && build::trim(text).starts_with("<<") &&
-                       build::raw_words(text, '\\').size() == 1;
-    if (alone) {
+    if (is_script(run)) {
         text = run.heredocs.front().content;
         return command;
     }
@@ -65,6 +71,8 @@ model::CreateRequest container_of(const Build& build, const StageRun& stage,
     const oci::ContainerDefaults& defaults = stage.image.config.config;
     request.config = model::container_config_from(oci::to_json(defaults));
     request.config.image = stage.image.id_text();
+    // The classic builder mounts the image's volumes: what RUN writes there is lost.
+    if (build.request.dialect == BuildDialect::buildkit) request.config.volumes.clear();
     request.config.cmd = std::move(words);
     request.config.entrypoint = std::vector<std::string>{""};
     request.config.healthcheck = model::Healthcheck{.test = {"NONE"}};
@@ -92,8 +100,30 @@ async::Task<void> pass_output(Build& build, UniqueFd from) {
     }
 }
 
+/// Says what a program of another kind of machine needs, where that is why it did not start.
+Error explain(const Error& failure, const oci::Platform& platform) {
+    if (failure.message().find("exec format error") == std::string::npos ||
+        image::is_compatible(image::host_platform(), platform))
+        return failure;
+    return Error::with_text(
+        failure.kind(),
+        fmt::format("{}: this machine is {} and has no emulator for {} (binfmt_misc)",
+                    failure.message(), image::host_platform().str(), platform.str()));
+}
+
+async::Task<void> start(Build& build, const std::string& id, const oci::Platform& platform) {
+    std::optional<Error> failure;
+    try {
+        co_await build.state.deps.containers.start(id, "");
+    } catch (...) {
+        failure = async::to_error(std::current_exception());
+    }
+    if (failure) throw explain(*failure, platform);
+}
+
 /// Starts the container and waits for its end.
-async::Task<WaitOutcome> run_to_end(Build& build, const std::string& id) {
+async::Task<WaitOutcome> run_to_end(Build& build, const std::string& id,
+                                    const oci::Platform& platform) {
     Containers& containers = build.state.deps.containers;
     auto [ours, theirs] = linux_os::stream_socket_pair(linux_os::Blocking::no);
     AttachRequest streams;
@@ -101,7 +131,7 @@ async::Task<WaitOutcome> run_to_end(Build& build, const std::string& id) {
     co_await containers.attach(id, std::move(streams), std::move(theirs), "");
     Wait wait = containers.wait(id, WaitCondition::next_exit);
     const auto cancel = [&] { build.engine().tasks.spawn("cancel a build", kill(containers, id)); };
-    co_await containers.start(id, "");
+    co_await start(build, id, platform);
     const std::stop_callback on_stop(build.stop, cancel);
     co_await pass_output(build, std::move(ours));
     co_return co_await wait.outcome();
@@ -150,13 +180,17 @@ async::Task<void> run_command(Build& build, StageRun& stage, build::Run run) {
         with_arguments(build.arguments.recorded(config.env), with_mounts(planned, words));
     if (co_await use_cache(build, stage, step)) co_return;
 
+    StepMounts mounts = co_await make_mounts(build, std::move(planned));
+    if (is_script(run) && words.back().starts_with("#!"))
+        words = {add_program(build, run.heredocs.front(), mounts)};
     const std::string shown = fmt::format("{}", fmt::join(words, " "));
-    const StepMounts mounts = co_await make_mounts(build, std::move(planned));
     model::CreateRequest request = container_of(build, stage, std::move(words), run);
     request.host_config.mounts = mounts.mounts;
-    for (const std::string& variable : mounts.environment) request.config.env.push_back(variable);
     CreateOptions options;
     options.platform = stage.image.config.platform.str();
+    options.secret_variables = mounts.environment;
+    if (build.request.dialect == BuildDialect::buildkit)
+        options.made_for = model::MadeFor::build_step;
     ContainerCreated created =
         co_await build.state.deps.containers.create(std::move(request), std::move(options));
     const std::string id = created.id;
@@ -164,7 +198,7 @@ async::Task<void> run_command(Build& build, StageRun& stage, build::Run run) {
     for (const std::string& warning : created.warnings)
         build.log.note(" ---> [Warning] " + warning);
     build.log.running(build.step, id);
-    const WaitOutcome outcome = co_await run_to_end(build, id);
+    const WaitOutcome outcome = co_await run_to_end(build, id, stage.image.config.platform);
     build.check_stop();
     if (!outcome.error.empty()) throw Error(ErrorKind::invalid, "{}", outcome.error);
     if (outcome.exit_code == 0) {

@@ -78,6 +78,13 @@ TEST(Dockerfile, KnowsTheEscapeDirective) {
     EXPECT_EQ(parse_dockerfile("\n# escape=`\nFROM a").escape, '\\');
 }
 
+TEST(Dockerfile, KeepsTheHeredocOfATrigger) {
+    const Dockerfile file = parse_dockerfile("FROM a\nONBUILD RUN <<EOF\necho hello\nEOF\n");
+    const auto& trigger = std::get<OnBuild>(file.stages[0].instructions[0].what);
+    const Instruction run = parse_trigger(trigger.instruction);
+    EXPECT_EQ(std::get<build::Run>(run.what).heredocs.at(0).content, "echo hello\n");
+}
+
 TEST(Dockerfile, ReadsHeredocs) {
     const Dockerfile file = parse_dockerfile(
         "FROM a\nCOPY <<-\"A\" <<B /x/\n\t$one\n\tA\ntwo\nB\nRUN cat <<E\nfoo\nE\nUSER u");

@@ -75,7 +75,9 @@ TEST(ExpandWords, SplitsValuesButNotQuotes) {
 }
 
 TEST(ExpandHeredoc, LeavesQuotesAlone) {
-    EXPECT_EQ(expand_keeping_quotes("it's \"$X\" \\$X \\n", look_up), "it's \"value\" $X \\n");
+    EXPECT_EQ(expand_keeping_quotes("it's \"$X\" \\$X \\\\n", look_up), "it's \"value\" $X \\n");
+    // As BuildKit: the escape character goes, whatever it stands before.
+    EXPECT_EQ(expand_keeping_quotes("\\n\\\n", look_up), "n\n");
 }
 
 TEST(Glob, MatchesPaths) {
@@ -104,6 +106,18 @@ TEST(Arguments, GiveWhatIsDeclaredOnly) {
     EXPECT_EQ(arguments.visible({}).count("http_proxy"), 1U);
     EXPECT_EQ(arguments.recorded({}).count("http_proxy"), 0U);
     EXPECT_EQ(arguments.unused(), (std::vector<std::string>{"UNUSED"}));
+    EXPECT_TRUE(arguments.is_given("GIVEN"));
+    EXPECT_FALSE(arguments.is_given("NONE"));
+}
+
+TEST(Arguments, HaveAProxyInBothCases) {
+    const auto given =
+        Arguments::with_both_cases({{"http_proxy", "a"}, {"NO_PROXY", "b"}, {"X", "c"}});
+    EXPECT_EQ(given, (Arguments::Given{{"http_proxy", "a"},
+                                       {"HTTP_PROXY", "a"},
+                                       {"NO_PROXY", "b"},
+                                       {"no_proxy", "b"},
+                                       {"X", "c"}}));
 }
 
 }  // namespace

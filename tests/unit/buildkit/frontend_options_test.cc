@@ -50,17 +50,57 @@ TEST(FrontendOptions, an_archive_of_a_server_is_a_context) {
     EXPECT_EQ(frontend_options(solve({{"context", url}})).url, url);
 }
 
+TEST(FrontendOptions, named_contexts_and_repositories_are_taken) {
+    SolveRequest request = solve({{"context", "https://example.org/x.git#v1"},
+                                  {"dockerfilekey", "dockerfile"},
+                                  {"context:base", "docker-image://alpine"},
+                                  {"context:other", "input:0-made"},
+                                  {"build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR", "1"},
+                                  {"no-cache", "One,two"}});
+    request.inputs = {{"0-made", "sha256:1"}};
+    const auto options = frontend_options(request);
+    EXPECT_EQ(options.url, "https://example.org/x.git#v1");
+    EXPECT_TRUE(options.dockerfile_apart);
+    EXPECT_TRUE(options.keep_git_directory);
+    EXPECT_EQ(options.contexts.at("base"), "docker-image://alpine");
+    EXPECT_EQ(options.inputs.at("0-made"), "sha256:1");
+    EXPECT_FALSE(options.request.no_cache);
+    EXPECT_EQ(options.request.uncached_stages, (std::set<std::string>{"one", "two"}));
+}
+
+TEST(FrontendOptions, a_result_comes_back_as_an_input) {
+    const std::string input = grpc::WireWriter()
+                                  .text(1, "0-made")
+                                  .message(2, encode_result_definition("sha256:abc"))
+                                  .take();
+    const SolveRequest request = decode_bridge_solve(grpc::WireWriter().message(13, input).take());
+    EXPECT_EQ(request.inputs.at("0-made"), "sha256:abc");
+    EXPECT_FALSE(request.has_definition);
+}
+
 TEST(FrontendOptions, what_would_build_something_else_is_refused) {
     for (const Attributes& options :
-         {Attributes{{"context", "https://example.org/x.git"}},
-          Attributes{{"context:base", "docker-image://alpine"}},
-          Attributes{{"requestid", "frontend.lint"}},
+         {Attributes{{"context", "/somewhere"}},
+          Attributes{{"context", "git://host/x#--upload-pack=y"}},
           Attributes{{"platform", "linux/amd64,linux/arm64"}}, Attributes{{"ulimit", "nofile"}},
           Attributes{{"shm-size", "much"}}})
         EXPECT_THROW(frontend_options(solve(options)), Error) << options.begin()->first;
     SolveRequest other = solve({{"source", "tonistiigi/buildpack"}});
     other.frontend = "gateway.v0";
     EXPECT_THROW(frontend_options(other), Error);
+}
+
+TEST(FrontendOptions, caches_are_images_wherever_a_client_names_them) {
+    SolveRequest request = solve({});
+    request.cache_imports = {{"registry", {{"ref", "r/a"}}}, {"local", {{"src", "d"}}}};
+    const auto options = frontend_options(request);
+    EXPECT_EQ(options.request.cache_from, (std::vector<std::string>{"r/a"}));
+    EXPECT_EQ(options.warnings.size(), 1U);
+    const auto as_text = frontend_options(
+        solve({{"cache-imports", R"([{"Type":"registry","Attrs":{"ref":"r/b"}}])"}}));
+    EXPECT_EQ(as_text.request.cache_from, (std::vector<std::string>{"r/b"}));
+    EXPECT_EQ(frontend_options(solve({{"requestid", "frontend.lint"}})).subrequest,
+              "frontend.lint");
 }
 
 TEST(FrontendOptions, a_dockerfile_frontend_image_is_the_built_in_one) {
