@@ -22,9 +22,9 @@ struct Progress final : BackgroundWork {
 
 std::string failure_line(const std::exception_ptr& failure) {
     const Error error = async::to_error(failure);
-    const nlohmann::json line{
-        {"errorDetail", {{"code", status_of(error.kind())}, {"message", error.message()}}},
-        {"error", error.message()}};
+    // Without a code, as by dockerd.
+    const nlohmann::json line{{"errorDetail", {{"message", error.message()}}},
+                              {"error", error.message()}};
     return dump_json(line) + kLineEnd;
 }
 

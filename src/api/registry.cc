@@ -26,11 +26,8 @@ async::Task<> push(Call& call) {
     request.registry_auth = registry_auth(call);
     // Clients of long ago sent the credentials as the body.
     const auto body = co_await read_json(call, BodyRule::optional);
-    if (call.request().headers.find("X-Registry-Auth") == nullptr) {
-        if (body.empty())
-            throw Error(ErrorKind::invalid, "bad parameters and missing X-Registry-Auth: EOF");
+    if (call.request().headers.find("X-Registry-Auth") == nullptr && !body.empty())
         request.registry_auth = encode_base64(dump_json(body));
-    }
     ProgressWork work = [&call, &request](engine::ProgressSink sink, std::stop_token stop) {
         return call.engine.images().push(std::move(request), std::move(sink), std::move(stop));
     };

@@ -1,8 +1,26 @@
 #include "api/router.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace berth::api {
+
+std::string clean_path(std::string_view path) {
+    std::vector<std::string_view> parts;
+    const bool slash_at_end = path.ends_with('/') && path != "/";
+    while (!path.empty()) {
+        const std::size_t end = std::min(path.find('/'), path.size());
+        const std::string_view part = path.substr(0, end);
+        path.remove_prefix(std::min(end + 1, path.size()));
+        if (part == ".." && !parts.empty()) parts.pop_back();
+        if (!part.empty() && part != "." && part != "..") parts.push_back(part);
+    }
+    std::string clean;
+    for (const std::string_view part : parts) clean.append("/").append(part);
+    if (slash_at_end || clean.empty()) clean += "/";
+    return clean;
+}
 
 void Router::add(std::string_view method, std::string_view pattern, Handler handler) {
     Route route;

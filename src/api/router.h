@@ -15,6 +15,9 @@ namespace berth::api {
 struct Call;
 using Handler = async::Task<> (*)(Call&);
 
+/// Without empty parts, "." and "..", as the router of dockerd wants it.
+std::string clean_path(std::string_view path);
+
 class Router final {
   public:
     struct Match final {

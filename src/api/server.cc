@@ -1,5 +1,7 @@
 #include "api/server.h"
 
+#include <algorithm>
+
 #include "api/call.h"
 #include "api/errors.h"
 #include "api/routes.h"
@@ -45,13 +47,36 @@ struct Server::Parts final {
     http::Server http;
 };
 
+namespace {
+/// As dockerd's router: a client whose address ends in a slash sends "//v1.45/info".
+async::Task<> redirect(http::Exchange& exchange, const std::string& path) {
+    http::Response response;
+    response.status = 301;
+    const std::string& target = exchange.request().target;
+    std::string location;
+    for (const char c : path) location += c == '/' ? "/" : http::encode_percent({&c, 1});
+    location += target.substr(std::min(target.find('?'), target.size()));
+    response.headers.set("Location", std::move(location));
+    co_await exchange.reply(std::move(response));
+}
+
+async::Task<> reply_to_probe(http::Exchange& exchange) {
+    http::Response response;
+    response.headers = common_headers();
+    co_await exchange.reply(std::move(response));
+}
+}  // namespace
+
 async::Task<> Server::Parts::dispatch(http::Exchange& exchange) {
     const auto& request = exchange.request();
     if (request.version >= 11 && request.headers.find("Host") == nullptr)
         throw Error(ErrorKind::invalid, "missing required Host header");
     if (!request.query_problem.empty())
         throw Error(ErrorKind::invalid, "{}", request.query_problem);
+    if (const std::string path = clean_path(request.path); path != request.path)
+        co_return co_await redirect(exchange, path);
     const VersionedPath versioned = split_version(request.path);
+    if (request.method == "OPTIONS") co_return co_await reply_to_probe(exchange);
     auto match = router.find(request.method, versioned.path);
     if (!match) throw Error(ErrorKind::not_found, "page not found");
     check_version(versioned.version, oldest);
@@ -93,6 +118,21 @@ void Server::listen(UniqueFd listener) { parts_->http.listen(std::move(listener)
 async::Task<> Server::stop(SteadyTime deadline) {
     co_await parts_->http.stop(deadline);
     co_await parts_->streams.stop(deadline);
+}
+
+async::Task<> refuse_clients(async::Executor executor, std::vector<UniqueFd> listeners,
+                             Error failure, std::chrono::milliseconds time) {
+    const Error told(ErrorKind::unavailable, "the engine cannot start: {}", failure.message());
+    auto refuse = [&told](http::Exchange& exchange) -> async::Task<> {
+        http::Response response = error_response(told);
+        const http::Headers common = common_headers();
+        for (const auto& [name, value] : common.entries()) response.headers.set(name, value);
+        co_await exchange.reply(std::move(response));
+    };
+    http::Server server(executor, std::move(refuse));
+    for (UniqueFd& listener : listeners) server.listen(std::move(listener));
+    co_await async::sleep_for(time);
+    co_await server.stop(std::chrono::steady_clock::now() + time);
 }
 
 }  // namespace berth::api

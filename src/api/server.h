@@ -2,9 +2,12 @@
 // io_context thread; owns its HTTP server, not the engine. Listening sockets are given to it.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <vector>
 
 #include "async/task.h"
+#include "base/error.h"
 #include "base/unique_fd.h"
 
 namespace berth::engine {
@@ -31,5 +34,9 @@ class Server final {
     struct Parts;
     std::unique_ptr<Parts> parts_;
 };
+
+/// For an engine that cannot start: tells whoever comes within `time` why, with status 503.
+async::Task<> refuse_clients(async::Executor executor, std::vector<UniqueFd> listeners,
+                             Error failure, std::chrono::milliseconds time);
 
 }  // namespace berth::api

@@ -1,5 +1,7 @@
 #include "engine/filters.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -20,25 +22,36 @@ bool label_matches(const std::map<std::string, std::string>& labels, const std::
     return split == std::string::npos || found->second == wanted.substr(split + 1);
 }
 
+[[noreturn]] void malformed() { throw Error(ErrorKind::invalid, "invalid filter"); }
+
+json object_from(std::string_view text) {
+    json value;
+    try {
+        value = parse_json(text);
+    } catch (const Error&) {
+        malformed();
+    }
+    if (!value.is_object()) malformed();
+    return value;
+}
+
 }  // namespace
 
 Filters Filters::parse(std::string_view text) {
     Filters filters;
     if (text.empty()) return filters;
-    const json value = parse_json(text);
-    if (!value.is_object()) throw Error(ErrorKind::invalid, "invalid filters: expected an object");
+    const json value = object_from(text);
     for (const auto& [key, wanted] : value.items()) {
         if (wanted.is_object()) {
             for (const auto& [item, on] : wanted.items())
                 if (!on.is_boolean() || on.get<bool>()) filters.add(key, item);
         } else if (wanted.is_array()) {
             for (const json& item : wanted) {
-                if (!item.is_string())
-                    throw Error(ErrorKind::invalid, "invalid filter '{}': expected texts", key);
+                if (!item.is_string()) malformed();
                 filters.add(key, item.get<std::string>());
             }
         } else {
-            throw Error(ErrorKind::invalid, "invalid filter '{}': expected a list", key);
+            malformed();
         }
     }
     return filters;
@@ -79,16 +92,19 @@ bool Filters::labels(const std::map<std::string, std::string>& labels) const {
 }
 
 std::optional<bool> Filters::boolean(std::string_view key) const {
-    std::optional<bool> result;
-    for (const std::string& text : values(key)) {
-        const bool yes = text == "1" || text == "true" || text == "t" || text == "True";
-        const bool no = text == "0" || text == "false" || text == "f" || text == "False";
-        if (!yes && !no) throw Error(ErrorKind::invalid, "invalid filter '{}={}'", key, text);
-        if (result && *result != yes)
-            throw Error(ErrorKind::invalid, "invalid filter '{}': both true and false", key);
-        result = yes;
-    }
-    return result;
+    const std::vector<std::string>& texts = values(key);
+    if (texts.empty()) return std::nullopt;
+    const auto says = [&](std::initializer_list<std::string_view> words) {
+        return std::ranges::any_of(texts, [&](const std::string& text) {
+            return std::ranges::find(words, text) != words.end();
+        });
+    };
+    // `docker image prune` adds its own value to what the user wrote: one that says something is
+    // enough.
+    const bool yes = says({"1", "true", "t", "True"});
+    if (yes == says({"0", "false", "f", "False"}))
+        throw Error(ErrorKind::invalid, "invalid filter '{}=[{}]'", key, fmt::join(texts, " "));
+    return yes;
 }
 
 bool matches_pattern(const std::string& pattern, const std::string& text) {

@@ -29,7 +29,8 @@ class Filters final {
     bool any(std::string_view key, const std::function<bool(const std::string&)>& matches) const;
     /// `label` (all must match) and `label!` (none may match).
     bool labels(const std::map<std::string, std::string>& labels) const;
-    /// A boolean filter; nothing when absent. Throws Error{invalid} for other texts and for both.
+    /// A boolean filter; nothing when absent. Throws Error{invalid} without a text that says
+    /// either, and for both.
     std::optional<bool> boolean(std::string_view key) const;
 
   private:

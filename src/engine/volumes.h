@@ -38,7 +38,7 @@ class Volumes final {
     /// The volume as inspect shows it; an existing one of that name is returned as it is.
     async::Task<nlohmann::json> create(VolumeRequest request);
     nlohmann::json inspect(const std::string& name) const;
-    /// {"Volumes":[…],"Warnings":[]}
+    /// {"Volumes":[…],"Warnings":null}
     nlohmann::json list(const Filters& filters) const;
     async::Task<void> remove(std::string name, Force force);
 

@@ -79,8 +79,8 @@ Platform parse_platform(std::string_view text) {
         });
     };
     if (parts.size() > 3 || !std::ranges::all_of(parts, is_word))
-        throw Error(ErrorKind::invalid,
-                    "\"{}\": invalid platform: expected os/architecture[/variant]", text);
+        throw Error(ErrorKind::invalid, "\"{}\": cannot parse platform specifier: invalid argument",
+                    text);
     if (parts.size() > 1) return normalise({parts[0], parts[1], parts.size() == 3 ? parts[2] : ""});
     if (parts[0] == "linux") return host_platform();
     return normalise({"linux", parts[0], ""});
@@ -100,9 +100,9 @@ void check_platform(const std::string& name, const oci::Platform& found,
                     const std::optional<oci::Platform>& wanted) {
     if (!wanted || is_compatible(*wanted, found)) return;
     throw Error(ErrorKind::not_found,
-                "image with reference {} was found but does not provide the specified platform "
-                "({})",
-                name, wanted->str());
+                "image with reference {} was found but its platform ({}) does not match the "
+                "specified platform ({})",
+                name, found.str(), wanted->str());
 }
 
 const oci::Descriptor& select_manifest(const oci::ImageIndex& index, const Platform& wanted) {

@@ -1,5 +1,7 @@
 #include "image/pull.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "image/blob_records.h"
 #include "image/layer_batch.h"
@@ -41,8 +43,7 @@ class ImagePull final {
     };
     Chosen choose(const Reference& reference);
     bool is_complete(const Digest& id) const;
-    NewImage make_image(const Chosen& chosen, const oci::ImageManifest& manifest,
-                        const Reference& reference, LayerBatch& batch, std::string config);
+    std::vector<StoredLayer> layers_of(const Digest& id) const;
     PullResult finish(const Reference& reference, const Chosen& chosen, NewImage image);
 
     ImageStore& store_;
@@ -78,16 +79,12 @@ bool ImagePull::is_complete(const Digest& id) const {
     }
 }
 
-NewImage ImagePull::make_image(const Chosen& chosen, const oci::ImageManifest& manifest,
-                               const Reference& reference, LayerBatch& batch, std::string config) {
-    LayerPull layers(client_, store_, batch, manifest.layers, settings_, progress_);
-    NewImage image;
-    image.layers = layers.run(stop_);
-    image.config = std::move(config);
-    image.manifest = chosen.image.text;
-    image.references = {reference.with_digest(chosen.named.digest)};
-    if (!reference.digest()) image.references.push_back(reference);
-    return image;
+std::vector<StoredLayer> ImagePull::layers_of(const Digest& id) const {
+    const Image image = store_.get(id);
+    std::vector<StoredLayer> layers;
+    for (std::size_t i = 0; i < image.chain_ids.size(); ++i)
+        layers.push_back({image.chain_ids[i], image.layer_sizes.at(i)});
+    return layers;
 }
 
 PullResult ImagePull::finish(const Reference& reference, const Chosen& chosen, NewImage image) {
@@ -103,9 +100,6 @@ PullResult ImagePull::finish(const Reference& reference, const Chosen& chosen, N
     store_.blob_records().add(oci::parse_image_config(image.config).diff_ids,
                               oci::parse_manifest(chosen.image.text).layers, reference);
     progress_.status("Digest: " + chosen.named.digest.str());
-    progress_.status(
-        (is_new ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
-        reference.familiar());
     return result;
 }
 
@@ -124,15 +118,47 @@ PullResult ImagePull::run(const Reference& reference) {
         throw Error(ErrorKind::invalid,
                     "image operating system \"{}\" cannot be used on this platform",
                     config.platform.os);
-    check_platform(reference.str(), config.platform, wanted_platform(request_.platform));
     progress_.write({.stream = "",
                      .status = "Pulling from " + reference.path(),
                      .id = reference.digest() ? reference.digest()->str() : *reference.tag()});
+    NewImage image;
+    image.config = std::move(text);
+    image.manifest = chosen.image.text;
+    image.references = {reference.with_digest(chosen.named.digest)};
+    if (!reference.digest()) image.references.push_back(reference);
     LayerBatch batch(store_, sink_, config.diff_ids);
-    const PullResult result =
-        finish(reference, chosen, make_image(chosen, manifest, reference, batch, std::move(text)));
+    // As by dockerd, nothing is said of the layers of an image that is here already; now that they
+    // are leased, they stay.
+    if (is_known && is_complete(manifest.config.digest)) {
+        image.layers = layers_of(manifest.config.digest);
+    } else {
+        LayerPull layers(client_, store_, batch, manifest.layers, settings_, progress_);
+        image.layers = layers.run(stop_);
+    }
+    PullResult result = finish(reference, chosen, std::move(image));
     batch.keep();
+    result.platform = config.platform;
     return result;
+}
+
+void tell_end(ProgressLog& progress, const PullRequest& request,
+              const std::vector<PullResult>& results) {
+    const auto is_new = [](const PullResult& result) {
+        return result.change == PullChange::downloaded;
+    };
+    const bool whole = request.reference.tag() || request.reference.digest();
+    const Reference name = whole ? request.reference.with_default_tag() : request.reference;
+    progress.status((std::ranges::any_of(results, is_new) ? "Status: Downloaded newer image for "
+                                                          : "Status: Image is up to date for ") +
+                    name.familiar());
+    // The registry has it for one platform only, and says itself for which.
+    for (const PullResult& result : results) {
+        try {
+            check_platform(name.familiar(), result.platform, wanted_platform(request.platform));
+        } catch (const Error& mismatch) {
+            progress.status("WARNING: " + mismatch.message());
+        }
+    }
 }
 
 }  // namespace
@@ -154,10 +180,11 @@ std::vector<PullResult> Puller::pull(const PullRequest& request, const ProgressC
         std::vector<PullResult> results;
         if (wanted.tag() || wanted.digest()) {
             results.push_back(pull.run(wanted.with_default_tag()));
-            return results;
+        } else {
+            for (std::string& tag : client.tags(stop))
+                results.push_back(pull.run(wanted.with_tag(std::move(tag))));
         }
-        for (std::string& tag : client.tags(stop))
-            results.push_back(pull.run(wanted.with_tag(std::move(tag))));
+        tell_end(log, request, results);
         return results;
     } catch (const Error& error) {
         // "unavailable" is this library's word for "worth another try"; to clients it is a failure.

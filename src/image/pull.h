@@ -28,6 +28,7 @@ struct PullResult final {
     Digest manifest_digest;
     PullChange change;
     std::optional<MovedTag> moved;
+    oci::Platform platform{};  // as its configuration says
 };
 
 class Puller final {

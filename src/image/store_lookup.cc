@@ -62,8 +62,8 @@ void no_such_image(std::string_view name) {
 
 Resolution resolve_in(const StoreIndex& index, std::string_view text) {
     if (auto found = find_by_text(index, text)) return *std::move(found);
-    const auto reference = try_parse(text);
-    no_such_image(reference && !is_hex_id(text) ? reference->familiar() : std::string(text));
+    const bool is_id = is_hex_id(text) || text.starts_with("sha256:");
+    no_such_image(is_id ? std::string(text) : Reference::parse(text).with_default_tag().familiar());
 }
 
 }  // namespace berth::image

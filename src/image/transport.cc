@@ -236,6 +236,31 @@ std::string tls_failure_text(CURLcode code, std::string_view said, const HostTls
     return result;
 }
 
+/// "host:port" of an URL.
+std::string address_of(std::string_view url) {
+    const bool secure = url.starts_with("https:");
+    url.remove_prefix(std::min(url.size(), url.find("://") + 3));
+    const std::string host(url.substr(0, url.find('/')));
+    const bool has_port = host.rfind(':') != std::string::npos && !host.ends_with(']');
+    return has_port ? host : host + (secure ? ":443" : ":80");
+}
+
+/// Go's words for a server that is not reached: scripts look for "no such host" and "connection
+/// refused". Nothing for other failures.
+std::string dial_failure_text(const CurlLibrary& curl, CURL* handle, CURLcode code,
+                              const std::string& url) {
+    const std::string address = address_of(url);
+    if (code == CURLE_COULDNT_RESOLVE_HOST)
+        return fmt::format("dial tcp: lookup {}: no such host",
+                           address.substr(0, address.rfind(':')));
+    long number = 0;
+    curl.easy_getinfo(handle, CURLINFO_OS_ERRNO, &number);
+    if (code != CURLE_COULDNT_CONNECT || number == 0) return "";
+    std::string words = errno_text(static_cast<int>(number));
+    words.front() = static_cast<char>(::tolower(words.front()));
+    return fmt::format("dial tcp {}: connect: {}", address, words);
+}
+
 /// Docker's words where users know them, and what to do.
 std::string failure_text(CURLcode code, const char* text, const Exchange& exchange,
                          const HostTls& tls) {
@@ -372,6 +397,12 @@ HttpResponse Transport::exchange(const HttpRequest& request, const HostTls& tls,
     if (stop.stop_requested()) throw Error(ErrorKind::cancelled, "the transfer was cancelled");
     if (code != CURLE_OK) {
         const char* text = error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(code);
+        const std::string dial = proxy_for(settings_, request.url).empty()
+                                     ? dial_failure_text(curl, handle.get(), code, request.url)
+                                     : "";
+        if (!dial.empty())
+            throw Error(ErrorKind::unavailable, "{} \"{}\": {}", shown_method(request), request.url,
+                        dial);
         throw Error(ErrorKind::unavailable, "{} \"{}\": {}", shown_method(request), request.url,
                     failure_text(code, text, exchange, tls));
     }

@@ -238,7 +238,19 @@ TEST_F(ApiServer, pull_error_before_progress_is_a_status) {
 TEST_F(ApiServer, pull_error_after_progress_is_the_last_line) {
     expect(call("POST", "/images/create?fromImage=broken"), 200,
            "{\"status\":\"Pulling\"}\r\n{\"error\":\"layer <x> is corrupt\",\"errorDetail\":{"
-           "\"code\":500,\"message\":\"layer <x> is corrupt\"}}\r\n");
+           "\"message\":\"layer <x> is corrupt\"}}\r\n");
+}
+
+TEST_F(ApiServer, a_path_with_empty_parts_is_redirected) {
+    auto response = call("GET", "//v1.45/containers/json?all=1");
+    EXPECT_EQ(response.status(), 301);
+    EXPECT_EQ(response.headers().get("Location"), "/v1.45/containers/json?all=1");
+}
+
+TEST_F(ApiServer, probes_of_any_path_are_answered) {
+    auto response = call("OPTIONS", "/v1.45/nowhere");
+    EXPECT_EQ(response.status(), 200);
+    EXPECT_EQ(response.headers().get("Ostype"), "linux");
 }
 
 TEST_F(ApiServer, pull_passes_the_credentials) {

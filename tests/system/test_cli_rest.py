@@ -172,7 +172,7 @@ def test_connect_takes_aliases_links_and_options(engine, container, network):
 
 CREATE = {
     "ipam driver": (["--ipam-driver", "absent"], 'plugin "absent" not found'), "no family": (["--ipv4=false"], "IPv4 or IPv6 must be enabled"),
-    "scope": (["--scope", "swarm"], "needs a swarm"), "ingress": (["--ingress"], "swarm"), "subnet": (["--subnet", "10.1.2.3/24"], "it should be 10.1.2.0/24"),
+    "scope": (["--scope", "swarm"], "cannot create a swarm scoped network"), "ingress": (["--ingress"], "Ingress network can only be global scope network"), "subnet": (["--subnet", "10.1.2.3/24"], "it should be 10.1.2.0/24"),
     "gateway": (["--subnet", "10.1.2.0/24", "--gateway", "10.1.3.1"], "no matching subnet for gateway")}
 
 

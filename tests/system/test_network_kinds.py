@@ -30,7 +30,7 @@ def test_a_network_takes_its_configuration_from_another(engine):
     assert shown["ConfigFrom"] == {"Network": "net-config"} and shown["IPAM"]["Config"] == [{"Subnet": "10.71.0.0/24"}]
     assert "configuration network" in refused(engine, "DELETE", "/networks/net-config", None, 403)
     engine.docker("create", "--name", "config-user", "--network", "none", "busybox", "true")
-    assert "configuration network" in engine.docker("run", "--rm", "--network", "net-config", "busybox", "true", check=False).stderr
+    assert "configuration-only network" in engine.docker("run", "--rm", "--network", "net-config", "busybox", "true", check=False).stderr
     assert 'configuration network "net-none" does not exist' in refused(
         engine, "POST", "/networks/create", {"Name": "net-x", "ConfigFrom": {"Network": "net-none"}}, 404)
     engine.docker("rm", "config-user")

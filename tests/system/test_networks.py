@@ -130,8 +130,9 @@ def test_static_addresses_need_a_chosen_subnet(engine, network):
     words = "user specified IP address is supported only when connecting to networks with user configured subnets"
     assert words in refusal(engine, "run", "--rm", "--network", "net-automatic", "--ip", "172.30.0.9", "busybox", "true")
     for config, words in (({"IPAMConfig": {"IPv4Address": "172.17.0.9"}}, "user specified IP address is supported on user defined networks only"),
-                          ({"Aliases": ["x"]}, "network-scoped aliases are only supported for user-defined networks")):
-        status, _, answer = engine.api("POST", "/containers/create", {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"bridge": config}}})
+                          ({"Aliases": ["x"]}, "network-scoped alias is supported only for containers in user defined networks")):
+        status, _, answer = engine.api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"], "NetworkingConfig": {
+            "EndpointsConfig": {"bridge": config}}})
         assert status == 400 and words in answer["message"]
 
 

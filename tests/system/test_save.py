@@ -95,5 +95,5 @@ def test_another_platform_than_the_images_is_not_found(engine, path):
     ours, other = (urllib.parse.quote(json.dumps({"os": "linux", "architecture": name})) for name in (platform.machine(), "s390x"))
     assert engine.api("GET", f"/{path}?platform={ours}")[0] == 200
     status, _, body = engine.api("GET", f"/{path}?platform={other}")
-    assert status == 404 and body["message"].endswith("does not provide the specified platform (linux/s390x)")
+    assert status == 404 and body["message"].endswith("does not match the specified platform (linux/s390x)")
     assert engine.api("GET", f"/{path}?platform=linux")[0] == 400

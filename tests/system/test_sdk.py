@@ -289,7 +289,7 @@ def test_a_missing_network_fails_the_start_and_another_platform_the_create(engin
         container.start()
     assert failure.value.explanation == "network sdk-none not found"
     status, _, reply = engine.api("POST", "/containers/create?platform=linux/s390x", {"Image": "busybox", "Cmd": ["true"]})
-    assert status == 404 and "does not provide the specified platform (linux/s390x)" in reply["message"]
+    assert status == 404 and "does not match the specified platform (linux/s390x)" in reply["message"]
 
 
 def test_a_field_without_effect_is_said(client, made):

@@ -148,6 +148,8 @@ async::Task<std::string> commit_container(ContainerState& state, ContainerPtr co
     }
     if (pause) co_await run_on(state, container);
     if (failure) std::rethrow_exception(failure);
+    state.deps.images.publish(*id, "create", id->str());
+    if (!reference.empty()) state.deps.images.publish(*id, "tag", reference);
     state.publish(*container, "commit",
                   {{"comment", request.comment}, {"imageID", id->str()}, {"imageRef", reference}});
     co_return id->str();

@@ -17,6 +17,8 @@ namespace {
 // Texts of Docker that clients show as they are.
 constexpr const char* kWithHost =
     "container cannot be disconnected from host network or connected to host network";
+constexpr const char* kToHost =
+    "cannot connect container to host network - container must be created in host network mode";
 constexpr const char* kSharing =
     "container sharing network namespace with another container or host cannot be connected to any "
     "other network";
@@ -40,7 +42,8 @@ void check_not_removed(const Container& container) {
 
 void check_modes(const model::ContainerRecord& record, const Network& network) {
     const std::string& mode = record.host_config.network_mode;
-    if (network.driver == "host" || mode == "host") throw Error(ErrorKind::invalid, kWithHost);
+    if (mode == "host") throw Error(ErrorKind::invalid, kWithHost);
+    if (network.driver == "host") throw Error(ErrorKind::invalid, kToHost);
     if (mode.starts_with("container:")) throw Error(ErrorKind::invalid, kSharing);
     if (network.driver == "null" || record.endpoints.contains("none"))
         throw Error(ErrorKind::invalid, kWithNone);
@@ -146,9 +149,11 @@ async::Task<void> connect_container(ContainerState& state, ContainerPtr containe
     if (inside) {
         co_await connect_running(state, container, name, std::move(config), std::move(inside));
     } else {
-        model::Endpoint& endpoint = record.endpoints[name];
-        endpoint.config = std::move(config);
-        endpoint.network_id = id;
+        // One that is connected already keeps its addresses and aliases.
+        const auto [place, added] = record.endpoints.try_emplace(name);
+        if (!added) co_return;
+        place->second.config = std::move(config);
+        place->second.network_id = id;
     }
     state.save_event(*container);
 }

@@ -75,12 +75,27 @@ bool keep_named(const Filters& filters, image::Image& image) {
     return !image.tags.empty() || !image.digests.empty();
 }
 
+using SharedSizes = std::map<Digest, std::int64_t>;
+
+/// What each image has in common with another one.
+SharedSizes shared_sizes(const std::vector<image::Image>& images) {
+    std::map<Digest, int> shares;
+    for (const image::Image& image : images)
+        for (const Digest& layer : image.chain_ids) ++shares[layer];
+    SharedSizes sizes;
+    for (const image::Image& image : images)
+        for (std::size_t i = 0; i < image.chain_ids.size() && i < image.layer_sizes.size(); ++i)
+            if (shares.at(image.chain_ids[i]) > 1) sizes[image.id] += image.layer_sizes[i];
+    return sizes;
+}
+
 json config_json(const model::ContainerConfig& config) {
     const json all = model::to_json(config);
     json picked = json::object();
     for (const char* key : {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "User", "Volumes",
                             "WorkingDir", "ExposedPorts", "StopSignal", "Shell", "Healthcheck"})
         if (all.contains(key)) picked[key] = all[key];
+    if (config.labels.empty()) picked["Labels"] = nullptr;
     return picked;
 }
 
@@ -148,14 +163,16 @@ async::Task<void> Images::pull(PullRequest request, ProgressSink sink, std::stop
     static_cast<void>(image::wanted_platform(request.platform));  // told before anybody is asked
     image::PullRequest wanted{image::Reference::parse(request.from_image, request.tag),
                               request.platform, image::decode_registry_auth(request.registry_auth)};
-    const std::string name = wanted.reference.familiar();
+    const image::Reference reference = wanted.reference;
     auto progress = post_progress(state_->deps.context.executor, std::move(sink));
     const std::shared_ptr<image::Puller> puller = state_->puller;
     auto job = [puller, wanted = std::move(wanted), progress = std::move(progress), stop] {
         puller->pull(wanted, progress, stop);
     };
     co_await state_->deps.context.pool.run_on_thread("pull", std::move(job));
-    state_->publish(name, "pull", name);
+    const auto pulled = state_->store->find(reference);
+    state_->publish(reference.familiar(), "pull", reference.familiar_name(),
+                    pulled ? pulled->labels : model::Labels());
 }
 
 async::Task<void> Images::load(UniqueFd tar, LoadRequest request, ProgressSink sink,
@@ -173,7 +190,7 @@ async::Task<void> Images::load(UniqueFd tar, LoadRequest request, ProgressSink s
     };
     const std::vector<Digest> loaded =
         co_await state->deps.context.pool.run_on_thread("load", std::move(job));
-    for (const Digest& id : loaded) state->publish(id.str(), "load", id.str());
+    for (const Digest& id : loaded) state->publish(id, "load", id.str());
 }
 
 async::Task<void> Images::save(SaveRequest request, UniqueFd into, std::stop_token stop) {
@@ -197,10 +214,8 @@ async::Task<void> Images::save(SaveRequest request, UniqueFd into, std::stop_tok
     const std::vector<image::SavedImage> saved =
         co_await state->deps.context.pool.run_on_thread("save", std::move(job));
     file->reset();
-    for (const image::SavedImage& each : saved) {
-        const std::string id = each.image.id.str();
-        state->publish(id, "save", id);
-    }
+    for (const image::SavedImage& each : saved)
+        state->publish(each.image.id, "save", each.image.id.str());
 }
 
 async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std::stop_token stop) {
@@ -212,6 +227,7 @@ async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std
     wanted.source = request.source;
     wanted.changes = request.changes;
     wanted.platform = request.platform;
+    const std::string name = wanted.reference ? wanted.reference->familiar() : "";
     const auto file = std::make_shared<UniqueFd>(std::move(tar));
     ImageState* state = state_.get();
     auto job = [state, file, wanted = std::move(wanted), registry = state->registry, stop] {
@@ -224,7 +240,8 @@ async::Task<std::string> Images::import(UniqueFd tar, ImportRequest request, std
         return image::import_image(*state->store, *state->layers, *source, wanted, ignore, stop);
     };
     const Digest id = co_await state->deps.context.pool.run_on_thread("import", std::move(job));
-    state->publish(id.str(), "import", id.str());
+    if (!name.empty()) state->publish(id, "tag", name);
+    state->publish(id, "import", id.str());
     co_return id.str();
 }
 
@@ -241,6 +258,7 @@ json Images::list(const ImageListRequest& request) const {
     for (const std::string& text : filters.values("until"))
         before = model::time_from_query(text, Timestamp::now());
     std::vector<image::Image> images = state_->store->list();
+    const auto shared = request.shared_size ? shared_sizes(images) : SharedSizes();
     std::set<Digest> parents;
     for (const image::Image& image : images)
         if (image.parent) parents.insert(*image.parent);
@@ -255,7 +273,12 @@ json Images::list(const ImageListRequest& request) const {
         if (!filters.labels(image.labels)) continue;
         if (!keep_named(filters, image)) continue;
         const auto uses = state_->uses ? state_->uses(image.id) : std::vector<image::ImageUse>();
-        result.push_back(summary_json(image, static_cast<std::int64_t>(uses.size())));
+        json summary = summary_json(image, static_cast<std::int64_t>(uses.size()));
+        if (request.shared_size) {
+            const auto size = shared.find(image.id);
+            summary["SharedSize"] = size == shared.end() ? 0 : size->second;
+        }
+        result.push_back(std::move(summary));
     }
     return result;
 }
@@ -316,12 +339,16 @@ json Images::history(const std::string& name, const std::string& platform) const
 
 async::Task<void> Images::tag(std::string name, std::string repository, std::string tag) {
     const image::Image image = state_->store->resolve(name);
+    if (image::Reference::parse(repository).digest())
+        throw Error(ErrorKind::invalid, "cannot import digest reference");
+    if (!tag.empty() && !image::Reference::is_valid_tag(tag))
+        throw Error(ErrorKind::invalid, "invalid tag format");
     const image::Reference reference = image::Reference::parse(repository, tag).with_default_tag();
     image::ImageStore* store = state_->store.get();
     const Digest id = image.id;
     auto job = [store, reference, id] { store->tag(reference, id); };
     co_await state_->deps.context.pool.run(std::move(job));
-    state_->publish(id.str(), "tag", reference.familiar());
+    state_->publish(image.id.str(), "tag", reference.familiar(), image.labels);
 }
 
 async::Task<json> Images::remove(std::string name, ImageRemoveOptions options) {
@@ -350,8 +377,11 @@ async::Task<json> Images::remove(std::string name, ImageRemoveOptions options) {
     for (const image::RemovalRecord& record : records) {
         const bool untagged = record.kind == image::RemovalRecord::Kind::untagged;
         result.push_back({{untagged ? "Untagged" : "Deleted", record.what}});
-        if (untagged || record.what == target.id.str())
-            state->publish(target.id.str(), untagged ? "untag" : "delete", record.what);
+        const std::string id = target.id.str();
+        if (untagged)
+            state->publish(id, "untag", id, target.labels);
+        else if (record.what == id)
+            state->publish(id, "delete", id, {});
     }
     co_return result;
 }

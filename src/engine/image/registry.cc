@@ -39,8 +39,9 @@ std::int64_t least_stars(const Filters& filters) {
 async::Task<void> Images::push(PushRequest request, ProgressSink sink, std::stop_token stop) {
     image::PushRequest wanted{image::Reference::parse(request.name, request.tag), request.platform,
                               image::decode_registry_auth(request.registry_auth)};
-    const std::string name = wanted.reference.familiar();
-    const std::string repository = wanted.reference.familiar_name();
+    const image::Reference reference = wanted.reference;
+    const std::string name = reference.familiar();
+    const std::string repository = reference.familiar_name();
     auto progress = post_progress(state_->deps.context.executor, std::move(sink));
     ImageState* state = state_.get();
     auto job = [state, registry = state->registry, wanted = std::move(wanted),
@@ -48,7 +49,8 @@ async::Task<void> Images::push(PushRequest request, ProgressSink sink, std::stop
         image::push(*state->store, *state->archives, *registry, wanted, progress, stop);
     };
     co_await state->deps.context.pool.run_on_thread("push", std::move(job));
-    state->publish(name, "push", repository);
+    const auto pushed = state->store->find(reference);
+    state->publish(name, "push", repository, pushed ? pushed->labels : model::Labels());
 }
 
 async::Task<json> Images::login(RegistryLogin login, std::stop_token stop) {

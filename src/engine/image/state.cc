@@ -215,13 +215,25 @@ bool ImageState::still_named(const std::string& name, const std::string& image_i
 }
 
 void ImageState::publish(const std::string& actor, const std::string& action,
-                         const std::string& name) const {
+                         const std::string& name, const model::Labels& labels) const {
     Event event;
     event.type = "image";
     event.action = action;
     event.actor = actor;
-    event.attributes = {{"name", name}};
+    event.attributes = labels;
+    event.attributes["name"] = name;
     deps.context.events.publish(std::move(event));
+}
+
+void ImageState::publish(const Digest& id, const std::string& action,
+                         const std::string& name) const {
+    model::Labels labels;
+    try {
+        labels = store->get(id).labels;
+    } catch (const Error&) {
+        // It went meanwhile.
+    }
+    publish(id.str(), action, name, labels);
 }
 
 }  // namespace berth::engine

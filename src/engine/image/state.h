@@ -71,8 +71,11 @@ struct ImageState final {
     ImageForContainer for_container(const std::string& name) const;
     /// True when `name` (a tag) still points at the image.
     bool still_named(const std::string& name, const std::string& image_id) const;
-    void publish(const std::string& actor, const std::string& action,
-                 const std::string& name) const;
+    /// `labels` are the image's, which dockerd's events carry.
+    void publish(const std::string& actor, const std::string& action, const std::string& name,
+                 const model::Labels& labels) const;
+    /// The same of the image with that id, if there is one.
+    void publish(const Digest& id, const std::string& action, const std::string& name) const;
 
   private:
     void drop_incomplete();

@@ -38,7 +38,7 @@ json subnet_json(const IpamSubnet& s) {
 
 void check_name(const std::string& name) {
     if (name.find_first_not_of(" \t\n\r") == std::string::npos)
-        throw Error(ErrorKind::invalid, "network name cannot be empty");
+        throw Error(ErrorKind::invalid, "invalid name: name is empty");
     if (name.find('/') != std::string::npos || name.size() > 255)
         throw Error(ErrorKind::invalid, "invalid network name: {}", name);
 }
@@ -59,12 +59,9 @@ void check_driver(const NetworkConfig& config) {
 
 void check_swarm(const NetworkConfig& config) {
     if (config.ingress)
-        throw Error(ErrorKind::denied,
-                    "network {}: an ingress network needs a swarm, and this node is in none",
-                    config.name);
+        throw Error(ErrorKind::denied, "Ingress network can only be global scope network");
     if (config.scope != "local")
-        throw Error(ErrorKind::denied,
-                    "network {}: scope {} needs a swarm, and this node is in none", config.name,
+        throw Error(ErrorKind::denied, "cannot create a {} scoped network when swarm is not active",
                     config.scope);
 }
 
@@ -143,12 +140,8 @@ void check_ipam(const NetworkConfig& config) {
         throw Error(ErrorKind::not_found, "plugin \"{}\" not found", config.ipam_driver);
     Complaints complaints;
     for (const IpamSubnet& ipam : config.ipam) check_subnet(ipam, config, complaints);
-    if (complaints.size() == 1)
-        throw Error(ErrorKind::invalid, "invalid network config:\n{}", complaints.front());
     if (complaints.empty()) return check_families(config);
-    std::string text = "invalid network config:";
-    for (const std::string& complaint : complaints) text += "\n* " + complaint;
-    throw Error::with_text(ErrorKind::invalid, text);
+    throw Error(ErrorKind::invalid, "invalid network config:\n{}", listed(complaints));
 }
 
 bool truth(const std::string& key, const std::string& text) {
@@ -196,6 +189,14 @@ bool gateway_mode(const std::string& key, const std::string& mode) {
 }
 
 }  // namespace
+
+std::string listed(const std::vector<std::string>& complaints) {
+    if (complaints.size() == 1) return complaints.front();
+    std::string text;
+    for (const std::string& complaint : complaints)
+        text += (text.empty() ? "* " : "\n* ") + complaint;
+    return text;
+}
 
 bool is_predefined_network(const std::string& name) {
     return name == "bridge" || name == "host" || name == "none" || name == "default";

@@ -58,6 +58,9 @@ struct BridgeOptions final {
 /// are none, Error{unsupported} for gateway modes that need the host's network.
 BridgeOptions bridge_options_from(const std::map<std::string, std::string>& options);
 
+/// One as it is, several as a list.
+std::string listed(const std::vector<std::string>& complaints);
+
 /// Everything that can be refused without knowing other networks.
 void validate(const NetworkConfig& config);
 

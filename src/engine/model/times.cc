@@ -95,7 +95,11 @@ Timestamp time_from_query(std::string_view text, Timestamp now) {
         if (__builtin_sub_overflow(now.ns, *duration, &ns)) ns = INT64_MAX;
         return Timestamp{ns};
     }
-    return parse_rfc3339(text);
+    try {
+        return parse_rfc3339(text);
+    } catch (const Error&) {
+        throw Error(ErrorKind::invalid, "failed to parse value as time or duration: \"{}\"", text);
+    }
 }
 
 SteadyTime steady_time_past(Timestamp at) {

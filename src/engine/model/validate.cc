@@ -50,6 +50,9 @@ void check_healthcheck(const ContainerConfig& config) {
 void check_container_network(const ContainerConfig& config, const HostConfig& host) {
     if (host.uts_mode == "host" && !config.hostname.empty())
         refuse("conflicting options: hostname and the UTS mode");
+    const bool foreign = host.network_mode == "host" || host.network_mode.starts_with("container:");
+    if (foreign && !config.mac_address.empty())
+        refuse("conflicting options: mac-address and the network mode");
     if (!host.network_mode.starts_with("container:")) return;
     if (!config.hostname.empty()) refuse("conflicting options: hostname and the network mode");
     if (!host.links.empty())
@@ -81,7 +84,8 @@ void check_modes(const HostConfig& host, const Abilities& abilities) {
         host.cgroupns_mode != "private")
         refuse("invalid cgroup namespace mode: " + host.cgroupns_mode);
     if (!host.isolation.empty() && host.isolation != "default")
-        refuse(fmt::format("invalid isolation '{}' on linux", host.isolation));
+        refuse(
+            fmt::format("invalid isolation ({}): linux only supports 'default'", host.isolation));
 }
 
 void check_ports(const ContainerConfig& config, const HostConfig& host) {
@@ -96,28 +100,30 @@ void check_ports(const ContainerConfig& config, const HostConfig& host) {
     }
 }
 
+void check_extra_host(const std::string& entry) {
+    const std::size_t colon = entry.find(':');
+    if (colon == std::string::npos) refuse(fmt::format("bad format for add-host: \"{}\"", entry));
+    const std::string address = entry.substr(colon + 1);
+    if (address != "host-gateway" && !IpAddress::is_valid(address))
+        refuse(fmt::format("invalid IP address in add-host: \"{}\"", address));
+}
+
 void check_network(const ContainerConfig& config, const HostConfig& host,
                    const NetworkingConfig& networking) {
     if (!config.mac_address.empty()) net::check_mac(config.mac_address);
     check_container_network(config, host);
     for (const auto& [name, endpoint] : networking.endpoints) {
-        if (!endpoint.mac_address.empty()) net::check_mac(endpoint.mac_address);
         // What the network itself must allow is checked where it is known (engine/network).
-        if (name != "bridge" && name != "default") continue;
-        if (!endpoint.ipv4_address.empty() || !endpoint.ipv6_address.empty())
-            refuse("user specified IP address is supported on user defined networks only");
-        if (!endpoint.aliases.empty())
-            refuse("network-scoped aliases are only supported for user-defined networks");
+        if (!endpoint.mac_address.empty()) net::check_mac(endpoint.mac_address);
     }
-    for (const std::string& entry : host.extra_hosts)
-        if (entry.find(':') == std::string::npos)
-            refuse(fmt::format("bad format for add-host: \"{}\"", entry));
+    for (const std::string& entry : host.extra_hosts) check_extra_host(entry);
     for (const std::string& server : host.dns)
         if (!IpAddress::is_valid(server))
             refuse("ip address is not correctly formatted: " + server);
 }
 
-std::string capability_name(const std::string& text) {
+/// `field` is CapAdd or CapDrop.
+std::string capability_name(const std::string& text, const char* field) {
     std::string name;
     for (const char c : text)
         name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -125,7 +131,7 @@ std::string capability_name(const std::string& text) {
     if (!name.starts_with("CAP_")) name = "CAP_" + name;
     const auto& known = oci::all_capabilities();
     if (std::ranges::find(known, name) == known.end())
-        refuse(fmt::format("invalid capability: unknown capability: {}", text));
+        refuse(fmt::format("invalid {}: unknown capability: \"{}\"", field, name));
     return name;
 }
 
@@ -133,9 +139,10 @@ bool has(const std::vector<std::string>& list, const std::string& item) {
     return std::ranges::find(list, item) != list.end();
 }
 
-std::vector<std::string> capability_names(const std::vector<std::string>& texts) {
+std::vector<std::string> capability_names(const std::vector<std::string>& texts,
+                                          const char* field) {
     std::vector<std::string> names;
-    for (const std::string& text : texts) names.push_back(capability_name(text));
+    for (const std::string& text : texts) names.push_back(capability_name(text, field));
     return names;
 }
 
@@ -219,6 +226,8 @@ SecurityOptions security_options_from(const std::vector<std::string>& options,
         const std::string key = option.substr(0, split);
         const std::string value = split == std::string::npos ? "" : option.substr(split + 1);
         if (key == "no-new-privileges") {
+            if (split != std::string::npos && value != "true" && value != "false")
+                refuse(fmt::format("invalid --security-opt 2: \"{}\"", option));
             read.no_new_privileges = value != "false";
         } else if (key == "seccomp") {
             read.seccomp = value == "builtin" ? "" : value;
@@ -234,8 +243,8 @@ SecurityOptions security_options_from(const std::vector<std::string>& options,
 
 std::vector<std::string> capabilities_of(const HostConfig& host) {
     if (host.privileged) return oci::all_capabilities();
-    const std::vector<std::string> add = capability_names(host.cap_add);
-    const std::vector<std::string> drop = capability_names(host.cap_drop);
+    const std::vector<std::string> add = capability_names(host.cap_add, "CapAdd");
+    const std::vector<std::string> drop = capability_names(host.cap_drop, "CapDrop");
     std::vector<std::string> result;
     for (const std::string& name : oci::all_capabilities()) {
         const bool by_default = has(oci::default_capabilities(), name);

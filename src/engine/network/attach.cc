@@ -63,7 +63,11 @@ void NetworkState::prepare_endpoints(model::ContainerRecord& record) const {
             throw Error(ErrorKind::invalid, "{}",
                         name == "host" ? kAttachWithHost : kAttachWithNone);
         if (network == nullptr) continue;
-        check_endpoint(*network, endpoint.config);
+        try {
+            check_endpoint(*network, endpoint.config);
+        } catch (Error& error) {
+            throw error.while_("invalid config for network {}", name);
+        }
         endpoint.network_id = network->id;
     }
 }
@@ -161,8 +165,16 @@ async::Task<void> NetworkState::attach(model::ContainerRecord& record, Sandbox s
         net::Request attach = net::Attach{std::move(attachment)};
         co_await process.call(std::move(attach), fds);
     }
-    std::vector<net::PortBinding> ports = ports_of(record, gateways_of(record));
-    if (!ports.empty()) co_await publish_ports(record, std::move(ports), sandbox);
+    const Gateways gateways = gateways_of(record);
+    std::vector<net::PortBinding> ports = ports_of(record, gateways);
+    if (ports.empty()) co_return;
+    try {
+        co_await publish_ports(record, std::move(ports), sandbox);
+    } catch (Error& error) {
+        const model::Endpoint* out = gateways.v4 != nullptr ? gateways.v4 : gateways.v6;
+        throw error.while_("driver failed programming external connectivity on endpoint {} ({})",
+                           record.name, out->endpoint_id);
+    }
 }
 
 // After a network came or before it goes: routes and ports follow the endpoint that leads outside.

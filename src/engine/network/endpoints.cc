@@ -14,21 +14,22 @@ namespace {
 
 constexpr const char* kInterfaceOption = "com.docker.network.endpoint.ifname";
 
-[[noreturn]] void refuse(const char* text) { throw Error(ErrorKind::invalid, "{}", text); }
+using Complaints = std::vector<std::string>;
 
-void check_address(const Network& network, const std::string& text, IpFamily family) {
+void check_address(const Network& network, const std::string& text, IpFamily family,
+                   Complaints& complaints) {
     if (text.empty()) return;
     const char* kind = family == IpFamily::v4 ? "IPv4" : "IPv6";
     if (!IpAddress::is_valid(text) || IpAddress::parse(text).family != family)
-        throw Error(ErrorKind::invalid, "invalid {} address: {}", kind, text);
+        return complaints.push_back(fmt::format("invalid {} address: {}", kind, text));
     if (!network.has_chosen_subnet(family))
-        refuse(
+        return complaints.push_back(
             "user specified IP address is supported only when connecting to networks with user "
             "configured subnets");
     const auto& pool = family == IpFamily::v4 ? network.pool : network.pool_v6;
     if (!pool || !pool->subnet().contains(IpAddress::parse(text)))
-        throw Error(ErrorKind::invalid,
-                    "no configured subnet or ip-range contain the IP address {}", text);
+        complaints.push_back(
+            fmt::format("no configured subnet or ip-range contain the IP address {}", text));
 }
 
 void check_interface_name(const model::EndpointConfig& config) {
@@ -100,19 +101,21 @@ net::PortBinding binding_of(const std::string& port, const model::PortBinding& a
 
 void check_endpoint(const Network& network, const model::EndpointConfig& config) {
     if (network.config.config_only)
-        throw Error(ErrorKind::denied,
-                    "network {} is a configuration network: nothing can be "
-                    "connected to it",
-                    network.name);
-    if (!network.is_user_defined()) {
-        if (!config.ipv4_address.empty() || !config.ipv6_address.empty())
-            refuse("user specified IP address is supported on user defined networks only");
-        if (!config.aliases.empty())
-            refuse("network-scoped aliases are only supported for user-defined networks");
-        return;
-    }
-    check_address(network, config.ipv4_address, IpFamily::v4);
-    check_address(network, config.ipv6_address, IpFamily::v6);
+        throw Error(ErrorKind::denied, "cannot create endpoint on configuration-only network");
+    Complaints complaints;
+    const bool addressed = !config.ipv4_address.empty() || !config.ipv6_address.empty();
+    if (!network.is_user_defined() && addressed)
+        complaints.emplace_back(
+            "user specified IP address is supported on user defined networks only");
+    if (!network.is_user_defined() && !config.aliases.empty())
+        complaints.emplace_back(
+            "network-scoped alias is supported only for containers in user defined networks");
+    check_address(network, config.ipv4_address, IpFamily::v4, complaints);
+    check_address(network, config.ipv6_address, IpFamily::v6, complaints);
+    if (!complaints.empty())
+        throw Error(ErrorKind::invalid, "invalid endpoint settings:\n{}",
+                    model::listed(complaints));
+    if (!network.is_user_defined()) return;
     if (!config.mac_address.empty()) net::check_mac(config.mac_address);
     check_interface_name(config);
 }

@@ -36,7 +36,11 @@ net::AddressPool open_pool(const Subnet& subnet, const model::IpamSubnet* chosen
 Subnet choose_subnet(const model::IpamSubnet* chosen, IpFamily family, const AddressPlan& plan) {
     if (chosen != nullptr) {
         const Subnet subnet = Subnet::parse(chosen->subnet).network();
-        net::check_no_overlap(subnet, plan.used);
+        try {
+            net::check_no_overlap(subnet, plan.used);
+        } catch (Error& error) {
+            throw error.while_("invalid pool request");
+        }
         return subnet;
     }
     std::vector<net::PoolSource> sources;

@@ -155,6 +155,7 @@ async::Task<json> Networks::create(json body) {
     if (state_->by_name(config.name) != nullptr)
         throw Error(ErrorKind::conflict, "network with name {} already exists", config.name);
     config = resolve_config(*state_, std::move(config));
+    if (config.config_only) config.driver = "null";  // there is nothing to drive
     const Network* made = co_await state_->add(std::move(config));
     state_->publish(*made, "create");
     co_return json{{"Id", made->id}, {"Warning", ""}};
@@ -166,7 +167,11 @@ async::Task<void> Networks::remove(std::string ref) {
     if (!network.is_user_defined())
         throw Error(ErrorKind::denied, "{} is a pre-defined network and cannot be removed",
                     network.name);
-    check_unused(*state_, network);
+    try {
+        check_unused(*state_, network);
+    } catch (Error& error) {
+        throw error.while_("error while removing network");
+    }
     co_await state_->remove(network.id);
 }
 

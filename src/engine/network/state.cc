@@ -151,8 +151,9 @@ async::Task<const Network*> NetworkState::add(model::NetworkConfig config) {
     for (const Network& other : networks)
         if (made.is_bridge() && other.bridge == made.bridge)
             throw Error(ErrorKind::denied,
-                        "network {} conflicts with network {}: networks have same bridge name",
-                        made.name, other.name);
+                        "cannot create network {} ({}): conflicts with network {} ({}): networks "
+                        "have same bridge name",
+                        made.id, made.bridge, other.id, other.bridge);
     co_await make_known(made);
     networks.push_back(std::move(made));
     const Network& network = networks.back();

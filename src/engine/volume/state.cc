@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/model/mounts.h"
 #include "engine/volume/local_options.h"
 
 namespace berth::engine {
@@ -42,7 +43,33 @@ Volume volume_from(const std::string& text) {
 void check_driver(const VolumeRequest& request) {
     if (!request.driver.empty() && request.driver != "local")
         throw Error(ErrorKind::not_found,
-                    "error looking up volume plugin {0}: plugin \"{0}\" not found", request.driver);
+                    "create {1}: error looking up volume plugin {0}: plugin \"{0}\" not found",
+                    request.driver, request.name);
+}
+
+bool is_volume_name(const std::string& name) {
+    try {
+        model::check_volume_name(name);
+        return true;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
+/// A directory without a record. With content it was restored from a backup or copied from another
+/// engine, which keeps none: a volume. Without it is left over from a crash before its record.
+std::optional<Volume> adopt(const std::filesystem::path& directory) {
+    const std::string name = directory.filename().string();
+    if (!is_volume_name(name)) return std::nullopt;  // lost+found and the like are not ours
+    std::error_code absent;
+    if (std::filesystem::is_empty(directory / "_data", absent) || absent) {
+        remove_tree(directory.string());
+        return std::nullopt;
+    }
+    Volume volume{.name = name, .created = Timestamp::now(), .options = {}, .labels = {}};
+    replace_file(directory.string() + "/volume.json", record_text(volume), 0600, Durability::power);
+    log::info("volume {} has no record: it is made anew", name);
+    return volume;
 }
 
 }  // namespace
@@ -55,16 +82,13 @@ void VolumeState::load() {
     const std::string root = deps.context.settings.data_root + "/volumes";
     make_directories(root, 0711);
     for (const auto& entry : std::filesystem::directory_iterator(root)) {
-        const auto text = read_file_if_exists(entry.path().string() + "/volume.json");
-        if (!text) {
-            // A crash between mkdir and the record: nobody was told that it exists.
-            remove_tree(entry.path().string());
-            continue;
-        }
+        if (!entry.is_directory()) continue;
         try {
-            Volume volume = volume_from(*text);
-            std::string name = volume.name;
-            volumes.emplace(std::move(name), std::move(volume));
+            const auto text = read_file_if_exists(entry.path().string() + "/volume.json");
+            std::optional<Volume> volume = text ? volume_from(*text) : adopt(entry.path());
+            if (!volume) continue;
+            std::string name = volume->name;
+            volumes.emplace(std::move(name), std::move(*volume));
         } catch (const Error& error) {
             log::warn("volume {}: {}", entry.path().string(), error.message());
         }
@@ -80,16 +104,10 @@ async::Task<const Volume*> VolumeState::ensure(VolumeRequest request) {
     }
     if (removing.contains(request.name))
         throw Error(ErrorKind::conflict, "create {}: volume is being removed", request.name);
-    if (const auto known = volumes.find(request.name); known != volumes.end()) {
-        if (!request.driver.empty() && request.driver != "local")
-            throw Error(ErrorKind::conflict,
-                        "create {}: driver 'local' already has volume '{}': volume name must be "
-                        "unique",
-                        request.name, request.name);
-        co_return &known->second;
-    }
-    Name::parse(request.name);
     check_driver(request);
+    if (const auto known = volumes.find(request.name); known != volumes.end())
+        co_return &known->second;
+    model::check_volume_name(request.name);
     local_volume_from(request.name, request.options);  // refuses what cannot be mounted
     volume.name = request.name;
     volume.created = Timestamp::now();
@@ -157,7 +175,11 @@ async::Task<void> VolumeState::destroy(std::string name) {
         throw Error(ErrorKind::conflict, "remove {}: volume is being removed", name);
     const std::string directory = deps.context.settings.data_root + "/volumes/" + name;
     std::exception_ptr failure;
-    auto job = [directory] { remove_tree(directory); };
+    // The record goes last: after a crash the volume is there still, and can be removed again.
+    auto job = [directory] {
+        remove_tree(directory + "/_data");
+        remove_tree(directory);
+    };
     try {
         co_await deps.context.pool.run(std::move(job));
     } catch (...) {

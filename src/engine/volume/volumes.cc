@@ -70,7 +70,7 @@ json Volumes::list(const Filters& filters) const {
         if (dangling && state_->users && *dangling != state_->users(name).empty()) continue;
         volumes.push_back(volume_json(*state_, volume));
     }
-    return {{"Volumes", std::move(volumes)}, {"Warnings", json::array()}};
+    return {{"Volumes", std::move(volumes)}, {"Warnings", nullptr}};
 }
 
 async::Task<void> Volumes::remove(std::string name, Force force) {

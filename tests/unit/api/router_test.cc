@@ -19,6 +19,14 @@ TEST(Router, unknown_path_and_wrong_method_are_alike) {
     EXPECT_FALSE(router.find("GET", "/version/"));
 }
 
+TEST(CleanPath, has_no_empty_parts_and_no_dots) {
+    EXPECT_EQ(clean_path("/v1.45/info"), "/v1.45/info");
+    EXPECT_EQ(clean_path("//v1.45//info"), "/v1.45/info");
+    EXPECT_EQ(clean_path("/containers/../info/"), "/info/");
+    EXPECT_EQ(clean_path("/../.."), "/");
+    EXPECT_EQ(clean_path(""), "/");
+}
+
 TEST(Router, segment_variable_takes_no_slash) {
     Router router;
     router.add("GET", "/containers/{name}/json", one);

@@ -149,19 +149,21 @@ TEST(StaticAddress, NeedsAChosenSubnetThatHasIt) {
     EXPECT_EQ(failure_text([&] { check_endpoint(chosen_network(), config); }),
               "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address "
               "10.6.0.9");
-    EXPECT_EQ(failure_text([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
-              "invalid endpoint settings:\n* user specified IP address is supported on user defined "
-              "networks only\n* user specified IP address is supported only when connecting to "
-              "networks with user configured subnets");
+    EXPECT_EQ(
+        failure_text([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
+        "invalid endpoint settings:\n* user specified IP address is supported on user defined "
+        "networks only\n* user specified IP address is supported only when connecting to "
+        "networks with user configured subnets");
 }
 
 TEST(Aliases, AreForUserDefinedNetworks) {
     model::EndpointConfig config;
     config.aliases = {"www"};
     EXPECT_NO_THROW(check_endpoint(chosen_network(), config));
-    EXPECT_EQ(failure_text([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
-              "invalid endpoint settings:\nnetwork-scoped alias is supported only for containers in "
-              "user defined networks");
+    EXPECT_EQ(
+        failure_text([&] { check_endpoint(make_linkless("id", {}, "host"), config); }),
+        "invalid endpoint settings:\nnetwork-scoped alias is supported only for containers in "
+        "user defined networks");
 }
 
 TEST(InterfaceNames, AreTheNextFreeNumber) {

@@ -44,7 +44,8 @@ TEST(NewNetwork, AChosenSubnetMustNotOverlapAnotherNetwork) {
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::denied);
-        EXPECT_EQ(error.message(), "Pool overlaps with other one on this address space");
+        EXPECT_EQ(error.message(),
+                  "invalid pool request: Pool overlaps with other one on this address space");
     }
 }
 

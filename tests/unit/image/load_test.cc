@@ -56,8 +56,8 @@ TEST_F(LoadTest, RefusesAnImageOfAnotherPlatform) {
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::not_found);
         EXPECT_EQ(error.message(),
-                  "image with reference a:1 was found but does not provide the specified platform "
-                  "(linux/s390x)");
+                  "image with reference a:1 was found but its platform (linux/amd64) does not "
+                  "match the specified platform (linux/s390x)");
     }
     EXPECT_TRUE(store_.list().empty());
 }

@@ -92,7 +92,7 @@ TEST_F(PullTest, WritesDockersLinesAndIsUpToDateTheSecondTime) {
               std::vector<std::string>{server.host() + "/app@" + digest});
     lines_.text.clear();
     EXPECT_EQ(pull(server)[0].change, PullChange::up_to_date);
-    EXPECT_TRUE(lines_.contain("Already exists"));
+    EXPECT_FALSE(lines_.contain("Already exists"));
     EXPECT_TRUE(lines_.contain("Status: Image is up to date for "));
     EXPECT_EQ(sink_.applied(), 2);
 }
@@ -222,9 +222,10 @@ TEST_F(PullTest, RefusalsHaveDockersKindsAndTexts) {
     EXPECT_EQ(kind_of([&] { pull(server); }), ErrorKind::invalid);
 }
 
-TEST_F(PullTest, WrongPlatformIsNotFound) {
+TEST_F(PullTest, AnotherPlatformThanTheImagesIsWarnedOf) {
     CannedServer server([&](const CannedRequest& request) { return serve(request); });
-    EXPECT_EQ(kind_of([&] { pull(server, "1", "linux/s390x"); }), ErrorKind::not_found);
+    EXPECT_EQ(pull(server, "1", "linux/s390x")[0].change, PullChange::downloaded);
+    EXPECT_TRUE(lines_.contain("does not match the specified platform (linux/s390x)"));
 }
 
 TEST_F(PullTest, PullsOfOneImageShareItsLayers) {
