@@ -57,7 +57,7 @@ Timestamp newest_of(const Filters& filters) {
 json cache_json(const CacheFacts& cache) {
     return {{"ID", cache.name},
             {"Type", kCacheType},
-            {"Description", "cached mount " + cache.id},
+            {"Description", description_of(cache)},
             {"InUse", cache.in_use},
             {"Shared", false},
             {"Size", cache.size},
@@ -71,7 +71,8 @@ bool is_over(const Container& container) {
     const model::Status status = container.record.state.status;
     const bool ended = status == model::Status::created || status == model::Status::exited ||
                        status == model::Status::dead;
-    return ended && !container.starting && !container.removing;
+    return container.record.made_for == model::MadeFor::client && ended && !container.starting &&
+           !container.removing;
 }
 
 /// Sizes of all layers by their chain id.
@@ -81,14 +82,6 @@ std::map<std::string, std::int64_t> layer_sizes(const image::ImageStore& store) 
         for (std::size_t i = 0; i < image.chain_ids.size() && i < image.layer_sizes.size(); ++i)
             sizes[image.chain_ids[i].str()] = image.layer_sizes[i];
     return sizes;
-}
-
-/// How many images each layer is in.
-std::map<std::string, int> layer_shares(const image::ImageStore& store) {
-    std::map<std::string, int> shares;
-    for (const image::Image& image : store.list())
-        for (const Digest& layer : image.chain_ids) ++shares[layer.str()];
-    return shares;
 }
 
 async::Task<std::int64_t> volume_size(const VolumeState& volumes, std::string name) {
@@ -239,20 +232,13 @@ async::Task<json> Housekeeping::prune_volumes(Filters filters, PrunedVolumes pru
         }
     }
     publish_prune(state_->events(), "volume", reclaimed);
-    co_return json{{"VolumesDeleted", null_when_empty(std::move(deleted))},
-                   {"SpaceReclaimed", reclaimed}};
+    co_return json{{"VolumesDeleted", std::move(deleted)}, {"SpaceReclaimed", reclaimed}};
 }
 
 async::Task<json> Housekeeping::State::image_usage() {
-    const std::map<std::string, int> shares = layer_shares(*images().store);
-    const std::map<std::string, std::int64_t> sizes = layer_sizes(*images().store);
-    std::map<std::string, std::int64_t> shared;
-    for (const image::Image& image : images().store->list())
-        for (const Digest& layer : image.chain_ids)
-            if (shares.at(layer.str()) > 1) shared[image.id.str()] += sizes.at(layer.str());
-    json list = deps.images.list({});
-    for (json& image : list) image["SharedSize"] = shared[image.at("Id").get<std::string>()];
-    co_return list;
+    ImageListRequest request;
+    request.shared_size = true;
+    co_return deps.images.list(request);
 }
 
 async::Task<json> Housekeeping::State::container_usage() {
@@ -273,18 +259,35 @@ async::Task<json> Housekeeping::State::volume_usage() {
     co_return list;
 }
 
+namespace {
+/// Whether the filters name it: all of its kind are private and can change.
+bool is_named(const CacheFacts& cache, const Filters& filters) {
+    const auto flag = [&](std::string_view key, bool fact) {
+        return filters.boolean(key).value_or(fact) == fact;
+    };
+    const auto matches = [](const std::string& text) {
+        return [&text](const std::string& pattern) { return matches_pattern(pattern, text); };
+    };
+    return filters.any("id", matches(cache.name)) && filters.exact("type", kCacheType) &&
+           filters.any("description", matches(description_of(cache))) &&
+           flag("inuse", cache.in_use) && flag("shared", false) && flag("private", true) &&
+           flag("mutable", true) && flag("immutable", false) && !filters.has("parent") &&
+           filters.labels({});
+}
+}  // namespace
+
 async::Task<std::vector<CacheFacts>> Housekeeping::prune_build_cache(Filters filters,
-                                                                     std::int64_t keep) {
-    filters.check_keys({"until", "unused-for", "id", "type"});
+                                                                     CacheLimits limits) {
+    filters.check_keys({"until", "unused-for", "id", "type", "description", "inuse", "shared",
+                        "private", "mutable", "immutable", "parent", "label", "label!"});
     for (const std::string& text : filters.values("unused-for")) filters.add("until", text);
     const Timestamp until = newest_of(filters);
     const OnlyOne only_one(state_->pruning_cache);
-    auto job = [builds = state_->builds(), filters, until, keep] {
+    auto job = [builds = state_->builds(), filters, until, limits] {
         const auto wanted = [&](const CacheFacts& cache) {
-            return cache.used < until && filters.exact("id", cache.name) &&
-                   filters.exact("type", kCacheType);
+            return cache.used < until && is_named(cache, filters);
         };
-        return prune_caches(builds, wanted, keep);
+        return prune_caches(builds, wanted, limits);
     };
     std::vector<CacheFacts> removed =
         co_await state_->context().pool.run_on_thread("prune", std::move(job));
@@ -294,8 +297,12 @@ async::Task<std::vector<CacheFacts>> Housekeeping::prune_build_cache(Filters fil
     co_return removed;
 }
 
-async::Task<std::vector<CacheFacts>> Housekeeping::build_cache() {
-    auto job = [builds = state_->builds()] { return list_caches(builds); };
+async::Task<std::vector<CacheFacts>> Housekeeping::build_cache(Filters filters) {
+    auto job = [builds = state_->builds(), filters = std::move(filters)] {
+        std::vector<CacheFacts> caches = list_caches(builds);
+        std::erase_if(caches, [&](const CacheFacts& cache) { return !is_named(cache, filters); });
+        return caches;
+    };
     co_return co_await state_->context().pool.run_on_thread("df", std::move(job));
 }
 
@@ -317,7 +324,7 @@ async::Task<json> Housekeeping::disk_usage(std::set<std::string> types) {
     if (types.contains("container")) usage["Containers"] = co_await state_->container_usage();
     if (types.contains("volume")) usage["Volumes"] = co_await state_->volume_usage();
     if (types.contains("build-cache")) {
-        const std::vector<CacheFacts> caches = co_await build_cache();
+        const std::vector<CacheFacts> caches = co_await build_cache({});
         usage["BuildCache"] = json::array();
         for (const CacheFacts& cache : caches) {
             usage["BuildCache"].push_back(cache_json(cache));

@@ -38,10 +38,11 @@ class Housekeeping final {
     async::Task<nlohmann::json> prune_images(Filters filters);
     /// {"VolumesDeleted":[…],"SpaceReclaimed":N}; those that no container mounts.
     async::Task<nlohmann::json> prune_volumes(Filters filters, PrunedVolumes pruned);
-    /// Directories of RUN --mount=type=cache that no step uses: by the filters until, id and type,
-    /// the longest unused first, until they take no more than `keep` bytes.
-    async::Task<std::vector<CacheFacts>> prune_build_cache(Filters filters, std::int64_t keep);
-    async::Task<std::vector<CacheFacts>> build_cache();
+    /// Directories of RUN --mount=type=cache that no step uses: by the filters until, unused-for,
+    /// id (a pattern), type, description and flags, the longest unused first.
+    async::Task<std::vector<CacheFacts>> prune_build_cache(Filters filters, CacheLimits limits);
+    /// By the same filters but the times.
+    async::Task<std::vector<CacheFacts>> build_cache(Filters filters);
 
     /// The reply of GET /system/df. `types` of container, image, volume, build-cache; empty: all.
     /// Throws Error{invalid} for another one.

@@ -138,6 +138,7 @@ async::Task<> Call::write(std::string message) {
     while (call_->outgoing.size() > kUnsentLimit && !call_->closed) co_await call_->changed.wait();
 }
 
+void Call::respond(Metadata metadata) { connection_->session.respond(call_, std::move(metadata)); }
 void Call::finish_sending() { connection_->session.finish(call_, std::nullopt); }
 void Call::finish(Status status) { connection_->session.finish(call_, std::move(status)); }
 void Call::reset() { connection_->session.reset(call_); }

@@ -34,6 +34,8 @@ class Call final {
     async::Task<std::string> read_one();
     /// Waits while much is not sent yet. Error{cancelled} when the other side is gone.
     async::Task<> write(std::string message);
+    /// Of a server: answers with these headers at once, before any message.
+    void respond(Metadata metadata);
     /// A client has no more messages.
     void finish_sending();
     /// A server ends the call.

@@ -289,17 +289,21 @@ void Session::send(const CallPointer& call, std::string_view message) {
     for (const unsigned shift : {24U, 16U, 8U, 0U})
         call->outgoing += static_cast<char>(message.size() >> shift & 0xFF);
     call->outgoing += message;
-    if (role_ == Role::server && !call->responded) {
-        call->responded = true;
-        const Metadata metadata{{":status", "200"}, {"content-type", "application/grpc"}};
-        const auto headers = headers_of(metadata);
-        nghttp2_data_provider body{};
-        body.source.ptr = call.get();
-        body.read_callback = Callbacks::read;
-        Http2Library::get().submit_response(session_, call->id, headers.data(), headers.size(),
-                                            &body);
-    }
+    if (role_ == Role::server) respond(call, {});
     resume(*call);
+}
+
+void Session::respond(const CallPointer& call, Metadata metadata) {
+    if (call->closed || call->responded) return;
+    call->responded = true;
+    Metadata all{{":status", "200"}, {"content-type", "application/grpc"}};
+    for (auto& entry : metadata) all.push_back(std::move(entry));
+    const auto headers = headers_of(all);
+    nghttp2_data_provider body{};
+    body.source.ptr = call.get();
+    body.read_callback = Callbacks::read;
+    Http2Library::get().submit_response(session_, call->id, headers.data(), headers.size(), &body);
+    notices_.on_output();
 }
 
 void Session::finish(const CallPointer& call, std::optional<Status> status) {

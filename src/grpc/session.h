@@ -77,6 +77,8 @@ class Session final {
     void end();
 
     CallPointer request(std::string method, Metadata metadata);
+    /// Of a server: sends the headers, `metadata` with them, before the first message does.
+    void respond(const CallPointer& call, Metadata metadata);
     /// Queues one message; of a server the first one sends the headers.
     void send(const CallPointer& call, std::string_view message);
     /// No message follows; a server says how its call ended.
