@@ -1,11 +1,9 @@
 #include "image/store.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstdlib>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -19,6 +17,7 @@
 #include "image/store_index.h"
 #include "image/store_lookup.h"
 #include "image/store_removal.h"
+#include "linux/nameless_file.h"
 
 namespace berth::image {
 namespace {
@@ -456,15 +455,7 @@ LayerClaims& ImageStore::layer_claims() { return state_->claims; }
 BlobRecords& ImageStore::blob_records() { return state_->blobs; }
 
 UniqueFd ImageStore::make_temporary() const {
-    const std::string directory = state_->directory + "/content/ingest";
-    UniqueFd file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (file) return file;
-    // Not every file system knows O_TMPFILE (fuse, some overlays): make a name and drop it at once.
-    std::string name = directory + "/XXXXXX";
-    file.reset(::mkostemp(name.data(), O_CLOEXEC));
-    if (!file) throw_errno("making a temporary file in {}", directory);
-    ::unlink(name.c_str());
-    return file;
+    return linux_os::nameless_file(state_->directory + "/content/ingest");
 }
 
 ImageHold::ImageHold(ImageStore& store, const Digest& id) : held_(&store, Release{id}) {

@@ -7,10 +7,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "linux/nameless_file.h"
 
 namespace berth::shim {
 namespace {
@@ -31,16 +31,6 @@ ssize_t send_parts(BorrowedFd socket, std::string_view first, std::string_view s
         if (errno == EINTR) continue;
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
     }
-}
-
-UniqueFd unlinked_file(const std::string& directory) {
-    UniqueFd file{::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
-    if (file) return file;
-    std::string name = directory + "/.spool-XXXXXX";  // no O_TMPFILE on this file system
-    file.reset(::mkostemp(name.data(), O_CLOEXEC));
-    if (!file) throw_errno("making a temporary file in {}", directory);
-    ::unlink(name.c_str());
-    return file;
 }
 
 }  // namespace
@@ -86,7 +76,7 @@ Outbox::State Outbox::flush(BorrowedFd socket) {
 }
 
 void Outbox::start_spooling() {
-    if (!spool_) spool_ = unlinked_file(spool_directory_);
+    if (!spool_) spool_ = linux_os::nameless_file(spool_directory_);
 }
 
 void Outbox::keep(std::string_view bytes) {

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "archive/compression.h"
 #include "base/error.h"
+#include "linux/nameless_file.h"
 
 namespace berth::engine {
 
@@ -54,16 +54,6 @@ bool is_same(BorrowedFd file, bool compressed, BorrowedFd known) {
     if (fstat(file.get(), &ours) != 0 || fstat(known.get(), &theirs) != 0) return false;
     if (ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev) return true;
     return compressed && head_of_compressed(file) == head_of_plain(known);
-}
-
-UniqueFd unlinked_file(const std::string& directory) {
-    UniqueFd file(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (file) return file;
-    std::string name = directory + "/.unpacked-XXXXXX";  // no O_TMPFILE on this file system
-    file.reset(mkostemp(name.data(), O_CLOEXEC));
-    if (!file) throw_errno("making a temporary file in {}", directory);
-    unlink(name.c_str());
-    return file;
 }
 
 }  // namespace
@@ -112,7 +102,7 @@ bool LogReader::older_than_wanted(const File& file) const {
 /// The file itself, or what it was before it was compressed. A damaged one counts up to there.
 BorrowedFd LogReader::plain(File& file) {
     if (!std::exchange(file.compressed, false)) return file.fd;
-    UniqueFd unpacked = unlinked_file(log_.path.substr(0, log_.path.rfind('/')));
+    UniqueFd unpacked = linux_os::nameless_file(log_.path.substr(0, log_.path.rfind('/')));
     archive::FdSource source(file.fd);
     archive::FdSink sink(unpacked);
     try {
