@@ -20,6 +20,7 @@
 #include "engine/network/state.h"
 #include "engine/system_facts.h"
 #include "engine/volume/state.h"
+#include "oci/default_seccomp.h"
 
 namespace berth::engine {
 
@@ -28,14 +29,20 @@ namespace {
 constexpr std::size_t kWorkers = 4;
 constexpr std::chrono::seconds kTaskEnd{5};
 
-/// Programs of the configuration that are missing would fail each container later.
-void check_programs(const Settings& settings) {
+/// Files of the configuration that are missing would fail each container later.
+void check_files(const Settings& settings) {
     const auto check = [](const std::string& option, const std::string& path) {
         if (access(path.c_str(), X_OK) != 0) throw_errno("{} {}", option, path);
     };
     if (!settings.init_program.empty()) check("init-path", settings.init_program);
     for (const auto& [name, program] : settings.runtimes)
         check("runtime " + name + ":", program.path);
+    if (settings.seccomp_profile.find('/') == std::string::npos) return;
+    try {
+        (void)oci::parse_docker_seccomp(read_file(settings.seccomp_profile), {});
+    } catch (Error& error) {
+        throw error.while_("seccomp-profile {}", settings.seccomp_profile);
+    }
 }
 
 std::string engine_id(const std::string& data_root) {
@@ -199,6 +206,7 @@ void Engine::Parts::wire() {
 ContainerCounts Engine::Parts::counts() const {
     ContainerCounts counts;
     for (const auto& [id, container] : containers->state().by_id) {
+        if (container->record.made_for == model::MadeFor::build_step) continue;
         ++counts.all;
         const model::Status status = container->record.state.status;
         if (status == model::Status::paused) {
@@ -216,7 +224,7 @@ Engine::~Engine() = default;
 
 async::Task<void> Engine::start() {
     Parts& parts = *parts_;
-    check_programs(parts.settings);
+    check_files(parts.settings);
     parts.data_lock = lock_data_root(parts.settings.data_root);
     check_format(parts.settings.data_root);
     make_directories(parts.settings.exec_root, 0700);

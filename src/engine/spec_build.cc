@@ -24,11 +24,16 @@ bool has_variable(const std::vector<std::string>& env, std::string_view name) {
 
 std::string key_of(const std::string& entry) { return entry.substr(0, entry.find('=')); }
 
-/// Later entries win; one without '=' removes the variable.
+/// Later entries win, in the place of the earlier; one without '=' removes the variable.
 void set_variable(std::vector<std::string>& env, const std::string& entry) {
-    const std::string key = key_of(entry);
-    std::erase_if(env, [&](const std::string& other) { return key_of(other) == key; });
-    if (entry.find('=') != std::string::npos) env.push_back(entry);
+    const auto place = std::ranges::find(env, key_of(entry), key_of);
+    if (entry.find('=') == std::string::npos) {
+        if (place != env.end()) env.erase(place);
+    } else if (place != env.end()) {
+        *place = entry;
+    } else {
+        env.push_back(entry);
+    }
 }
 
 std::vector<std::string> environment(const SpecInputs& inputs, bool terminal) {
@@ -77,6 +82,7 @@ oci::Process build_process(const SpecInputs& inputs) {
     if (wants_init(record, inputs.settings))
         process.args.insert(process.args.begin(), {kInitInContainer, "--"});
     process.env = environment(inputs, record.config.tty);
+    for (const std::string& entry : inputs.secret_variables) set_variable(process.env, entry);
     process.cwd = record.config.working_dir.empty() ? "/" : record.config.working_dir;
     process.capabilities = capability_sets(model::capabilities_of(host), process.user.uid);
     process.rlimits = rlimits(inputs);

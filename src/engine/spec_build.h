@@ -29,7 +29,8 @@ struct SpecInputs final {
     std::string cgroups_path;                 // below the hierarchy; empty: no cgroup of its own
     oci::Resources limits;                    // of that cgroup
     int lowest_oom_score = -1000;             // that this user may set
-    std::vector<std::string> link_variables;  // of --link
+    std::vector<std::string> link_variables;    // of --link
+    std::vector<std::string> secret_variables;  // of process 1, which no record has
     std::set<std::string> absent_on_host;     // of /dev/mqueue and /dev/shm
     /// What is bound at a mount's destination where that is not its source.
     std::map<std::string, std::string> mount_sources;

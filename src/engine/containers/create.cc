@@ -207,8 +207,21 @@ void check_bind_source(const model::MountPoint& mount) {
                 mount.source);
 }
 
+/// A directory as overlay would copy it up: with the owner and mode that it has below.
+UniqueFd copy_directory(BorrowedFd parent, const std::string& name, const struct stat& status) {
+    if (mkdirat(parent.get(), name.c_str(), 0755) != 0 && errno != EEXIST)
+        throw_errno("making {}", name);
+    UniqueFd made(
+        openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!made || fchown(made.get(), status.st_uid, status.st_gid) != 0 ||
+        fchmod(made.get(), status.st_mode & 07777) != 0)
+        throw_errno("making {}", name);
+    return made;
+}
+
 /// Makes the working directory in the container's own layer when no layer has it: the root may be
-/// read-only later on. Components that a lower layer has keep their owner and mode.
+/// read-only later on. Components that a lower layer has keep their owner and mode. The layer is
+/// walked once: a path may be two thousand levels deep.
 void make_working_directory(const storage::RootfsMount& rootfs, const std::string& path) {
     const std::string& own = rootfs.upperdir.empty() ? rootfs.path : rootfs.upperdir;
     if (path.empty() || path == "/" || own.empty()) return;
@@ -225,19 +238,17 @@ void make_working_directory(const storage::RootfsMount& rootfs, const std::strin
     };
     if (find(path)) return;
     const std::string clean = linux_os::clean_path(path);
-    for (std::size_t end = clean.find('/', 1);; end = clean.find('/', end + 1)) {
-        const std::string prefix = clean.substr(0, end);
-        const UniqueFd below = find(prefix);
+    UniqueFd place = duplicate(top);
+    for (std::size_t start = 1, end = 0; end != std::string::npos; start = end + 1) {
+        end = clean.find('/', start);
+        const UniqueFd below = find(clean.substr(0, end));
+        if (!below) break;
         struct stat status {};
         // Through a file or a link of the image: the runtime says what is wrong.
-        if (below && (fstat(below.get(), &status) != 0 || !S_ISDIR(status.st_mode))) return;
-        const UniqueFd place = linux_os::make_directories_in_root(top, prefix, 0755);
-        const UniqueFd made(openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (below && (fchown(made.get(), status.st_uid, status.st_gid) != 0 ||
-                      fchmod(made.get(), status.st_mode & 07777) != 0))
-            throw_errno("making the working directory {}", path);
-        if (end == std::string::npos) return;
+        if (fstat(below.get(), &status) != 0 || !S_ISDIR(status.st_mode)) return;
+        place = copy_directory(place, clean.substr(start, end - start), status);
     }
+    linux_os::make_directories_in_root(top, clean, 0755);
 }
 
 /// The directories of a new container, made by a worker.
@@ -354,7 +365,8 @@ void choose_user(const ContainerState& state, model::ContainerRecord& record) {
 }
 
 model::ContainerRecord make_record(ContainerState& state, model::CreateRequest& request,
-                                   const ImageForContainer& image, std::string id) {
+                                   const ImageForContainer& image, std::string id,
+                                   model::MadeFor made_for) {
     model::ContainerRecord record;
     record.id = std::move(id);
     record.created = Timestamp::now();
@@ -362,7 +374,10 @@ model::ContainerRecord make_record(ContainerState& state, model::CreateRequest& 
     record.top_layer = image.top_layer;
     record.manifest = image.manifest;
     record.driver = storage::to_string(state.deps.context.storage.driver.kind);
-    record.config = model::merge_image(std::move(request.config), image.config);
+    record.made_for = made_for;
+    model::ContainerConfig inherited = image.config;
+    if (made_for == model::MadeFor::build_step) inherited.volumes.clear();
+    record.config = model::merge_image(std::move(request.config), inherited);
     record.host_config = std::move(request.host_config);
     record.mounts = model::collect_mounts(record.config, record.host_config);
     for (auto& [name, config] : request.networking.endpoints) {
@@ -381,7 +396,7 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     const std::string id = random_hex_id();
     NameReservation reservation(state, choose_name(state, options.name, id), id);
     if (request.config.image.empty())
-        throw Error(ErrorKind::invalid, "no image given: config cannot be empty");
+        throw Error(ErrorKind::invalid, "config cannot be empty in order to create a container");
     const ImageForContainer image = state.deps.images.for_container(request.config.image);
     choose_userns(state, request);
     model::validate(request.config, request.host_config, request.networking, state.deps.abilities);
@@ -392,7 +407,8 @@ async::Task<ContainerCreated> create_container(ContainerState& state, model::Cre
     model::check_log_options(request.host_config.log_config);
     auto container = std::make_shared<Container>();
     model::ContainerRecord& record = container->record;
-    record = make_record(state, request, image, id);
+    record = make_record(state, request, image, id, options.made_for);
+    container->secret_variables = std::move(options.secret_variables);
     choose_user(state, record);
     ContainerCreated created{id, model::warnings(record, state.deps.abilities)};
     for (const std::string& line : created.warnings)

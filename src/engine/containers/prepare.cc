@@ -24,6 +24,7 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t kMaxUserFile = 4U << 20;
+constexpr const char* kContainerMark = "/.dockerenv";
 
 /// A file of the container's root file system, found in the uppermost layer that has it. Nothing is
 /// mounted for it and no link leads outside.
@@ -184,6 +185,22 @@ void write_network_files(const StartWork& work, SpecInputs& inputs) {
             throw_errno("giving {} to root of the container", path);
 }
 
+/// Programs ask by /.dockerenv whether they run in a container. One that was removed stays away.
+void mark_as_container(const storage::RootfsMount& rootfs, const model::IdMaps& maps) {
+    const std::string path =
+        (rootfs.upperdir.empty() ? rootfs.path : rootfs.upperdir) + kContainerMark;
+    const UniqueFd file(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755));
+    if (!file) {
+        if (errno == EEXIST) return;
+        throw_errno("creating {}", path);
+    }
+    if (::fchmod(file.get(), 0755) < 0) throw_errno("changing the mode of {}", path);
+    if (!maps.uids.empty() &&
+        ::fchown(file.get(), oci::mapped_id(maps.uids, 0), oci::mapped_id(maps.gids, 0)) < 0)
+        throw_errno("giving {} to root of the container", path);
+}
+
 }  // namespace
 
 void check_devices(const std::vector<model::MountPoint>& mounts) {
@@ -203,10 +220,12 @@ void StartWork::operator()() const {
     inputs.user = user_of(rootfs, record.config.user, record.host_config.group_add);
     inputs.joined = joined;
     inputs.link_variables = link_variables_of(record, links);
+    inputs.secret_variables = secret_variables;
     const model::IdMaps maps =
         model::id_maps_of(record.host_config, abilities.user, abilities.id_counts);
     inputs.uid_map = maps.uids;
     inputs.gid_map = maps.gids;
+    mark_as_container(rootfs, maps);
     check_host_devices(record.host_config);
     check_devices(record.mounts);
     check_subpaths(record);

@@ -31,6 +31,7 @@ struct StartWork final {
     std::vector<model::Link> links;
     std::string cgroup;  // its directory; empty: none
     const model::Abilities& abilities;
+    std::vector<std::string> secret_variables{};
 
     /// Throws Error.
     void operator()() const;

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 
 // What Docker books for a container whose end nobody saw.
 constexpr int kUnseen = 255;
+constexpr std::chrono::seconds kShimPatience{5};
 
 void load_record(ContainerState& state, const fs::path& directory) {
     const auto text = read_file_if_exists(directory.string() + "/container.json");
@@ -49,7 +50,8 @@ void load_record(ContainerState& state, const fs::path& directory) {
 void load_records(ContainerState& state) {
     const std::string root = state.settings().data_root + "/containers";
     make_directories(root, 0710);
-    for (const auto& entry : fs::directory_iterator(root)) load_record(state, entry.path());
+    for (const auto& entry : fs::directory_iterator(root))
+        if (entry.is_directory()) load_record(state, entry.path());
 }
 
 /// An exit that the shim recorded on this boot.
@@ -156,6 +158,11 @@ void remove_strays(const ContainerState& state) {
 
 async::Task<void> revive(ContainerState& state, ContainerPtr container) {
     const model::ContainerRecord& record = container->record;
+    if (record.made_for == model::MadeFor::build_step) {
+        const RemoveOptions options{.force = true, .volumes = true, .link = false};
+        co_await remove_container(state, container, record.id, options);
+        co_return;
+    }
     if (record.state.is_running()) co_return;
     if (record.host_config.auto_remove && record.has_been_started) {
         const async::Lock::Guard guard = co_await container->operations.acquire();
@@ -170,6 +177,13 @@ async::Task<void> revive(ContainerState& state, ContainerPtr container) {
     // The end of a session or a reboot is not the container's failure.
     if (std::exchange(container->restart_due, false)) ++container->record.restart_count;
     co_await start_locked(state, container);
+}
+
+/// One whose shim does not answer (it is stopped, or hangs on a dead disk) keeps nobody else
+/// waiting.
+async::Task<> meet(ContainerState& state, ContainerPtr container, std::shared_ptr<bool> over) {
+    co_await reconcile_one(state, container);
+    if (*over) co_await revive(state, container);
 }
 
 async::Task<void> stop_one(ContainerState& state, ContainerPtr container) {
@@ -192,7 +206,16 @@ async::Task<void> reconcile(ContainerState& state) {
     load_records(state);
     std::vector<ContainerPtr> all;
     for (const auto& [id, container] : state.by_id) all.push_back(container);
-    for (const ContainerPtr& container : all) co_await reconcile_one(state, container);
+    const auto over = std::make_shared<bool>(false);
+    async::TaskGroup meeting(state.deps.context.executor);
+    for (const ContainerPtr& container : all)
+        meeting.spawn("container of a former engine", meet(state, container, over));
+    const SteadyTime deadline = std::chrono::steady_clock::now() + kShimPatience;
+    const async::Finish finish = co_await async::finish_by(deadline, meeting.wait_empty());
+    if (finish == async::Finish::deadline)
+        log::warn("{} shims do not answer: their containers are taken over when they do",
+                  meeting.size());
+    *over = true;
     remove_strays(state);
     for (const ContainerPtr& container : all)
         state.deps.context.tasks.spawn("start by policy", revive(state, container));
@@ -203,7 +226,8 @@ async::Task<void> stop_all(ContainerState& state) {
     if (state.settings().live_restore == LiveRestore::yes) co_return;
     async::TaskGroup stopping(state.deps.context.executor);
     for (const auto& [id, container] : state.by_id)
-        if (container->record.state.is_running() || container->starting)
+        // One that has just ended counts too: its shim and its network are still at work.
+        if (container->record.state.is_running() || container->starting || container->cleaning_up)
             stopping.spawn("stop at shutdown", stop_one(state, container));
     const auto limit = std::chrono::seconds(state.settings().shutdown_timeout_s);
     if (state.settings().shutdown_timeout_s < 0) {

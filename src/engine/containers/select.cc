@@ -27,7 +27,10 @@ void check_filters(const Filters& filters) {
         try {
             model::status_from(status);
         } catch (const Error&) {
-            throw Error(ErrorKind::invalid, "invalid filter 'status={}'", status);
+            throw Error(ErrorKind::invalid,
+                        "invalid filter 'status={0}': invalid value for state ({0}): must be one "
+                        "of created, running, paused, restarting, removing, exited, dead",
+                        status);
         }
     }
     for (const std::string& code : filters.values("exited")) {
@@ -40,7 +43,10 @@ void check_filters(const Filters& filters) {
     for (const std::string& health : filters.values("health"))
         if (health != "starting" && health != "healthy" && health != "unhealthy" &&
             health != "none")
-            throw Error(ErrorKind::invalid, "invalid filter 'health={}'", health);
+            throw Error(ErrorKind::invalid,
+                        "invalid filter 'health={0}': invalid value for health ({0}): must be one "
+                        "of none, starting, healthy, unhealthy",
+                        health);
     filters.boolean("is-task");
     for (const std::string_view key : {"expose", "publish"})
         for (const std::string& port : filters.values(key)) port_filter(port);
@@ -51,6 +57,15 @@ bool matches_port(const std::string& wanted, const std::string& port) {
     const model::PortSpec spec = model::port_spec_from(port);
     return spec.protocol == filter.protocol && spec.number >= filter.range.first &&
            spec.number <= filter.range.second;
+}
+
+/// By the port of the host, as with dockerd: the container's own ports are `expose`.
+bool is_published(const std::string& wanted, const std::string& port,
+                  const std::vector<model::PortBinding>& bindings) {
+    const std::string protocol = "/" + model::port_spec_from(port).protocol;
+    return std::ranges::any_of(bindings, [&](const model::PortBinding& binding) {
+        return matches_port(wanted, binding.host_port + protocol);
+    });
 }
 
 bool matches_mount(const std::string& wanted, const model::ContainerRecord& record) {
@@ -104,8 +119,8 @@ bool matches(const ContainerState& state, const Filters& filters,
                                [&](const std::string& p) { return matches_port(wanted, p); });
                        }) &&
            filters.any("publish", [&](const std::string& wanted) {
-               return std::ranges::any_of(record.host_config.port_bindings, [&](const auto& entry) {
-                   return matches_port(wanted, entry.first);
+               return std::ranges::any_of(record.bound_ports, [&](const auto& entry) {
+                   return is_published(wanted, entry.first, entry.second);
                });
            });
 }
@@ -126,6 +141,7 @@ std::vector<ContainerPtr> select_containers(const ContainerState& state,
     std::vector<ContainerPtr> selected;
     for (const auto& [id, container] : state.by_id) {
         const model::ContainerRecord& record = container->record;
+        if (record.made_for == model::MadeFor::build_step) continue;
         if (!all && !record.state.is_running()) continue;
         if (before && record.created >= *before) continue;
         if (since && record.created <= *since) continue;

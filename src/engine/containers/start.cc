@@ -22,9 +22,12 @@ namespace berth::engine {
 namespace {
 
 constexpr std::chrono::seconds kShimStopsWithin{10};
-// Docker's words; an errno text behind them says nothing of the container's command.
+// Docker's words; an errno text behind the first two says nothing of the container's command.
 constexpr std::string_view kNetworkFailure = "failed to set up container networking";
 constexpr std::string_view kLogFailure = "failed to initialize logging driver";
+constexpr const char* kRuntimeFailure =
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "unable to start container process";
 
 void check_ipc_donor(const ContainerState& state, const std::string& mode) {
     if (!mode.starts_with("container:")) return;
@@ -87,6 +90,14 @@ async::Task<void> hand_over_clients(Container& container) {
         co_await container.shim->attach(std::move(attach.streams), attach.client.borrow());
 }
 
+void allocate_networks(const ContainerState& state, Container& container) {
+    try {
+        state.deps.networks.allocate(container.record);
+    } catch (Error& error) {
+        throw error.while_("{}", kNetworkFailure);
+    }
+}
+
 async::Task<void> connect_network(ContainerState& state, Container& container,
                                   const CreatedProcess& created) {
     try {
@@ -98,10 +109,19 @@ async::Task<void> connect_network(ContainerState& state, Container& container,
     state.publish_networks(container, "connect");
 }
 
+async::Task<CreatedProcess> create_process(Container& container) {
+    try {
+        co_return co_await container.shim->create();
+    } catch (Error& error) {
+        if (error.message().starts_with(kLogFailure)) throw;
+        throw error.while_("{}", kRuntimeFailure);
+    }
+}
+
 /// Everything from the empty run directory to a running process 1.
 async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
     const std::string run_directory = state.run_directory(container->id());
-    state.deps.networks.allocate(container->record);
+    allocate_networks(state, *container);
     container->state().cgroup = choose_cgroup(container->record, state.settings());
     for (const model::MountPoint& mount : container->record.mounts)
         if (mount.type == model::MountType::volume) co_await state.deps.volumes.mount(mount.name);
@@ -115,7 +135,8 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
                    .ipc_process = ipc_process(state, container->record.host_config),
                    .links = running_links(state, container->record),
                    .cgroup = container->state().cgroup,
-                   .abilities = state.deps.abilities};
+                   .abilities = state.deps.abilities,
+                   .secret_variables = container->secret_variables};
     co_await state.deps.context.pool.run(std::move(work));
     container->shim =
         ShimClient::spawn(state.deps.context.executor, state.deps.context.tasks, run_directory,
@@ -125,7 +146,7 @@ async::Task<void> bring_up(ContainerState& state, ContainerPtr container) {
                          container->shim->pid()};
         co_await state.deps.context.pool.run(std::move(scope));
     }
-    CreatedProcess created = co_await container->shim->create();
+    CreatedProcess created = co_await create_process(*container);
     publish_volumes(state, *container);
     co_await connect_network(state, *container, created);
     // From here on an attaching client goes to the shim at once.
@@ -156,6 +177,7 @@ async::Task<void> tear_down(ContainerState& state, ContainerPtr container) {
     container->takes_clients = false;
     container->early_exit.reset();
     container->queued.clear();
+    state.publish_networks(*container, "disconnect");
     state.deps.networks.release(container->record);
     const std::string directory = state.run_directory(container->id());
     const std::string cgroup = std::exchange(container->state().cgroup, "");
