@@ -75,7 +75,8 @@ def test_an_oci_layout_is_refused(docker, tmp_path):
 
 
 def test_bake_builds_on_another_target(engine, docker, tmp_path):
-    write(tmp_path, Base="FROM busybox\nARG WORD\nENV WORD=$WORD\nRUN echo $WORD > /word\n", Dockerfile="FROM base\nRUN cat /word > /seen && echo $WORD >> /seen\n",
+    write(tmp_path, Base="FROM busybox\nARG WORD\nENV WORD=$WORD\nRUN echo $WORD > /word\n",
+          Dockerfile="FROM base\nRUN cat /word > /seen && echo $WORD >> /seen\n",
           bake__json=json.dumps({"target": {"base": {"dockerfile": "Base", "args": {"WORD": "baked"}},
                                             "app": {"contexts": {"base": "target:base"}, "tags": ["ctx:bake"]}}}))
     docker("buildx", "bake", "-f", "bake.json", "app")
