@@ -21,18 +21,18 @@ async::Task<> create(Call& call) {
 async::Task<> start(Call& call) {
     const auto body = co_await read_json(call, BodyRule::optional);
     auto request = engine::ExecStart::from_json(body);
-    const auto kind = call.engine.execs().check_start(call.name, request);
-    if (request.detach) {
-        co_await call.engine.execs().start_detached(call.name, std::move(request));
+    const bool detached = request.detach;
+    const auto kind = co_await call.engine.execs().begin(call.name, std::move(request));
+    if (detached) {
+        co_await call.engine.execs().start_detached(call.name);
         co_await reply_empty(call, 200);
         co_return;
     }
     const auto type = stream_content_type(call.version, framing_of(kind));
     http::Hijacked client = co_await hijack(call, type, common_headers());
-    call.streams.spawn(
-        "exec " + call.name.substr(0, 12),
-        call.engine.execs().start_attached(call.name, std::move(request), std::move(client.socket),
-                                           std::move(client.early)));
+    call.streams.spawn("exec " + call.name.substr(0, 12),
+                       call.engine.execs().start_attached(call.name, std::move(client.socket),
+                                                          std::move(client.early)));
 }
 
 async::Task<> inspect(Call& call) {

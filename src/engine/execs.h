@@ -50,13 +50,13 @@ class Execs final {
     Execs& operator=(const Execs&) = delete;
 
     async::Task<std::string> create(std::string container, ExecConfig config);
-    /// What is refused before the connection is taken over; the kind of its stream.
-    StreamKind check_start(const std::string& id, const ExecStart& request) const;
+    /// Once an exec, before one of the following two: what is refused before the connection is
+    /// taken over. Gives the kind of its stream.
+    async::Task<StreamKind> begin(std::string id, ExecStart request);
     /// Detach: returns when the process started; throws when it could not.
-    async::Task<void> start_detached(std::string id, ExecStart request);
+    async::Task<void> start_detached(std::string id);
     /// After the hijack: failures are written into the stream. Returns when the stream ended.
-    async::Task<void> start_attached(std::string id, ExecStart request, UniqueFd client,
-                                     std::string early);
+    async::Task<void> start_attached(std::string id, UniqueFd client, std::string early);
     /// Waits up to 10 s for the exec to start, while its container runs.
     async::Task<void> resize(std::string id, std::uint32_t height, std::uint32_t width);
     nlohmann::json inspect(const std::string& id) const;

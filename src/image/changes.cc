@@ -18,8 +18,8 @@ constexpr std::array<std::string_view, 12> kAllowed{
     "SHELL", "ONBUILD",    "STOPSIGNAL", "USER",   "VOLUME",      "WORKDIR"};
 
 void check_allowed(std::string_view line) {
-    const std::string name = build::to_upper(build::take_word(line));
-    if (std::ranges::find(kAllowed, name) == kAllowed.end())
+    const std::string_view name = build::take_word(line);
+    if (std::ranges::find(kAllowed, build::to_upper(name)) == kAllowed.end())
         throw Error(ErrorKind::invalid, "{} is not a valid change command", name);
 }
 

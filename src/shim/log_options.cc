@@ -36,7 +36,8 @@ void check_names(const std::string& driver, const Options& options) {
                                "cache-max-size", "cache-max-file",  "cache-compress"};
     const Names* known = options_of(driver);
     if (known == nullptr)
-        throw Error(ErrorKind::invalid, "logger: no log driver named '{}' is registered", driver);
+        throw Error(ErrorKind::invalid,
+                    "error looking up logging plugin {0}: plugin \"{0}\" not found", driver);
     for (const auto& [key, value] : options) {
         if (known->contains(key) || kCommon.contains(key)) continue;
         if (driver == "local")

@@ -123,5 +123,5 @@ def test_attach_to_a_paused_or_absent_container_is_refused(engine):
     assert engine.api("POST", "/containers/absent/attach?stream=1")[0] == 404
     identity = engine.docker("create", "busybox", "true").stdout.strip()
     status, _, body = engine.api("POST", f"/containers/{identity}/attach?stream=1&detachKeys=ctrl-%3F%3F")
-    assert status == 400 and "invalid detach keys" in body["message"]
+    assert status == 400 and "Invalid detach keys" in body["message"]
     engine.docker("rm", identity)

@@ -35,7 +35,7 @@ def names(engine, *arguments):
 
 FILTERS = {
     "ancestor=ps-image:one": "made healthy web ended", "ancestor=absent": "", "before=ps-healthy": "web ended", "since=ps-web": "made healthy",
-    "exited=7": "ended", "exited=0": "", "expose=81/udp": "web", "expose=80/tcp": "web", "expose=8000-9000": "", "publish=80": "web", "publish=81/udp": "",
+    "exited=7": "ended", "exited=0": "", "expose=81/udp": "web", "expose=80/tcp": "web", "expose=8000-9000": "", "publish=80": "", "publish=81/udp": "",
     "name=ps-h": "healthy", "name=^ps-made$": "made", "name=/ps-web": "web", "label=colour": "healthy", "label=colour=red": "healthy",
     "label=colour=blue": "", "network=ps-net": "web", "volume=ps-volume": "web", "volume=/data": "web", "status=created": "made",
     "status=exited": "ended", "status=running": "healthy web", "status=paused": "", "is-task=false": "made healthy web ended", "is-task=true": "",

@@ -154,7 +154,7 @@ kept(M + "VolumeOptions.Labels", mount(Type="volume", VolumeOptions={"Labels": {
 refused(M + "VolumeOptions.DriverConfig.Name", mount(Type="volume", VolumeOptions={"DriverConfig": {"Name": "absent"}}), "absent")
 refused(M + "VolumeOptions.DriverConfig.Options", mount(Type="volume", Source="fields-odd", VolumeOptions={"DriverConfig": {"Name": "local", "Options": {"odd": "x"}}}),
         'invalid option: "odd"')
-refused(M + "VolumeOptions.Subpath", mount(Type="volume", VolumeOptions={"Subpath": "../x"}), "subpath must be a relative path within the volume")
+refused(M + "VolumeOptions.Subpath", mount(Type="volume", Source="fields-sub", VolumeOptions={"Subpath": "../x"}), "subpath must be a relative path within the volume")
 refused(M + "ImageOptions.Subpath", mount(Type="image", Source="busybox", ImageOptions={"Subpath": "../x"}), "subpath must be a relative path within the image")
 
 # HostConfig: the process and what it sees
@@ -181,7 +181,7 @@ inside("HostConfig.UsernsMode", host(UsernsMode="host"), "id -u", "0", "")
 inside("HostConfig.ShmSize", host(ShmSize=16 << 20), "df -k /dev/shm | tail -1 | awk '{print $2}'", "16384")
 inside("HostConfig.Sysctls", host(Sysctls={"net.ipv4.ip_default_ttl": "77"}), "cat /proc/sys/net/ipv4/ip_default_ttl", "77")
 refused("HostConfig.Runtime", host(Runtime="absent"), "unknown or invalid runtime name: absent")
-refused("HostConfig.Isolation", host(Isolation="hyperv"), "invalid isolation 'hyperv' on linux")
+refused("HostConfig.Isolation", host(Isolation="hyperv"), "invalid isolation (hyperv): linux only supports 'default'")
 inside("HostConfig.MaskedPaths", host(MaskedPaths=["/etc/group"], ReadonlyPaths=["/tmp"]), "wc -c < /etc/group", "0")
 inside("HostConfig.ReadonlyPaths", {}, "touch /tmp/x 2>&1", ".*Read-only file system")
 

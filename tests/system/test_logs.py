@@ -105,7 +105,7 @@ def test_a_hanging_syslog_service_does_not_stop_a_container_in_mode_non_blocking
     (["--log-driver", "syslog", "--log-opt", "syslog-facility=nope"], "invalid syslog facility"),
     (["--log-driver", "syslog", "--log-opt", "syslog-format=x"], "Invalid syslog format"),
     (["--log-driver", "local", "--log-opt", "tag=x"], "unknown log opt 'tag' for log driver local"),
-    (["--log-driver", "gelf"], "logger: no log driver named 'gelf' is registered"),
+    (["--log-driver", "gelf"], 'error looking up logging plugin gelf: plugin "gelf" not found'),
     (["--log-opt", "compress=true"], "compress cannot be true when max-file is less than 2 or max-size is not set"),
 ])
 def test_bad_options_are_refused_at_create(engine, options, text):

@@ -135,6 +135,8 @@ def test_an_init_of_the_users_own(bare_engine):
 def test_a_missing_program_is_named_at_the_start(bare_engine):
     done = berthd(bare_engine, "--init-path", "/nowhere/init")
     assert done.returncode == 1 and "init-path /nowhere/init: no such file" in done.stderr.lower()
+    done = berthd(bare_engine, "--seccomp-profile", "/nowhere/profile.json")
+    assert done.returncode == 1 and "seccomp-profile /nowhere/profile.json: opening" in done.stderr
     done = berthd(bare_engine, "--add-runtime", "x=/nowhere/x")
     assert done.returncode == 1 and "runtime x: /nowhere/x" in done.stderr
 
@@ -239,7 +241,7 @@ def test_options_without_effect_are_warned_of(bare_engine):
     ({"cgroup-parent": "/x", "exec-opts": ["native.cgroupdriver=systemd"]}, "needs native.cgroupdriver=cgroupfs"),
     ({"storage-opts": ["overlay2.size=1g"]}, "storage-opts"),
     ({"exec-opts": ["a=b"]}, "invalid option in exec-opts: a=b"),
-    ({"log-driver": "splunk"}, "no log driver named 'splunk'"),
+    ({"log-driver": "splunk"}, "error looking up logging plugin splunk"),
     ({"log-opts": {"max-size": "x"}}, "invalid size: 'x'"),
     ({"log-opts": {"nonsense": "x"}}, "unknown log opt 'nonsense'"),
     ({"log-opts": {"max-file": "3"}}, "max-file cannot be set when max-size is not set"),

@@ -74,16 +74,19 @@ async::Task<void> Containers::remove(std::string ref, RemoveOptions options) {
     // `docker rm --link`: links are not served, so there is none to remove; never the container.
     if (options.link)
         throw Error(ErrorKind::conflict, "conflict: container {} has no link of that name", ref);
-    co_await remove_container(*state_, container, options);
+    co_await remove_container(*state_, container, std::move(ref), options);
 }
 
 async::Task<void> Containers::rename(std::string ref, std::string name) {
+    if (name.empty()) throw Error(ErrorKind::invalid, "Neither old nor new names may be empty");
     const ContainerPtr container = state_->find(ref);
+    const std::string asked = name;
     if (name.starts_with('/')) name.erase(0, 1);
     if (!Name::is_valid(name))
         throw Error(ErrorKind::invalid,
-                    "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
-                    name);
+                    "Error when allocating new name: Invalid container name ({}), only "
+                    "[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+                    asked);
     const std::string old = container->record.name;
     if (old == name)
         throw Error(ErrorKind::invalid,
@@ -91,8 +94,9 @@ async::Task<void> Containers::rename(std::string ref, std::string name) {
     const auto [place, added] = state_->names.emplace(name, container->id());
     if (!added)
         throw Error(ErrorKind::conflict,
-                    "Conflict. The container name \"/{}\" is already in use by container \"{}\". "
-                    "You have to remove (or rename) that container to be able to reuse that name.",
+                    "Error when allocating new name: Conflict. The container name \"/{}\" is "
+                    "already in use by container \"{}\". You have to remove (or rename) that "
+                    "container to be able to reuse that name.",
                     name, place->second);
     container->record.name = name;
     try {

@@ -143,11 +143,12 @@ void record_exit(ContainerState& state, Container& container, const shim::ExitEv
     end_health(container);
     if (state.on_container_exit) state.on_container_exit(container);
     if (oom_is_new) state.publish(container, "oom");
+    // In dockerd's order, too, "die" comes last.
+    publish_release(state, container);
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(run_time(now)).count();
     state.publish(
         container, "die",
         {{"exitCode", std::to_string(exit.exit_code)}, {"execDuration", std::to_string(seconds)}});
-    publish_release(state, container);
     state.deps.networks.release(container.record, network_namespace_end(state, container.id()));
     state.save_event(container);
     container.changed.notify_all();

@@ -74,7 +74,8 @@ json network_settings(const model::ContainerRecord& record) {
     static const model::Endpoint kNone;
     const auto bridge = record.endpoints.find("bridge");
     const model::Endpoint& e = bridge == record.endpoints.end() ? kNone : bridge->second;
-    const int pid = record.state.pid;
+    const bool own = !record.host_config.network_mode.starts_with("container:");
+    const int pid = own ? record.state.pid : 0;
     return {{"Bridge", ""},
             {"SandboxID", pid == 0 ? "" : record.id},
             {"SandboxKey", pid == 0 ? "" : fmt::format("/proc/{}/ns/net", pid)},
@@ -147,8 +148,11 @@ json host_config_json(const ContainerState& state, const model::ContainerRecord&
 
 std::string joined_command(const model::ContainerRecord& record) {
     std::string text;
-    for (const std::string& word : model::command_line(record.config))
-        text += (text.empty() ? "" : " ") + word;
+    for (const std::string& word : model::command_line(record.config)) {
+        // As dockerd, which quotes no other way; never the program itself.
+        const bool quoted = !text.empty() && word.find(' ') != std::string::npos;
+        text += (text.empty() ? "" : " ") + (quoted ? "'" + word + "'" : word);
+    }
     return text;
 }
 
@@ -160,9 +164,12 @@ json inspect_json(const ContainerState& state, const Container& container) {
     // Of the other drivers Docker keeps the files to itself.
     const auto log = log_files(record, state.directory(record.id));
     const bool json_log = log && log->format == LogFormat::json_lines;
-    const bool own_files =
-        !record.host_config.network_mode.starts_with("container:") && record.has_been_started;
-    const auto file = [&](const char* name) { return own_files ? directory + name : ""; };
+    // With the network of another container they are that one's.
+    std::string files = record.has_been_started ? directory : "";
+    const std::string& mode = record.host_config.network_mode;
+    if (!files.empty() && mode.starts_with("container:"))
+        files = state.directory(mode.substr(std::string_view("container:").size()));
+    const auto file = [&](const char* name) { return files.empty() ? "" : files + name; };
     json execs = nullptr;
     if (!container.exec_ids.empty()) execs = container.exec_ids;
     return {{"Id", record.id},
@@ -174,7 +181,7 @@ json inspect_json(const ContainerState& state, const Container& container) {
             {"ResolvConfPath", file("/resolv.conf")},
             {"HostnamePath", file("/hostname")},
             {"HostsPath", file("/hosts")},
-            {"LogPath", json_log ? log->path : ""},
+            {"LogPath", json_log && record.has_been_started ? log->path : ""},
             {"Name", "/" + record.name},
             {"RestartCount", record.restart_count},
             {"Driver", record.driver},

@@ -36,7 +36,7 @@ void check_can_pause(const ContainerState& state, Container& container) {
         throw Error(ErrorKind::conflict,
                     "Container {} is restarting, wait until the container is running", id);
     if (status != model::Status::running)
-        throw Error(ErrorKind::conflict, "Container {} is not running", id);
+        throw Error(ErrorKind::conflict, "container {} is not running", id);
     if (cgroup_of(container.record).empty())
         throw Error(ErrorKind::internal, "cannot pause container {}: it has no cgroup: {}", id,
                     reason_for_no_cgroup(state));
@@ -71,7 +71,7 @@ async::Task<void> pause_container(ContainerState& state, ContainerPtr container,
     }
     // It may have ended meanwhile.
     if (container->state().status != model::Status::running)
-        throw Error(ErrorKind::conflict, "Container {} is not running", container->id());
+        throw Error(ErrorKind::conflict, "container {} is not running", container->id());
     container->state().status = model::Status::paused;
     container->state().paused_by_engine = by == PausedBy::engine;
     state.save_event(*container);

@@ -14,26 +14,26 @@ namespace {
 
 constexpr int kRemovals = 5;
 
-void check_not_removing(const Container& container) {
+void check_not_removing(const Container& container, const std::string& ref) {
     // "removal of container X is already in progress": testcontainers and its reaper ignore it.
     if (container.removing)
-        throw Error(ErrorKind::conflict, "removal of container {} is already in progress",
-                    container.record.id);
+        throw Error(ErrorKind::conflict, "removal of container {} is already in progress", ref);
 }
 
-void check_status(const Container& container, const RemoveOptions& options) {
+void check_status(const Container& container, const std::string& ref,
+                  const RemoveOptions& options) {
     if (options.force) return;
     const model::Status status = container.record.state.status;
     if (status == model::Status::paused)
         throw Error(ErrorKind::conflict,
-                    "cannot remove container \"/{}\": container is paused and must be unpaused "
-                    "first: container {}",
-                    container.record.name, container.record.id);
+                    "cannot remove container \"{}\": container is paused and must be unpaused "
+                    "first",
+                    ref);
     if (status == model::Status::running || status == model::Status::restarting)
         throw Error(ErrorKind::conflict,
-                    "cannot remove container \"/{}\": container is {}: stop the container before "
+                    "cannot remove container \"{}\": container is {}: stop the container before "
                     "removing or force remove",
-                    container.record.name, model::to_string(status));
+                    ref, model::to_string(status));
 }
 
 async::Task<void> remove_anonymous_volumes(ContainerState& state, const Container& container) {
@@ -113,10 +113,10 @@ async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,
     finish_all_waits(*container, outcome);
 }
 
-async::Task<void> remove_container(ContainerState& state, ContainerPtr container,
+async::Task<void> remove_container(ContainerState& state, ContainerPtr container, std::string ref,
                                    RemoveOptions options) {
-    check_not_removing(*container);
-    check_status(*container, options);
+    check_not_removing(*container, ref);
+    check_status(*container, ref, options);
     container->removing = true;
     std::exception_ptr failure;
     try {
@@ -124,7 +124,7 @@ async::Task<void> remove_container(ContainerState& state, ContainerPtr container
         if (container->removed)
             throw Error(ErrorKind::not_found, "No such container: {}", container->id());
         // A start that was going on may have ended while this waited.
-        check_status(*container, options);
+        check_status(*container, ref, options);
         cancel_restart(state, *container);
         if (container->state().is_running()) co_await kill_and_wait(state, container);
         co_await remove_locked(state, container, options);

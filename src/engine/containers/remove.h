@@ -5,7 +5,8 @@
 
 namespace berth::engine {
 
-async::Task<void> remove_container(ContainerState& state, ContainerPtr container,
+/// `ref` is what the client calls the container; errors say it as well.
+async::Task<void> remove_container(ContainerState& state, ContainerPtr container, std::string ref,
                                    RemoveOptions options);
 /// The caller holds `operations`; the container does not run.
 async::Task<void> remove_locked(ContainerState& state, ContainerPtr container,

@@ -290,7 +290,8 @@ async::Task<OpenRoot> open_root(ContainerState& state, ContainerPtr container, R
 
 std::set<std::string> mount_points_of(const model::ContainerRecord& record) {
     std::set<std::string> points{
-        "dev", "proc", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init"};
+        ".dockerenv",      "dev", "proc", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf",
+        "sbin/docker-init"};
     for (const model::MountPoint& point : record.mounts)
         points.insert(linux_os::clean_path(point.destination).substr(1));
     for (const model::Device& device : record.host_config.devices)

@@ -104,9 +104,18 @@ async::Task<void> stop_container(ContainerState& state, ContainerPtr container,
     state.publish(*container, "stop");
 }
 
+int kill_signal(const std::string& name, const std::string& text) {
+    if (text.empty()) return SIGKILL;
+    try {
+        return model::signal_from(text);
+    } catch (Error& error) {
+        throw error.while_("cannot kill container: {}", name);
+    }
+}
+
 async::Task<void> kill_container(ContainerState& state, ContainerPtr container, std::string name,
                                  std::string signal) {
-    const int number = signal.empty() ? SIGKILL : model::signal_from(signal);
+    const int number = kill_signal(name, signal);
     if (container->starting) co_await container->operations.acquire();
     const std::string& own = container->record.config.stop_signal;
     const bool ends = own.empty() || number == SIGKILL || number == model::signal_from(own);

@@ -1,10 +1,7 @@
 #include "engine/execs.h"
 
-#include <sys/socket.h>
-
 #include <nlohmann/json.hpp>
 
-#include "async/fd_wait.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "engine/containers/attach.h"
@@ -14,6 +11,7 @@
 #include "engine/containers/prepare.h"
 #include "engine/containers/start.h"
 #include "engine/containers/state.h"
+#include "engine/exec/output.h"
 #include "linux/process_tree.h"
 #include "linux/socket_pair.h"
 
@@ -42,6 +40,8 @@ struct Exec final {
     bool started = false;  // a start was asked for
     bool running = false;
     pid_t pid = 0;
+    std::string process;  // the OCI process object, from its start
+    Timestamp run;        // of the container: when that started
     std::optional<int> exit_code;
     SteadyTime due = SteadyTime::max();  // to be forgotten
     async::Condition changed;
@@ -58,12 +58,6 @@ struct Exec final {
     }
 };
 using ExecPtr = std::shared_ptr<Exec>;
-
-std::optional<std::pair<std::uint32_t, std::uint32_t>> console_size_from(const JsonReader& r) {
-    const auto size = r.number_pair("ConsoleSize");
-    if (size == std::pair(0U, 0U)) return std::nullopt;
-    return size;
-}
 
 std::string joined(const std::vector<std::string>& words) {
     std::string text;
@@ -125,28 +119,14 @@ shim::ExecRequest exec_request(const Exec& exec, std::string process, std::strin
     return request;
 }
 
-/// What a command wrote, up to a limit; the rest is read all the same.
-struct CollectedOutput final {
-    CollectedOutput(UniqueFd from, std::size_t most) : socket(std::move(from)), limit(most) {}
-    UniqueFd socket;
-    std::size_t limit;
-    std::string text;
-};
-
-/// To the end of the stream, which comes after the exit is known.
-async::Task<> collect(std::shared_ptr<CollectedOutput> output) {
-    char buffer[4096];
-    while (true) {
-        const ssize_t count = ::recv(output->socket.get(), buffer, sizeof buffer, 0);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
-            co_await async::wait_readable(output->socket);
-            continue;
-        }
-        if (count <= 0) co_return;
-        const std::size_t room = output->limit - std::min(output->limit, output->text.size());
-        const auto size = static_cast<std::size_t>(count);
-        output->text.append(buffer, std::min(room, size));
-        if (size > room && !output->text.ends_with("...")) output->text += "...";
+/// Its errors begin as those of Docker's runtime, for who looks for these words.
+async::Task<pid_t> start_process(Container& container, shim::ExecRequest request,
+                                 BorrowedFd client) {
+    try {
+        co_return co_await container.shim->exec(std::move(request), client);
+    } catch (Error& error) {
+        throw error.while_(
+            "OCI runtime exec failed: exec failed: unable to start container process");
     }
 }
 
@@ -222,7 +202,9 @@ struct ExecState final {
 
     ExecPtr add(ContainerPtr container, ExecConfig config);
     void adopt(ContainerPtr container, const shim::ExecState& found);
+    async::Task<void> prepare(ExecPtr exec);
     async::Task<void> launch(ExecPtr exec, BorrowedFd client, std::string early);
+    async::Task<void> fail(ExecPtr exec, Error failure);
     async::Task<void> launch_own(ExecPtr exec, UniqueFd client);
     async::Task<async::Wake> wait_launched(ExecPtr exec, SteadyTime deadline);
     async::Task<ExecOutcome> run(ContainerPtr container, std::vector<std::string> command,
@@ -258,49 +240,63 @@ ExecPtr ExecState::add(ContainerPtr container, ExecConfig config) {
     return exec;
 }
 
-/// Starts the process; a failure becomes the exec's exit code and is thrown.
-async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string early) {
+/// What the process shall be; an unknown user is found out here.
+async::Task<void> ExecState::prepare(ExecPtr exec) {
     std::optional<Error> failure;
-    Timestamp run;
     try {
         const ContainerPtr container = running_container(*exec);
-        run = container->state().started_at;
+        exec->run = container->state().started_at;
         ExecWork work{.record = container->record,
                       .settings = containers.settings(),
                       .storage = containers.deps.context.storage,
                       .directory = containers.directory(container->id()),
                       .config = exec->config,
                       .links = present_links(containers, container->record)};
-        std::string process = co_await containers.deps.context.pool.run(std::move(work));
-        shim::ExecRequest request =
-            exec_request(*exec, std::move(process), std::move(early), static_cast<bool>(client));
-        check_running(*container);
+        exec->process = co_await containers.deps.context.pool.run(std::move(work));
+    } catch (...) {
+        failure = async::to_error(std::current_exception());
+    }
+    if (failure) co_await fail(exec, *failure);
+}
+
+/// Starts the process; a failure becomes the exec's exit code and is thrown.
+async::Task<void> ExecState::launch(ExecPtr exec, BorrowedFd client, std::string early) {
+    std::optional<Error> failure;
+    try {
+        const ContainerPtr container = running_container(*exec);
+        shim::ExecRequest request = exec_request(*exec, std::move(exec->process), std::move(early),
+                                                 static_cast<bool>(client));
         // Before the process, as in dockerd: a short one may end before the shim's answer is here.
         publish(*exec, action_text("exec_start", exec->config));
-        const pid_t pid = co_await container->shim->exec(std::move(request), client);
-        exec->pid = pid;
+        exec->pid = co_await start_process(*container, std::move(request), client);
         // A short process may have ended before this line.
         exec->running = !exec->exit_code.has_value();
         exec->changed.notify_all();
     } catch (...) {
         failure = async::to_error(std::current_exception());
     }
-    if (!failure) co_return;
+    if (failure) co_await fail(exec, *failure);
+}
+
+/// Books the failure of a start, and throws it.
+async::Task<void> ExecState::fail(ExecPtr exec, Error failure) {
     const ContainerPtr container = exec->container.lock();
-    const bool other_run = container && run.ns != 0 && container->state().started_at != run;
-    bool over = !container || other_run || failure->kind() == ErrorKind::unavailable;
-    if (!over && start_failure_code(failure->message()) == 128) over = co_await ends_now(container);
+    const bool other_run =
+        container && exec->run.ns != 0 && container->state().started_at != exec->run;
+    bool over = !container || other_run || failure.kind() == ErrorKind::unavailable;
+    if (!over && start_failure_code(failure.message()) == 128) over = co_await ends_now(container);
     if (over)
         failure = Error(ErrorKind::conflict, "container {} is not running", exec->container_id);
-    const int code = start_failure_code(failure->message());
+    const int code = start_failure_code(failure.message());
     finish(*exec, code == 128 ? 126 : code);
-    throw *failure;
+    throw failure;
 }
 
 /// Goes on when its caller gave up: a launch cannot be taken back.
 async::Task<void> ExecState::launch_own(ExecPtr exec, UniqueFd client) {
     launching[exec->container_id] = exec;
     try {
+        co_await prepare(exec);
         co_await launch(exec, client, "");
     } catch (...) {
         exec->failure = async::to_error(std::current_exception());
@@ -356,28 +352,6 @@ async::Task<ExecOutcome> ExecState::run(ContainerPtr container, std::vector<std:
     co_return outcome;
 }
 
-ExecConfig ExecConfig::from_json(const json& body) {
-    const JsonReader r(body, "", KeyCase::any);
-    ExecConfig config;
-    config.attach_stdin = r.boolean("AttachStdin", false);
-    config.attach_stdout = r.boolean("AttachStdout", false);
-    config.attach_stderr = r.boolean("AttachStderr", false);
-    config.tty = r.boolean("Tty", false);
-    config.privileged = r.boolean("Privileged", false);
-    config.cmd = r.strings("Cmd");
-    config.env = r.strings("Env");
-    config.user = r.string("User");
-    config.working_dir = r.string("WorkingDir");
-    config.detach_keys = r.string("DetachKeys");
-    config.console_size = console_size_from(r);
-    return config;
-}
-
-ExecStart ExecStart::from_json(const json& body) {
-    const JsonReader r(body, "", KeyCase::any);
-    return {r.boolean("Detach", false), r.boolean("Tty", false), console_size_from(r)};
-}
-
 Execs::Execs(ContainerState& containers) : state_(std::make_unique<ExecState>(containers)) {
     ExecState* state = state_.get();
     containers.on_exec_exit = [state](const shim::ExecExitEvent& event) {
@@ -417,19 +391,19 @@ async::Task<std::string> Execs::create(std::string ref, ExecConfig config) {
     co_return state_->add(container, std::move(config))->id;
 }
 
-StreamKind Execs::check_start(const std::string& id, const ExecStart&) const {
+async::Task<StreamKind> Execs::begin(std::string id, ExecStart request) {
     const ExecPtr exec = state_->find(id);
     if (exec->exit_code) throw Error(ErrorKind::conflict, "exec command {} has already run", id);
     if (exec->started) throw Error(ErrorKind::conflict, "exec command {} is already running", id);
     running_container(*exec);
-    return exec->config.tty ? StreamKind::raw : StreamKind::multiplexed;
-}
-
-async::Task<void> Execs::start_detached(std::string id, ExecStart request) {
-    check_start(id, request);
-    const ExecPtr exec = state_->find(id);
     exec->started = true;
     if (request.console_size) exec->config.console_size = request.console_size;
+    co_await state_->prepare(exec);
+    co_return exec->config.tty ? StreamKind::raw : StreamKind::multiplexed;
+}
+
+async::Task<void> Execs::start_detached(std::string id) {
+    const ExecPtr exec = state_->find(id);
     try {
         co_await state_->launch(exec, BorrowedFd(), "");
     } catch (const Error& error) {
@@ -440,12 +414,8 @@ async::Task<void> Execs::start_detached(std::string id, ExecStart request) {
     }
 }
 
-async::Task<void> Execs::start_attached(std::string id, ExecStart request, UniqueFd client,
-                                        std::string early) {
-    check_start(id, request);
+async::Task<void> Execs::start_attached(std::string id, UniqueFd client, std::string early) {
     const ExecPtr exec = state_->find(id);
-    exec->started = true;
-    if (request.console_size) exec->config.console_size = request.console_size;
     std::string message;
     try {
         co_await state_->launch(exec, client, std::move(early));

@@ -32,7 +32,9 @@ void check_memory(const Resources& r, Purpose purpose) {
 }
 
 void check_cpu(const Resources& r, const Abilities& abilities) {
-    if (r.cpu_shares < 0) refuse_limit("shares cannot be negative");
+    if (r.cpu_shares < 0)
+        refuse_limit(
+            fmt::format("invalid CPU shares ({}): value must be a positive integer", r.cpu_shares));
     if (r.nano_cpus != 0 && r.cpu_period != 0)
         refuse_limit("Conflicting options: Nano CPUs and CPU Period cannot both be set");
     if (r.nano_cpus != 0 && r.cpu_quota != 0)

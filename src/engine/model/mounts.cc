@@ -53,7 +53,7 @@ bool is_propagation(const std::string& word) {
 }
 
 /// Reads the options of a Binds string; each group may be named once.
-void read_bind_options(const std::string& options, const std::string& whole, MountPoint& mount) {
+void read_bind_options(const std::string& options, MountPoint& mount) {
     std::set<std::string> groups;
     for (const std::string& word : split(options, ',')) {
         std::string group;
@@ -73,7 +73,8 @@ void read_bind_options(const std::string& options, const std::string& whole, Mou
         } else {
             throw Error(ErrorKind::invalid, "invalid mode: {}", options);
         }
-        if (!groups.insert(group).second) throw bad_spec(whole);
+        if (!groups.insert(group).second)
+            throw Error(ErrorKind::invalid, "invalid mode: {}", options);
     }
     mount.mode = options;
 }
@@ -88,7 +89,9 @@ void check_option_groups(const MountObject& mount) {
                             : mount.type == "tmpfs"  ? "TmpfsOptions"
                                                      : "ImageOptions";
     for (const std::string& group : mount.option_groups)
-        if (group != own) throw bad_mount(mount, "field " + group + " must not be specified");
+        if (group != own)
+            throw Error(ErrorKind::invalid, "{} must not be specified on mount type \"{}\"", group,
+                        mount.type);
 }
 
 void read_bind_mount(const MountObject& mount, MountPoint& point) {
@@ -121,10 +124,9 @@ void check_subpath(const MountObject& mount, const char* where) {
 }
 
 void read_volume_mount(const MountObject& mount, MountPoint& point) {
-    if (!mount.source.empty() && !Name::is_valid(mount.source))
-        throw bad_mount(mount, "\"" + mount.source +
-                                   "\" includes invalid characters for a local volume name, only "
-                                   "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed");
+    if (!mount.source.empty()) check_volume_name(mount.source);
+    if (mount.source.empty() && !mount.subpath.empty())
+        throw bad_mount(mount, "must not set Subpath when using anonymous volumes");
     check_subpath(mount, "volume");
     point.type = MountType::volume;
     point.name = mount.source;
@@ -195,12 +197,26 @@ std::string_view to_string(MountType type) {
     return "image";
 }
 
+void check_volume_name(const std::string& name) {
+    if (name.size() < 2)
+        throw Error(ErrorKind::invalid,
+                    "create {}: volume name is too short, names should be at least two "
+                    "alphanumeric characters",
+                    name);
+    if (!Name::is_valid(name))
+        throw Error(ErrorKind::invalid,
+                    "create {0}: \"{0}\" includes invalid characters for a local volume name, only "
+                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+                    "directory, use absolute path",
+                    name);
+}
+
 MountPoint parse_bind(const std::string& text) {
     const std::vector<std::string> parts = split(text, ':');
     if (parts.size() > 3 || std::ranges::any_of(parts, &std::string::empty)) throw bad_spec(text);
     MountPoint mount;
     mount.destination = container_path(parts.size() == 1 ? parts[0] : parts[1], text);
-    if (parts.size() == 3) read_bind_options(parts[2], text, mount);
+    if (parts.size() == 3) read_bind_options(parts[2], mount);
     if (parts.size() > 1 && parts[0].front() == '/') {
         mount.source = linux_os::clean_path(parts[0]);
         mount.create_source = true;
@@ -214,12 +230,7 @@ MountPoint parse_bind(const std::string& text) {
         mount.anonymous = true;
         return mount;
     }
-    if (!Name::is_valid(parts[0]))
-        throw Error(ErrorKind::invalid,
-                    "create {0}: \"{0}\" includes invalid characters for a local volume name, only "
-                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
-                    "directory, use absolute path",
-                    parts[0]);
+    check_volume_name(parts[0]);
     mount.name = parts[0];
     if (mount.mode.empty()) mount.mode = "z";
     return mount;
@@ -228,8 +239,7 @@ MountPoint parse_bind(const std::string& text) {
 MountPoint parse_mount(const MountObject& mount) {
     static const std::set<std::string> kTypes = {"bind", "volume", "tmpfs", "image"};
     if (!kTypes.contains(mount.type))
-        throw Error(ErrorKind::invalid,
-                    "invalid mount config for type \"{0}\": mount type unknown: \"{0}\"",
+        throw Error(ErrorKind::invalid, "invalid mount config for type \"{}\": mount type unknown",
                     mount.type);
     check_option_groups(mount);
     if (mount.target.empty()) throw bad_mount(mount, "field Target must not be empty");

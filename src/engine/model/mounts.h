@@ -39,6 +39,8 @@ struct MountPoint final {
 
 /// One Binds string `[src:]dst[:opts]`. Throws Error{invalid}.
 MountPoint parse_bind(const std::string& text);
+/// Throws Error{invalid} with Docker's texts, which compose shows.
+void check_volume_name(const std::string& name);
 /// One Mounts object. Throws Error{invalid} `invalid mount config for type "bind": …`.
 MountPoint parse_mount(const MountObject& mount);
 /// HostConfig.Tmpfs.

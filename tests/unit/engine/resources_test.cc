@@ -64,7 +64,8 @@ TEST(resources, processors_are_checked_in_dockers_words) {
               "1000000)");
     EXPECT_EQ(refusal({.cpu_quota = 10}), "CPU cfs quota can not be less than 1ms (i.e. 1000)");
     EXPECT_EQ(refusal({.cpu_quota = -1}), "");
-    EXPECT_EQ(refusal({.cpu_shares = -1}), "shares cannot be negative");
+    EXPECT_EQ(refusal({.cpu_shares = -1}),
+              "invalid CPU shares (-1): value must be a positive integer");
 }
 
 TEST(resources, sets_must_be_available) {
