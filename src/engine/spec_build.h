@@ -26,12 +26,12 @@ struct SpecInputs final {
     std::string seccomp_profile;  // text of the daemon's profile; empty: built in
     /// Namespaces of other processes: "network", "ipc", "pid" -> /proc/PID/ns/…
     std::map<std::string, std::string> joined;
-    std::string cgroups_path;                 // below the hierarchy; empty: no cgroup of its own
-    oci::Resources limits;                    // of that cgroup
-    int lowest_oom_score = -1000;             // that this user may set
+    std::string cgroups_path;                   // below the hierarchy; empty: no cgroup of its own
+    oci::Resources limits;                      // of that cgroup
+    int lowest_oom_score = -1000;               // that this user may set
     std::vector<std::string> link_variables;    // of --link
     std::vector<std::string> secret_variables;  // of process 1, which no record has
-    std::set<std::string> absent_on_host;     // of /dev/mqueue and /dev/shm
+    std::set<std::string> absent_on_host;       // of /dev/mqueue and /dev/shm
     /// What is bound at a mount's destination where that is not its source.
     std::map<std::string, std::string> mount_sources;
     std::vector<oci::IdMapping> uid_map, gid_map;  // of a user namespace of its own; empty: none
