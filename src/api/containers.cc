@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/call.h"
+#include "api/own_socket.h"
 #include "api/parameters.h"
 #include "api/routes.h"
 #include "engine/engine.h"
@@ -35,6 +36,7 @@ async::Task<> create(Call& call) {
     const auto body = co_await read_json(call, BodyRule::required);
     auto request = engine::model::CreateRequest::from_json(body);
     check_endpoints(request.networking, call.version);
+    bind_own_socket(request.host_config, call.exchange.socket_path());
     engine::CreateOptions options;
     options.name = call.query().get("name");
     options.platform = call.query().get("platform");

@@ -3,12 +3,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <cstring>
 #include <ctime>
 
 #include "async/stream_protocol.h"
@@ -377,6 +379,16 @@ async::Task<Hijacked> Exchange::hijack(std::string head) {
     if (!head.empty()) co_await connection_.write(asio::buffer(head));
     replied_ = Replied::hijacked;
     co_return connection_.release();
+}
+
+std::string Exchange::socket_path() const {
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(connection_.socket_.native_handle(), reinterpret_cast<sockaddr*>(&address),
+                      &size) < 0 ||
+        address.sun_family != AF_UNIX)
+        return "";
+    return {address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path)};
 }
 
 async::Task<> Exchange::cancel_on_disconnect(async::Task<> task) {

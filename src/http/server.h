@@ -61,6 +61,9 @@ class Exchange final {
     /// away with what the client has sent beyond the request.
     async::Task<Hijacked> hijack(std::string head);
 
+    /// Where the client reached us: the path of an unix socket, empty for others.
+    std::string socket_path() const;
+
     /// Runs `task` and cancels it when the client goes away meanwhile. A half-closed unix
     /// connection counts as present.
     async::Task<> cancel_on_disconnect(async::Task<> task);

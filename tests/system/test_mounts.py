@@ -73,6 +73,28 @@ def test_the_engines_socket_can_be_bound(engine):
     assert out == "socket\n"
 
 
+def reaches_an_engine(engine, *bind):
+    """Whether a container reaches the engine's own API at the socket that it binds."""
+    return engine.docker("run", "--rm", *bind, "busybox", "test", "-S", "/docker.sock", check=False).returncode == 0
+
+
+@pytest.mark.skipif(any(os.access(path, os.W_OK) for path in ("/run/docker.sock", "/var/run/docker.sock")), reason="the user has a root's engine")
+def test_the_socket_of_an_engine_that_the_user_does_not_have_is_our_own(engine):
+    engine.docker("create", "--name", "reaper", "-v", "/var/run/docker.sock:/docker.sock:ro", "busybox", "true")
+    (mount,) = engine.inspect("reaper")["Mounts"]
+    assert mount["Source"] == engine.socket and mount["RW"] is False
+    engine.docker("rm", "reaper")
+    for bind in (("-v", "/run/docker.sock:/docker.sock"), ("--mount", "type=bind,src=/var/run/docker.sock,dst=/docker.sock")):
+        assert reaches_an_engine(engine, *bind)
+
+
+def test_a_directory_bound_onto_a_file_is_explained(engine, tmp_path):
+    (tmp_path / "file").touch()
+    for bind in (f"{tmp_path}:/etc/passwd", f"{tmp_path}/file:/etc"):
+        done = engine.docker("run", "--rm", "-v", bind, "busybox", "true", check=False)
+        assert done.returncode != 0 and "not a directory: Are you trying to mount a directory onto a file (or vice-versa)?" in done.stderr, done
+
+
 @pytest.fixture(scope="module")
 def links(engine):
     """A volume with links that a container made; returns a function that lists what a subpath of it shows."""
