@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -37,6 +38,7 @@ using nlohmann::json;
 
 constexpr std::chrono::seconds kRequestsEnd{2};
 constexpr std::chrono::milliseconds kStatusDelay{300};
+constexpr std::chrono::milliseconds kRefusalTime{1000};
 
 struct Configure final {
     daemon::Config config;
@@ -92,7 +94,13 @@ class EngineProcess final {
   private:
     async::Task<> start() {
         engine_.events().on_publish = [this] { report_status_soon(); };
-        co_await engine_.start();
+        std::exception_ptr failure;
+        try {
+            co_await engine_.start();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) co_return co_await fail(failure);
         started_ = true;
         if (stop_ != Stop::none) co_return spawn_stop();
         for (UniqueFd& listener : listeners_) server_.listen(std::move(listener));
@@ -100,6 +108,19 @@ class EngineProcess final {
         report_status();
         channel_.notify({{"type", "ready"}});
         engine_.networks().reconnect();
+    }
+
+    // The supervisor tries again later and later: who waits meanwhile is told.
+    async::Task<> fail(std::exception_ptr failure) {
+        const auto waits = [](const UniqueFd& listener) {
+            return linux_os::wait_readable(listener, 0);
+        };
+        if (std::ranges::any_of(listeners_, waits)) {
+            Error error = async::to_error(failure);
+            co_await api::refuse_clients(io_.get_executor(), std::move(listeners_),
+                                         std::move(error), kRefusalTime);
+        }
+        std::rethrow_exception(failure);
     }
 
     // A start is several events, and a hundred starts are one line.

@@ -76,6 +76,19 @@ def test_several_hosts_are_served(bare_engine):
     assert bare_engine.answers()
 
 
+def test_clients_of_an_engine_that_cannot_start_are_told_why(own_engine):
+    own_engine.docker("run", "-d", "--name", "survivor", "busybox", "sleep", "1000")
+    record = own_engine.root / "data/berth/format"
+    known = record.read_text()
+    record.write_text("99\n")
+    os.kill(own_engine.recorded("engine"), 9)
+    refused = own_engine.docker("ps", check=False, timeout=30)
+    assert refused.returncode == 1 and "the engine cannot start" in refused.stderr and "has the format 99" in refused.stderr
+    record.write_text(known)
+    wait_until(own_engine.answers, "the engine starts again", 30)
+    assert own_engine.docker("ps", "--format", "{{.Names}}", timeout=30).stdout == "survivor\n"
+
+
 def test_a_file_at_the_place_of_the_socket_stays(bare_engine):
     precious = bare_engine.root / "precious"
     precious.write_text("gold")
