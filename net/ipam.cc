@@ -108,7 +108,9 @@ void AddressPool::reserve(const IpAddress& address) {
     if (!subnet_.contains(address))
         throw Error(ErrorKind::invalid,
                     "no configured subnet or ip-range contain the IP address {}", address.str());
-    if (!taken_.insert(address.value).second)
+    // The network's own and the broadcast address belong to no host; IPv6 has neither.
+    const bool is_host = subnet_.address.family == IpFamily::v6 || is_usable(address);
+    if (!is_host || !taken_.insert(address.value).second)
         throw Error(ErrorKind::denied, "Address already in use");
 }
 

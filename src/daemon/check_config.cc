@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kOldestApiMinor = 24;
 constexpr int kNewestApiMinor = 51;
+constexpr int kLargestMtu = 65535;
 
 void check_host(const Config& config, const std::string& host, std::vector<std::string>& warnings) {
     if (host.starts_with("unix://") || host.starts_with("fd://")) return;
@@ -92,12 +93,22 @@ void check_numbers(const Config& config) {
     if (config.max_layer_expansion < 0)
         throw Error(ErrorKind::invalid, "invalid max layer expansion: {}",
                     config.max_layer_expansion);
-    if (config.mtu < 0) throw Error(ErrorKind::invalid, "invalid default MTU: {}", config.mtu);
+    if (config.mtu < 0 || config.mtu > kLargestMtu)
+        throw Error(ErrorKind::invalid, "invalid default MTU: {}", config.mtu);
     if (config.shutdown_timeout < -1)
         throw Error(ErrorKind::invalid, "invalid shutdown timeout: {}", config.shutdown_timeout);
     if (config.default_stop_timeout < 0)
         throw Error(ErrorKind::invalid, "invalid default stop timeout: {}",
                     config.default_stop_timeout);
+}
+
+void check_ulimits(const Config& config) {
+    for (const auto& [name, limit] : config.default_ulimits)
+        if (limit.hard >= 0 && limit.soft > limit.hard)
+            throw Error(ErrorKind::invalid,
+                        "default-ulimits: {}: ulimit soft limit must be less than or equal to hard "
+                        "limit: {} > {}",
+                        name, limit.soft, limit.hard);
 }
 
 void check_runtimes(const Config& config) {
@@ -223,6 +234,7 @@ std::vector<std::string> check_config(const Config& config) {
     check_mirrors(config.registry_mirrors);
     check_numbers(config);
     check_runtimes(config);
+    check_ulimits(config);
     if (!config.init_path.empty()) check_directory("init-path", config.init_path);
     check_directory("data-root", config.data_root);
     check_directory("exec-root", config.exec_root);

@@ -124,3 +124,12 @@ def test_events_of_an_exec(engine, container):
     assert [event["Action"] for event in ours()] == ["exec_create: sh -c exit 5", "exec_start: sh -c exit 5", "exec_die"]
     assert len({event["Actor"]["Attributes"]["execID"] for event in ours()}) == 1
     assert ours()[2]["Actor"]["Attributes"]["exitCode"] == "5"
+
+
+def test_an_environment_of_a_megabyte(engine):
+    environment = [f"V{number}={'x' * 1000}" for number in range(1000)]
+    _, _, reply = engine.api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["sleep", "1000"], "Env": environment})
+    engine.docker("start", reply["Id"])
+    shown = engine.docker("exec", reply["Id"], "env").stdout.splitlines()
+    engine.docker("rm", "-f", reply["Id"])
+    assert set(environment) <= set(shown)

@@ -37,6 +37,13 @@ def test_create_refuses_in_dockers_words(engine, options, text):
     assert refused.returncode != 0 and text in refused.stderr and "Unable to find image" not in refused.stderr
 
 
+def test_a_foreign_network_takes_no_mac_address(engine):
+    """The CLI puts it into the endpoint; docker-py and older clients do not."""
+    status, _, reply = engine.api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"], "MacAddress": "02:42:00:00:00:01",
+                                                                 "HostConfig": {"NetworkMode": "host"}})
+    assert (status, reply["message"]) == (400, "conflicting options: mac-address and the network mode")
+
+
 def test_a_private_ipc_namespace_is_not_shared(engine, container):
     donor = container("busybox", "sleep", "1000")
     refused = engine.docker("run", "--rm", "--ipc", f"container:{donor}", "busybox", "true", check=False)

@@ -205,6 +205,28 @@ def test_a_shutdown_with_a_container_is_prompt(own_engine):
     events.wait(10)
 
 
+def test_a_shim_that_does_not_answer_keeps_no_engine_from_starting(own_engine):
+    for name in ("stuck", "other"):
+        own_engine.docker("run", "-d", "--name", name, "busybox", "sleep", "1000")
+    stuck = own_engine.inspect("stuck")["Id"][:12]
+    (shim,) = [pid for pid, line in own_engine.processes().items() if "berth-shim" in line and stuck in line]
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        kill_and_wait_for_another(own_engine, "berth-engine")
+        assert own_engine.docker("exec", "other", "echo", "in").stdout == "in\n"
+        assert own_engine.inspect("stuck")["State"]["Running"]
+    finally:
+        os.kill(shim, signal.SIGCONT)
+    wait_until(lambda: own_engine.docker("exec", "stuck", "echo", "in", check=False).stdout == "in\n", "it is taken over")
+
+
+def test_a_stop_right_after_a_kill_leaves_nothing(own_engine):
+    own_engine.docker("run", "-d", "--name", "killed", "busybox", "sleep", "1000")
+    assert own_engine.api("POST", "/containers/killed/kill")[0] == 204
+    own_engine.stop()
+    assert not own_engine.processes() and own_engine.recorded("holder") is None
+
+
 def test_a_killed_supervisor_ends_the_engine_promptly(own_engine):
     own_engine.docker("run", "-d", "--name", "stays", "busybox", "sleep", "1000")
     logs = own_engine.popen("logs", "-f", "stays")

@@ -233,3 +233,20 @@ def test_usage_counts_who_has_a_volume(engine):
     engine.docker("rm", "counted")
     assert "counted" not in engine.docker("volume", "prune", "-f").stdout
     assert "counted" in engine.docker("volume", "prune", "-af").stdout
+
+
+def test_a_restored_volume_without_a_record_is_one_and_foreign_files_stay(own_engine):
+    data = own_engine.root / "data/berth"
+    (data / "volumes/restored/_data").mkdir(parents=True)
+    (data / "volumes/restored/_data/file").write_text("kept")
+    (data / "volumes/half-made/_data").mkdir(parents=True)
+    for place in ("volumes", "containers"):
+        (data / place / ".DS_Store").write_text("of a desktop")
+    (data / "volumes/lost+found").mkdir()
+    own_engine.kill_9("berth-engine")
+    wait_until(own_engine.answers, "the engine answers again")
+    assert own_engine.docker("volume", "ls", "-q").stdout.split() == ["restored"]
+    assert own_engine.docker("run", "--rm", "-v", "restored:/r", "busybox", "cat", "/r/file").stdout == "kept"
+    assert (data / "volumes/.DS_Store").exists() and (data / "volumes/lost+found").exists()
+    own_engine.docker("volume", "rm", "restored")
+    assert not (data / "volumes/restored").exists()
