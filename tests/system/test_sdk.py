@@ -287,7 +287,7 @@ def test_a_missing_network_fails_the_start_and_another_platform_the_create(engin
     made.append(container)
     with pytest.raises(errors.NotFound) as failure:
         container.start()
-    assert failure.value.explanation == "network sdk-none not found"
+    assert failure.value.explanation == "failed to set up container networking: network sdk-none not found"
     status, _, reply = engine.api("POST", "/containers/create?platform=linux/s390x", {"Image": "busybox", "Cmd": ["true"]})
     assert status == 404 and "does not match the specified platform (linux/s390x)" in reply["message"]
 
