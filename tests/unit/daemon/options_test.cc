@@ -82,9 +82,10 @@ TEST(Options, wrong_flags_are_named) {
     EXPECT_EQ(error_of({"--default-runtime", "crun"}),
               "specified default runtime 'crun' does not exist");
     EXPECT_EQ(error_of({"--mtu", "70000"}), "invalid default MTU: 70000");
-    EXPECT_EQ(error_of({"--default-ulimit", "nofile=2:1"}),
-              "default-ulimits: nofile: ulimit soft limit must be less than or equal to hard limit: "
-              "2 > 1");
+    EXPECT_EQ(
+        error_of({"--default-ulimit", "nofile=2:1"}),
+        "default-ulimits: nofile: ulimit soft limit must be less than or equal to hard limit: "
+        "2 > 1");
     EXPECT_EQ(error_of({"--userns-remap=default"}),
               "--userns-remap is not supported: containers always run in the user's own namespace");
 }
