@@ -157,6 +157,23 @@ void ContainerSide::remove_bridge(const std::string& name) {
     thread_.run([&] { remove_link_if_there(name); });
 }
 
+void ContainerSide::remove_bridges_except(const std::set<std::string>& names) {
+    const auto is_chosen = [](std::string_view name) {
+        return name.starts_with("br-") && name.size() == 15 &&
+               name.find_first_not_of("0123456789abcdef", 3) == std::string_view::npos;
+    };
+    thread_.run([&] {
+        struct if_nameindex* const all = ::if_nameindex();
+        if (all == nullptr) throw_errno("listing interfaces");
+        std::vector<std::string> lost;
+        for (const auto* one = all; one->if_index != 0; ++one)
+            if (is_chosen(one->if_name) && !names.contains(one->if_name))
+                lost.emplace_back(one->if_name);
+        ::if_freenameindex(all);
+        for (const std::string& name : lost) remove_link_if_there(name);
+    });
+}
+
 void ContainerSide::apply_firewall(std::span<const NetworkSpec> networks) {
     load_rules(ruleset(networks, kTapName));
 }

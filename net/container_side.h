@@ -4,6 +4,7 @@
 // one thread at a time. Holds no state: the service does.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 
@@ -24,6 +25,8 @@ class ContainerSide final {
     UniqueFd prepare(const ProcessConfig& config);
     void ensure_bridge(const NetworkSpec& network);
     void remove_bridge(const std::string& name);
+    /// Of the bridges with a name that the engine chose ("br-" and 12 digits) those not named here.
+    void remove_bridges_except(const std::set<std::string>& names);
     void apply_firewall(std::span<const NetworkSpec> networks);
     /// Loads nftables text in N, in one transaction. For tables of other parts: `berth` is ours.
     void load_rules(const std::string& text);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -271,6 +272,11 @@ void Service::keep(const Keep& wanted) {
     for (const NetworkSpec& spec : networks_)
         if (is_gone(wanted.networks, spec.id)) networks.push_back(spec.id);
     for (const std::string& id : networks) remove_network(id);
+    // One that a former process made or removed, and was killed before it wrote that down.
+    std::set<std::string> bridges;
+    for (const std::string& id : wanted.networks) bridges.insert("br-" + id.substr(0, 12));
+    for (const NetworkSpec& spec : networks_) bridges.insert(spec.bridge);
+    side_.remove_bridges_except(bridges);
     changed_ = true;
 }
 

@@ -1,4 +1,7 @@
 // The life of the network process: crash and adoption, loss of its supervisor, its state.
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <chrono>
@@ -121,6 +124,28 @@ TEST_F(Lifetime, BrokenStateFileDoesNotStopTheStart) {
     replace_file(directory_ + "/network-state.json", "{\"networks\":7", 0600, Durability::process);
     start_network();
     EXPECT_TRUE(client().state().networks.empty());
+}
+
+TEST_F(Lifetime, ABridgeThatNobodyKnowsGoesWhenTheEngineSaysWhatIsThere) {
+    const auto has_bridge = [this](const char* name) {
+        return Child::run([&] {
+                   const std::string path =
+                       fmt::format("/proc/{}/ns/net", holder_->process().pid());
+                   if (::setns(open_file(path, O_RDONLY).get(), CLONE_NEWNET) < 0) return 2;
+                   return ::if_nametoindex(name) != 0 ? 1 : 0;
+               })
+            .wait();
+    };
+    NetworkSpec made = default_network();
+    made.bridge = "br-0123456789ab";
+    ensure(made);
+    crash_network();
+    remove_tree(directory_ + "/network-state.json");  // killed before it wrote that down
+    start_network();
+    EXPECT_EQ(has_bridge("br-0123456789ab"), 1);
+    ensure(default_network());
+    client().keep({});
+    EXPECT_EQ(has_bridge("br-0123456789ab"), 0);
 }
 
 TEST_F(Lifetime, AttachCostsMilliseconds) {
