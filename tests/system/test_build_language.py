@@ -212,7 +212,8 @@ def test_a_step_is_nobodys_container_and_its_secret_on_no_disk(command, engine, 
 def test_a_step_ends_with_its_engine(command, engine, tmp_path):
     process = held(command, tmp_path, "FROM busybox\nRUN echo holding; sleep 1000\n")
     engine.kill_9("berth-engine")
-    process.communicate(timeout=30)
+    process.kill()
+    process.communicate()
     wait_until(engine.answers, "the new engine")
     wait_until(lambda: not steps_under_way(engine), "the step's container is gone")
 
