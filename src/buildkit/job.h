@@ -38,8 +38,8 @@ struct Job final {
     Attributes answer;  // to options.subrequest
 };
 
-/// The id of the built image, or `answer` is there. A cancelled caller stops the build. Throws Error with BuildKit's
-/// texts.
+/// The id of the built image, or `answer` is there. A cancelled caller stops the build. Throws
+/// Error with BuildKit's texts.
 async::Task<std::string> run_job(std::shared_ptr<Job> job);
 
 }  // namespace berth::buildkit

@@ -25,6 +25,6 @@ async::Task<std::string> solve_frontend(Service& service, std::shared_ptr<Build>
                                         SolveRequest request);
 /// Gives the result what the exporters ask for (names in the image store); their response.
 async::Task<Attributes> export_result(Service& service, std::shared_ptr<Build> build,
-                                       std::string image);
+                                      std::string image);
 
 }  // namespace berth::buildkit
