@@ -48,6 +48,8 @@ def tar_of(**files):
 
 
 def lines_of(data):
+    if isinstance(data, dict):  # a single one
+        return [data]
     return [json.loads(line) for line in data.splitlines() if line.strip()]
 
 
@@ -84,7 +86,7 @@ def test_output_goes_to_a_directory(build, tmp_path):
 
 def test_ctrl_c_stops_the_build(engine, build, tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo sleeping; sleep 1000\n")
-    process = engine.start_docker("build", "--no-cache", str(tmp_path), env=BUILDKIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = engine.popen("build", "--no-cache", str(tmp_path), env=BUILDKIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: steps_under_way(engine), "the step's container")
     process.send_signal(signal.SIGINT)
     process.wait(timeout=30)
