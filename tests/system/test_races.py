@@ -91,7 +91,7 @@ def test_one_of_two_gets_the_name(engine):
         assert sorted(reply[0] for reply in replies) == [204, 409]
         winner = identities[[reply[0] for reply in replies].index(204)]
         (lost,) = [message(reply) for reply in replies if reply[0] == 409]
-        assert lost.startswith(f'Conflict. The container name "/race-prize" is already in use by container "{winner}".')
+        assert lost.removeprefix("Error when allocating new name: ").startswith(f'Conflict. The container name "/race-prize" is already in use by container "{winner}".')
         assert engine.inspect("race-prize")["Id"] == winner
     finally:
         engine.docker("rm", "-f", *identities)
