@@ -10,6 +10,8 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 from engine import wait_until
 from test_leaks import container_network_links
 from test_recovery import kill_and_wait_for_another
@@ -150,18 +152,17 @@ def test_a_disconnect_at_the_very_end_frees_the_address(own_engine):
     assert set(addresses(engine, "kept-server")) == {"kept-b"}
 
 
-def test_an_unknown_version_of_the_record_is_not_touched(bare_engine):
+@pytest.mark.parametrize("content, words", [('{"v": 99}', "networks.json is of version 99"), ("{garbage", "networks.json: invalid JSON")])
+def test_a_record_that_cannot_be_read_is_named_and_not_touched(bare_engine, content, words):
     engine = bare_engine
     engine.start()
     engine.stop()
     path = engine.root / "data/berth/networks/networks.json"
-    record = json.loads(path.read_text())
-    record["v"] = 99
-    path.write_text(json.dumps(record))
+    path.write_text(content)
     engine.start(wait=False)
     assert engine.process.wait(30) != 0
-    assert "networks.json is of version 99" in engine.log()
-    assert json.loads(path.read_text()) == record
+    assert words in engine.log()
+    assert path.read_text() == content
 
 
 def test_networks_that_come_and_go_leave_nothing(own_engine):

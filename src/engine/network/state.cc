@@ -38,6 +38,14 @@ void check_version(const JsonReader& reader, const std::string& path) {
                     path, version, kNetworksVersion);
 }
 
+json parse_record(const std::string& text, const std::string& path) {
+    try {
+        return parse_json(text);
+    } catch (Error& error) {
+        throw error.while_("reading {}", path);
+    }
+}
+
 }  // namespace
 
 NetworkState::NetworkState(NetworkDependencies dependencies)
@@ -60,7 +68,7 @@ async::Task<void> NetworkState::load() {
     const Settings& settings = deps.context.settings;
     path_ = settings.data_root + "/networks/networks.json";
     const auto text = read_file_if_exists(path_);
-    const json stored = text ? parse_json(*text) : json::object();
+    const json stored = text ? parse_record(*text, path_) : json::object();
     const JsonReader reader(stored, "networks.json");
     if (text) check_version(reader, path_);
     const Timestamp created{reader.integer("created", Timestamp::now().ns)};
