@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,6 +17,18 @@
 
 namespace berth {
 namespace {
+
+// How replace_file names what is not whole yet: the file's own name, this and random digits.
+constexpr std::string_view kUnfinished = ".tmp-";
+constexpr std::size_t kUnfinishedDigits = 8;
+
+bool is_unfinished(std::string_view name) {
+    constexpr std::size_t kSuffix = kUnfinished.size() + kUnfinishedDigits;
+    if (name.size() <= kSuffix) return false;
+    const std::string_view suffix = name.substr(name.size() - kSuffix);
+    return suffix.starts_with(kUnfinished) &&
+           suffix.find_first_not_of("0123456789abcdef", kUnfinished.size()) == suffix.npos;
+}
 
 struct CloseDir {
     void operator()(DIR* dir) const { ::closedir(dir); }
@@ -152,7 +165,8 @@ void write_all(BorrowedFd fd, std::string_view bytes) {
 
 void replace_file(const std::string& path, std::string_view content, mode_t mode,
                   Durability durability) {
-    const std::string temporary = path + ".tmp-" + random_hex_id().substr(0, 8);
+    const std::string temporary =
+        fmt::format("{}{}{}", path, kUnfinished, random_hex_id().substr(0, kUnfinishedDigits));
     UniqueFd fd = open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
     try {
         ::fchmod(fd.get(), mode);
@@ -171,6 +185,12 @@ void replace_file(const std::string& path, std::string_view content, mode_t mode
                                        O_RDONLY | O_DIRECTORY);
         if (::fsync(dir.get()) < 0) throw_errno("syncing the directory of {}", path);
     }
+}
+
+void remove_unfinished_files(const std::string& directory) {
+    std::error_code absent;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, absent))
+        if (is_unfinished(entry.path().filename().string())) ::unlink(entry.path().c_str());
 }
 
 void make_directories(const std::string& path, mode_t mode) {

@@ -34,6 +34,9 @@ void write_all(BorrowedFd fd, std::string_view bytes);
 /// Replaces `path` by a temporary file beside it and rename(2); a reader sees the old or the new.
 void replace_file(const std::string& path, std::string_view content, mode_t mode,
                   Durability durability);
+/// Removes what replace_file left in `directory` (not below) when its process was killed, and only
+/// that. For the one process that writes there; an absent directory is fine.
+void remove_unfinished_files(const std::string& directory);
 /// mkdir -p with `mode` for each directory made. Throws Error.
 void make_directories(const std::string& path, mode_t mode = 0755);
 bool exists(const std::string& path);

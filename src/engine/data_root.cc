@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <filesystem>
+
 #include "base/error.h"
 #include "base/file.h"
 
@@ -37,6 +39,17 @@ UniqueFd lock_data_root(const std::string& root) {
                     "one a directory of its own with --data-root",
                     root);
     return lock;
+}
+
+void remove_unfinished_records(const std::string& data_root) {
+    for (const char* records :
+         {"", "/images", "/content/blobs/sha256", "/networks", "/build-history"})
+        remove_unfinished_files(data_root + records);
+    for (const char* owners : {"/containers", "/volumes", "/builds/caches"}) {
+        std::error_code absent;
+        for (const auto& owner : std::filesystem::directory_iterator(data_root + owners, absent))
+            remove_unfinished_files(owner.path());
+    }
 }
 
 }  // namespace berth::engine

@@ -227,6 +227,7 @@ async::Task<void> Engine::start() {
     check_files(parts.settings);
     parts.data_lock = lock_data_root(parts.settings.data_root);
     check_format(parts.settings.data_root);
+    remove_unfinished_records(parts.settings.data_root);
     make_directories(parts.settings.exec_root, 0700);
     parts.storage.emplace(open_storage(parts.settings));
     parts.build();

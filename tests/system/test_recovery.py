@@ -47,6 +47,17 @@ def test_kill_9_of_the_engine_process(own_engine):
     check_survivor(own_engine, pid)
 
 
+def test_a_record_that_was_half_written_at_kill_9_is_removed(own_engine):
+    name = own_engine.docker("create", "-v", "half:/data", "busybox", "true").stdout.strip()
+    data = own_engine.root / "data/berth"
+    left = [data / place / "record.json.tmp-0123abcd" for place in ("images", "networks", "volumes/half", f"containers/{name}")]
+    for path in left:
+        subprocess.run(["unshare", "--user", "--map-root-user", "--map-auto", "touch", str(path)], check=True)
+    kill_and_wait_for_another(own_engine, "berth-engine")
+    assert not [path for path in left if path.exists()]
+    assert own_engine.inspect(name)["State"]["Status"] == "created"
+
+
 def test_an_exec_that_outlives_the_engine_gives_its_exit_code(own_engine):
     own_engine.docker("run", "-d", "--stop-timeout", "1", "--name", "host", "busybox", "sleep", "1000")
     command = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo over; exit 7"

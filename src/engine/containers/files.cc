@@ -151,8 +151,7 @@ std::string detach_key_bytes(const std::string& keys) {
         const std::size_t place =
             key.size() == 6 && key.starts_with("ctrl-") ? kSpecial.find(key[5]) : std::string::npos;
         if (place == std::string::npos)
-            throw Error(ErrorKind::invalid, "Invalid detach keys ({}) provided",
-                        keys);
+            throw Error(ErrorKind::invalid, "Invalid detach keys ({}) provided", keys);
         bytes += static_cast<char>(place);
     }
     return bytes;

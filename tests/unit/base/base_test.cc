@@ -107,6 +107,18 @@ TEST_F(FileTest, replaces_a_file_whole_and_leaves_no_temporary) {
     ::mkdir(directory_.c_str(), 0700);
 }
 
+TEST_F(FileTest, what_a_killed_process_was_replacing_is_removed) {
+    for (const char* name : {"record.tmp-0a1b2c3d", "record", "record.tmp-0a1b2c3", ".tmp-0a1b2c3d",
+                             "record.tmp-0a1b2c3x"})
+        replace_file(directory_ + "/" + name, "x", 0600, Durability::process);
+    remove_unfinished_files(directory_);
+    EXPECT_FALSE(exists(directory_ + "/record.tmp-0a1b2c3d"));
+    for (const char* kept :
+         {"record", "record.tmp-0a1b2c3", ".tmp-0a1b2c3d", "record.tmp-0a1b2c3x"})
+        EXPECT_TRUE(exists(directory_ + "/" + kept)) << kept;
+    EXPECT_NO_THROW(remove_unfinished_files(directory_ + "/absent"));
+}
+
 TEST_F(FileTest, an_absent_file_is_not_found_and_a_large_one_invalid) {
     EXPECT_FALSE(read_file_if_exists(directory_ + "/none"));
     replace_file(directory_ + "/big", std::string(100, 'x'), 0600, Durability::process);

@@ -39,7 +39,8 @@ std::string refusal(const std::string& driver, Texts options) {
 }
 
 TEST(LogOptions, are_refused_in_dockers_words) {
-    EXPECT_EQ(refusal("splunk", {}), "error looking up logging plugin splunk: plugin \"splunk\" not found");
+    EXPECT_EQ(refusal("splunk", {}),
+              "error looking up logging plugin splunk: plugin \"splunk\" not found");
     EXPECT_EQ(refusal("journald", {{"max-size", "1m"}}),
               "unknown log opt 'max-size' for journald log driver");
     EXPECT_EQ(refusal("json-file", {{"mode", "later"}}),
