@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed and memory of the engine in one table: median, min and p95 of n.
 
-  bench.py [--peers] [--only NAME,...] [--samples N] [--image DEBIAN.tar]
+  bench.py [--peers [podman,dockerd]] [--only NAME,...] [--samples N] [--image DEBIAN.tar]
 
 Run as a plain user; BERTH_BUILD names the build directory. --peers measures rootless podman and dockerd beside it where they are
 installed; samples of all engines are interleaved, so that noise on the machine hits all alike. Nothing here asserts a time."""
@@ -16,7 +16,6 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from engine import UnixConnection  # noqa: E402
 from images import busybox_rootfs_tar, docker_archive, layer_tar  # noqa: E402
@@ -254,12 +253,12 @@ def measure(engines, wanted, count, image):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--peers", nargs="?", const="podman,dockerd", default="", help="engines to measure beside it")
     parser.add_argument("--only", default="")
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--image", help="a root file system tar to load, as mmdebstrap makes it")
     options = parser.parse_args()
-    engines = [Berth()] + (available_peers() if options.peers else [])
+    engines = [Berth()] + (available_peers(options.peers.split(",")))
     try:
         for engine in engines:
             engine.timed_start()

@@ -130,10 +130,7 @@ class Dockerd(Peer):
         self.command = ["dockerd-rootless.sh", "--host", "unix://" + self.socket, "--data-root", str(self.root / "data/docker")]
 
 
-def available_peers():
-    peers = []
-    if shutil.which("podman"):
-        peers.append(Podman())
-    if shutil.which("dockerd-rootless.sh"):
-        peers.append(Dockerd())
-    return peers
+def available_peers(wanted):
+    """Those of the names whose program is there."""
+    known = {"podman": ("podman", Podman), "dockerd": ("dockerd-rootless.sh", Dockerd)}
+    return [kind() for name, (program, kind) in known.items() if name in wanted and shutil.which(program)]

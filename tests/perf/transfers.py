@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Cold pulls and loads of a Debian image (one layer) and of the same files in ten layers, beside peers and floors.
 
-  images.py [--samples N] [--only KIND,...] [--directory DIR]
+  transfers.py [--samples N] [--only KIND,...] [--directory DIR]
 
 Run as a plain user; BERTH_BUILD names the build directory. The Debian tar is made once by mmdebstrap and kept in DIR. Peers: podman
 (rootless, its own command line), skopeo (into a directory: transfer only). Floors: `tar -x`, `tar -xzf` and `cp -a` of the same files with
