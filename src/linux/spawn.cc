@@ -162,7 +162,7 @@ std::vector<std::string> current_environment() {
 
 std::string find_program(const std::string& name) {
     const char* path = ::secure_getenv("PATH");
-    std::string places = std::string(path ? path : "") + ":/usr/bin:/bin:/usr/local/bin:/usr/sbin";
+    const std::string places = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin:/usr/sbin";
     std::size_t begin = 0;
     while (begin <= places.size()) {
         const auto end = std::min(places.find(':', begin), places.size());

@@ -33,8 +33,8 @@ PidFd spawn(const SpawnRequest& request);
 /// The caller's environment as a list.
 std::vector<std::string> current_environment();
 
-/// The full path of a program of the host: in PATH, then in the usual places; "" when it is
-/// nowhere.
+/// The full path of a program of the host: in PATH, or in the usual places where there is none; ""
+/// when it is nowhere.
 std::string find_program(const std::string& name);
 
 /// Finds a program of ours: beside the running binary (build directory), else ../libexec/berth/,

@@ -113,7 +113,7 @@ def test_attach_with_history_and_stream(engine, container):
     seen = b""
     while b"early\n" not in seen:
         seen += client.recv(4096)
-    engine.docker("exec", identity, "touch", "/tmp/go")
+    assert engine.docker("exec", identity, "touch", "/tmp/go", check=False).returncode in (0, 137)  # the container may end first
     while piece := client.recv(4096):
         seen += piece
     assert seen.endswith(b"\x01\0\0\0\0\0\0\x06early\n\x01\0\0\0\0\0\0\x05late\n")

@@ -26,8 +26,8 @@ REFUSED = [
     ("POST", "/containers/create?name=-bad", ""),
     ("POST", "/containers/prune?filters=" + '{"until":["1h","2h"]}', "more than one until filter"),
     ("POST", "/containers/prune?filters=" + '{"until":["junk"]}', "junk"),
-    ("POST", "/volumes/prune?filters=" + '{"all":["junk"]}', "all=junk"),
-    ("POST", "/images/prune?filters=" + '{"dangling":["junk"]}', "dangling=junk"),
+    ("POST", "/volumes/prune?filters=" + '{"all":["junk"]}', "all=[junk]"),
+    ("POST", "/images/prune?filters=" + '{"dangling":["junk"]}', "dangling=[junk]"),
 ]
 CONTAINER = [
     ("GET", "logs?stdout=1&since=junk", "junk"),

@@ -62,7 +62,7 @@ def test_a_pause_without_a_cgroup_says_why_and_what_mends_it(plain, problem, con
 
 def test_what_is_no_pause_is_refused_in_dockers_words(engine):
     identity = engine.docker("create", "busybox", "true").stdout.strip()
-    assert f"Container {identity} is not running" in engine.docker("pause", identity, check=False).stderr
+    assert f"container {identity} is not running" in engine.docker("pause", identity, check=False).stderr
     assert f"Container {identity} is not paused" in engine.docker("unpause", identity, check=False).stderr
     assert engine.api("POST", f"/containers/{identity}/pause")[0] == 409
     assert engine.api("POST", "/containers/nobody/pause")[0] == 404
