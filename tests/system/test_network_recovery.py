@@ -13,6 +13,7 @@ import time
 import pytest
 
 from engine import wait_until
+from free_ports import free_port
 from test_leaks import container_network_links
 from test_recovery import kill_and_wait_for_another
 
@@ -100,8 +101,8 @@ def test_networks_survive_an_orderly_restart(own_engine):
 
 def test_the_port_of_a_container_that_ended_unseen_is_free_again(own_engine):
     engine = own_engine
-    engine.docker("run", "-d", "--name", "kept-port", "-p", "127.0.0.1::80", "busybox", "sleep", "1000")
-    port = engine.docker("port", "kept-port", "80").stdout.strip().rsplit(":", 1)[1]
+    port = free_port()  # a random one may be another engine's as soon as it is free
+    engine.docker("run", "-d", "--name", "kept-port", "-p", f"127.0.0.1:{port}:80", "busybox", "sleep", "1000")
     state = engine.inspect("kept-port")["State"]
     (pid,) = engine.pids("berth-engine")
     os.kill(pid, signal.SIGSTOP)
