@@ -72,13 +72,13 @@ RunMountType type_of(const std::string& value) {
 
 /// Other spellings of a key, by their first.
 std::string plain_key(const std::string& key) {
-    static const std::map<std::string, std::string> kOthers{{"src", "source"},
-                                                            {"dst", "target"},
-                                                            {"destination", "target"},
-                                                            {"ro", "readonly"},
-                                                            {"rw", "readwrite"}};
-    const auto found = kOthers.find(key);
-    return found == kOthers.end() ? key : found->second;
+    static const std::map<std::string, std::string> kAliases{{"src", "source"},
+                                                             {"dst", "target"},
+                                                             {"destination", "target"},
+                                                             {"ro", "readonly"},
+                                                             {"rw", "readwrite"}};
+    const auto found = kAliases.find(key);
+    return found == kAliases.end() ? key : found->second;
 }
 
 bool has_key(RunMountType type, const std::string& key) {

@@ -47,7 +47,7 @@ WireWriter usage_record(const engine::CacheFacts& cache) {
         .number(4, static_cast<std::uint64_t>(cache.size))
         .message(6, encode(cache.created))
         .message(7, encode(cache.used))
-        .text(9, engine::description_of(cache))
+        .text(9, cache.description())
         .text(10, engine::kCacheType);
 }
 

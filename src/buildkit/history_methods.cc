@@ -34,7 +34,7 @@ HistoryRequest decode_request(std::string_view bytes) {
     return request;
 }
 
-std::string encode(const RecordEvent& event) {
+std::string event_message(const RecordEvent& event) {
     return WireWriter()
         .number(1, static_cast<std::uint64_t>(event.change))
         .message(2, std::string_view(encode(event.record)))
@@ -54,13 +54,13 @@ async::Task<> listen_history(Service& service, grpc::Call call) {
     std::uint64_t sent = 0;
     for (const RecordEvent& event : co_await service.history().list()) {
         if (!is_wanted(event, request)) continue;
-        co_await call.write(encode(event));
+        co_await call.write(event_message(event));
         if (++sent == request.limit) break;
     }
     while (!request.early_exit) {
         const RecordEvent event = co_await listener->next();
         if (request.ref.empty() || request.ref == event.record.ref)
-            co_await call.write(encode(event));
+            co_await call.write(event_message(event));
     }
 }
 

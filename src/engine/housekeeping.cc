@@ -57,7 +57,7 @@ Timestamp newest_of(const Filters& filters) {
 json cache_json(const CacheFacts& cache) {
     return {{"ID", cache.name},
             {"Type", kCacheType},
-            {"Description", description_of(cache)},
+            {"Description", cache.description()},
             {"InUse", cache.in_use},
             {"Shared", false},
             {"Size", cache.size},
@@ -269,7 +269,7 @@ bool is_named(const CacheFacts& cache, const Filters& filters) {
         return [&text](const std::string& pattern) { return matches_pattern(pattern, text); };
     };
     return filters.any("id", matches(cache.name)) && filters.exact("type", kCacheType) &&
-           filters.any("description", matches(description_of(cache))) &&
+           filters.any("description", matches(cache.description())) &&
            flag("inuse", cache.in_use) && flag("shared", false) && flag("private", true) &&
            flag("mutable", true) && flag("immutable", false) && !filters.has("parent") &&
            filters.labels({});

@@ -116,8 +116,6 @@ std::optional<CacheUse> try_cache(const std::string& builds, const CacheKey& key
     }
 }
 
-std::string description_of(const CacheFacts& cache) { return "cached mount " + cache.id; }
-
 std::vector<CacheFacts> list_caches(const std::string& builds) {
     std::vector<CacheFacts> list;
     for (const std::string& name : names_of(root_of(builds))) {

@@ -42,9 +42,9 @@ struct CacheFacts final {
     std::int64_t size = 0;
     Timestamp created, used;
     bool in_use = false;
+    /// For people.
+    std::string description() const { return "cached mount " + id; }
 };
-/// For people.
-std::string description_of(const CacheFacts& cache);
 std::vector<CacheFacts> list_caches(const std::string& builds);
 /// What a prune leaves, in bytes; without any limit nothing.
 struct CacheLimits final {

@@ -7,7 +7,9 @@
 namespace berth::build {
 namespace {
 
-GitSource parse(const std::string& text) { return parse_git_source(text).value_or(GitSource{}); }
+GitSource source_of(const std::string& text) {
+    return parse_git_source(text).value_or(GitSource{});
+}
 
 TEST(GitSource, KnowsRepositoriesFromArchives) {
     for (const char* text : {"https://host/a.git", "http://host:8080/a.git#main", "git://host/a",
@@ -19,32 +21,32 @@ TEST(GitSource, KnowsRepositoriesFromArchives) {
 }
 
 TEST(GitSource, TakesReferenceAndDirectoryOfTheFragment) {
-    const GitSource source = parse("https://host/a.git#feature/x:/sub//dir/.");
+    const GitSource source = source_of("https://host/a.git#feature/x:/sub//dir/.");
     EXPECT_EQ(source.remote, "https://host/a.git");
     EXPECT_EQ(source.reference, "feature/x");
     EXPECT_EQ(source.directory, "sub/dir");
-    EXPECT_EQ(parse("git://host/a#:sub").reference, "");
-    EXPECT_EQ(parse("git://host/a#:sub").directory, "sub");
+    EXPECT_EQ(source_of("git://host/a#:sub").reference, "");
+    EXPECT_EQ(source_of("git://host/a#:sub").directory, "sub");
 }
 
 TEST(GitSource, TakesAQuery) {
     const GitSource source =
-        parse("https://host/a.git?branch=main&subdir=x&commit=0a1b&keep-git-dir&submodules=0");
+        source_of("https://host/a.git?branch=main&subdir=x&commit=0a1b&keep-git-dir&submodules=0");
     EXPECT_EQ(source.remote, "https://host/a.git");
     EXPECT_EQ(source.reference, "refs/heads/main");
     EXPECT_EQ(source.directory, "x");
     EXPECT_EQ(source.checksum, "0a1b");
     EXPECT_EQ(source.keep_git_directory, true);
     EXPECT_FALSE(source.submodules);
-    EXPECT_EQ(parse("https://host/a.git?tag=v1").reference, "refs/tags/v1");
+    EXPECT_EQ(source_of("https://host/a.git?tag=v1").reference, "refs/tags/v1");
 }
 
 TEST(GitSource, NamesItsHostAndWhetherItIsReachedBySsh) {
-    EXPECT_EQ(parse("https://me:word@host:81/a.git").host(), "host:81");
-    EXPECT_EQ(parse("git@host:a.git").host(), "");
-    EXPECT_TRUE(parse("git@host:a.git").is_ssh());
-    EXPECT_TRUE(parse("ssh://host/a").is_ssh());
-    EXPECT_FALSE(parse("git://host/a").is_ssh());
+    EXPECT_EQ(source_of("https://me:word@host:81/a.git").host(), "host:81");
+    EXPECT_EQ(source_of("git@host:a.git").host(), "");
+    EXPECT_TRUE(source_of("git@host:a.git").is_ssh());
+    EXPECT_TRUE(source_of("ssh://host/a").is_ssh());
+    EXPECT_FALSE(source_of("git://host/a").is_ssh());
 }
 
 // CVE-2019-13139: a reference that git takes for an option.
