@@ -145,9 +145,8 @@ async::Task<> run_build(BuildCall& call, UniqueFd body, engine::ProgressSink sin
     }
     co_await told->wait();
     if (failure && call.quiet) throw *failure;
-    // Without a code: the CLI would exit with it.
     if (failure)
-        sink({{"errorDetail", {{"message", failure->message()}}}, {"error", failure->message()}});
+        sink(failure_object(*failure));
     else
         tell_result(build->response, sink, call.quiet);
 }

@@ -2,16 +2,18 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <climits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/number.h"
+#include "base/text.h"
 
 namespace berth::api {
 
 namespace {
+constexpr std::string_view kBlank = " \t\r\n";
 std::string platform_from(const std::string& text) {
     const nlohmann::json document = parse_json(text);
     const JsonReader reader(document, "platform");
@@ -23,19 +25,14 @@ std::string platform_from(const std::string& text) {
     return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
 }
 
-std::string_view trim(std::string_view text) {
-    constexpr std::string_view kBlank = " \t\r\n";
-    const auto first = text.find_first_not_of(kBlank);
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
 }  // namespace
 
 bool is_true(std::string_view text) {
     constexpr std::array<std::string_view, 5> kFalse{"", "0", "no", "false", "none"};
-    return std::none_of(kFalse.begin(), kFalse.end(), [text = trim(text)](std::string_view word) {
-        return http::equal_ignoring_case(text, word);
-    });
+    return std::none_of(kFalse.begin(), kFalse.end(),
+                        [text = trimmed(text, kBlank)](std::string_view word) {
+                            return http::equal_ignoring_case(text, word);
+                        });
 }
 
 bool boolean(const http::Query& query, std::string_view key, bool fallback) {
@@ -57,10 +54,8 @@ bool strict_boolean(const http::Query& query, std::string_view key) {
 std::optional<std::int64_t> integer(const http::Query& query, std::string_view key) {
     const std::string text = query.get(key);
     if (text.empty()) return std::nullopt;
-    std::int64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (error != std::errc() || stop != end)
+    const auto value = whole_number<std::int64_t>(text);
+    if (!value)
         throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}: expected a whole number", text,
                     key);
     return value;
@@ -103,7 +98,7 @@ std::vector<std::string> platforms(const http::Query& query, std::string_view ke
 }
 
 void check_json_content_type(std::string_view content_type) {
-    const auto type = trim(content_type.substr(0, content_type.find(';')));
+    const auto type = trimmed(content_type.substr(0, content_type.find(';')), kBlank);
     if (!http::equal_ignoring_case(type, "application/json"))
         throw Error(ErrorKind::invalid,
                     "unsupported Content-Type header ({}): must be 'application/json'",

@@ -21,11 +21,7 @@ struct Progress final : BackgroundWork {
 };
 
 std::string failure_line(const std::exception_ptr& failure) {
-    const Error error = async::to_error(failure);
-    // Without a code, as by dockerd.
-    const nlohmann::json line{{"errorDetail", {{"message", error.message()}}},
-                              {"error", error.message()}};
-    return dump_json(line) + kLineEnd;
+    return dump_json(failure_object(async::to_error(failure))) + kLineEnd;
 }
 
 async::Task<> send_progress(Call& call, std::shared_ptr<Progress> progress) {
@@ -68,6 +64,10 @@ async::Task<> finish(Call& call, std::shared_ptr<Progress> progress) {
     if (failure) std::rethrow_exception(failure);
 }
 }  // namespace
+
+nlohmann::json failure_object(const Error& error) {
+    return {{"errorDetail", {{"message", error.message()}}}, {"error", error.message()}};
+}
 
 async::Task<> reply_with_progress(Call& call, ProgressWork work) {
     const auto progress = std::make_shared<Progress>();

@@ -11,6 +11,10 @@
 
 namespace berth::api {
 
+/// The object that says so at the end of a stream. Without a code, as by dockerd: the CLI would
+/// exit with it.
+nlohmann::json failure_object(const Error& error);
+
 using ProgressWork = std::function<async::Task<>(engine::ProgressSink sink, std::stop_token stop)>;
 
 /// Runs `work` and sends what it tells the sink. Returns when the work ended and the reply is sent.

@@ -1,24 +1,16 @@
 #include "api/router.h"
 
-#include <algorithm>
 #include <utility>
-#include <vector>
+
+#include "linux/rooted_path.h"
 
 namespace berth::api {
 
 std::string clean_path(std::string_view path) {
-    std::vector<std::string_view> parts;
-    const bool slash_at_end = path.ends_with('/') && path != "/";
-    while (!path.empty()) {
-        const std::size_t end = std::min(path.find('/'), path.size());
-        const std::string_view part = path.substr(0, end);
-        path.remove_prefix(std::min(end + 1, path.size()));
-        if (part == ".." && !parts.empty()) parts.pop_back();
-        if (!part.empty() && part != "." && part != "..") parts.push_back(part);
-    }
-    std::string clean;
-    for (const std::string_view part : parts) clean.append("/").append(part);
-    if (slash_at_end || clean.empty()) clean += "/";
+    const auto has = [&](std::string_view part) { return path.find(part) != path.npos; };
+    if (path.starts_with('/') && !has("//") && !has("/.")) return std::string(path);  // nearly all
+    std::string clean = linux_os::clean_path(path);
+    if (path.ends_with('/') && path != "/" && clean != "/") clean += '/';
     return clean;
 }
 

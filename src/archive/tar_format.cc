@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/number.h"
 
 namespace berth::archive::tar_format {
 namespace {
@@ -62,21 +63,15 @@ std::int64_t number(std::string_view header, Field field) {
     while (!bytes.empty() && bytes.front() == ' ') bytes.remove_prefix(1);
     while (!bytes.empty() && bytes.back() == ' ') bytes.remove_suffix(1);
     if (bytes.empty()) return 0;
-    std::int64_t value = 0;
-    const char* const end = bytes.data() + bytes.size();
-    const auto result = std::from_chars(bytes.data(), end, value, 8);
-    if (result.ec != std::errc{} || result.ptr != end || value < 0)
-        throw Error(ErrorKind::invalid, "malformed number in the header");
-    return value;
+    const auto value = whole_number<std::int64_t>(bytes, 8);
+    if (!value || *value < 0) throw Error(ErrorKind::invalid, "malformed number in the header");
+    return *value;
 }
 
 std::int64_t decimal(std::string_view digits) {
-    std::int64_t value = 0;
-    const char* const end = digits.data() + digits.size();
-    const auto result = std::from_chars(digits.data(), end, value);
-    if (result.ec != std::errc{} || result.ptr != end)
-        throw Error(ErrorKind::invalid, "malformed number in a pax record");
-    return value;
+    const auto value = whole_number<std::int64_t>(digits);
+    if (!value) throw Error(ErrorKind::invalid, "malformed number in a pax record");
+    return *value;
 }
 
 bool checksum_matches(std::string_view header) {

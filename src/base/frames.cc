@@ -11,6 +11,12 @@ constexpr std::size_t kFrameHeader = 8;
 constexpr int kLastStream = 3;  // "daemon error inside the stream"
 }  // namespace
 
+std::string frame_header(unsigned char stream, std::size_t length) {
+    std::string header{static_cast<char>(stream), 0, 0, 0};
+    for (const unsigned shift : {24U, 16U, 8U, 0U}) header += static_cast<char>(length >> shift);
+    return header;
+}
+
 void FrameSplitter::feed(std::string_view bytes) {
     while (!bytes.empty()) {
         if (left_ == 0) {

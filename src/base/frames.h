@@ -9,6 +9,9 @@
 
 namespace berth {
 
+/// The eight bytes before a piece of output: stream 1 is standard output, 2 standard error.
+std::string frame_header(unsigned char stream, std::size_t length);
+
 /// Splits a multiplexed stream (8-byte headers) into standard output and error as bytes come.
 class FrameSplitter final {
   public:

@@ -36,6 +36,21 @@ std::string to_lower(std::string_view text) {
     return result;
 }
 
+std::string to_upper(std::string_view text) {
+    std::string result(text);
+    for (char& c : result)
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    return result;
+}
+
+std::string variable_name(std::string_view entry) {
+    return std::string(entry.substr(0, entry.find('=')));
+}
+
+bool is_web_url(std::string_view text) {
+    return text.starts_with("http://") || text.starts_with("https://");
+}
+
 std::string decode_percent_codes(std::string_view text) {
     constexpr std::size_t kDigits = 2;
     std::string plain;

@@ -26,6 +26,13 @@ constexpr char to_lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 std::string to_lower(std::string_view text);
+std::string to_upper(std::string_view text);
+
+/// The name of the variable "NAME=value"; the whole text where it has no value.
+std::string variable_name(std::string_view entry);
+
+/// By its beginning: http:// or https://.
+bool is_web_url(std::string_view text);
 
 /// Each "%2F" becomes its byte; a percent sign without two digits stays.
 std::string decode_percent_codes(std::string_view text);

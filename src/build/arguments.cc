@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "base/text.h"
+
 namespace berth::build {
 
 namespace {
@@ -12,13 +14,11 @@ constexpr std::array<std::string_view, 10> kPredefined{
     "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY",
     "ftp_proxy",  "NO_PROXY",   "no_proxy",    "ALL_PROXY",   "all_proxy"};
 
+}  // namespace
+
 bool is_predefined(const std::string& name) {
     return std::ranges::find(kPredefined, name) != kPredefined.end();
 }
-
-}  // namespace
-
-std::string env_name(const std::string& entry) { return entry.substr(0, entry.find('=')); }
 
 Arguments::Given Arguments::with_both_cases(Given given) {
     // Neighbours in the list are one proxy.
@@ -66,7 +66,7 @@ std::map<std::string, std::string> Arguments::visible(const std::vector<std::str
     };
     for (const auto& [name, value] : declared_) add_one(name);
     for (const std::string_view name : kPredefined) add_one(std::string(name));
-    for (const std::string& entry : env) result.erase(env_name(entry));
+    for (const std::string& entry : env) result.erase(variable_name(entry));
     return result;
 }
 
@@ -81,7 +81,7 @@ std::map<std::string, std::string> Arguments::recorded(const std::vector<std::st
 Lookup Arguments::lookup(const std::vector<std::string>& env) const {
     std::map<std::string, std::string> values = visible(env);
     for (const std::string& entry : env) {
-        const std::string name = env_name(entry);
+        const std::string name = variable_name(entry);
         values[name] = entry.substr(std::min(name.size() + 1, entry.size()));
     }
     return [values = std::move(values)](const std::string& name) -> std::optional<std::string> {

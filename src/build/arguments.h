@@ -50,7 +50,7 @@ class Arguments final {
     std::set<std::string> named_;
 };
 
-/// The name of "K=v".
-std::string env_name(const std::string& entry);
+/// Those that need no declaration: the proxies, in capital or small letters.
+bool is_predefined(const std::string& name);
 
 }  // namespace berth::build

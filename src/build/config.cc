@@ -3,9 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "build/words.h"
 
@@ -14,11 +14,10 @@ namespace berth::build {
 namespace {
 
 int parse_port(std::string_view text, std::string_view whole) {
-    int port = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (error != std::errc{} || end != text.data() + text.size() || port < 1 || port > 65535)
+    const auto port = whole_number<int>(text);
+    if (!port || *port < 1 || *port > 65535)
         throw Error(ErrorKind::invalid, "Invalid containerPort: {}", whole);
-    return port;
+    return *port;
 }
 
 void expose(oci::ContainerDefaults& config, std::string_view word) {
@@ -42,7 +41,7 @@ void expose(oci::ContainerDefaults& config, std::string_view word) {
 void set_env(oci::ContainerDefaults& config, const std::string& name, const std::string& value) {
     const std::string entry = name + "=" + value;
     for (std::string& existing : config.env) {
-        if (existing.substr(0, existing.find('=')) != name) continue;
+        if (variable_name(existing) != name) continue;
         existing = entry;
         return;
     }

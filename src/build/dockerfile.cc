@@ -1,8 +1,7 @@
 #include "build/dockerfile.h"
 
-#include <charconv>
-
 #include "base/error.h"
+#include "base/number.h"
 #include "build/words.h"
 
 namespace berth::build {
@@ -15,13 +14,6 @@ Instruction parse_at(const Line& line, char escape) {
     } catch (Error& error) {
         throw error.while_("dockerfile parse error on line {}", line.number);
     }
-}
-
-std::optional<std::size_t> number_in(std::string_view text) {
-    std::size_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
 }
 
 }  // namespace
@@ -61,7 +53,7 @@ std::optional<std::size_t> find_stage(const Dockerfile& file, std::string_view n
     const std::string wanted = to_lower(name);
     for (std::size_t i = before; i-- > 0;)
         if (!wanted.empty() && file.stages[i].from.name == wanted) return i;
-    const auto number = number_in(name);
+    const auto number = whole_number<std::size_t>(name);
     if (number && *number < before) return number;
     return std::nullopt;
 }

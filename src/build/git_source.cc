@@ -11,10 +11,6 @@ namespace berth::build {
 
 namespace {
 
-bool is_web(std::string_view text) {
-    return text.starts_with("http://") || text.starts_with("https://");
-}
-
 /// "user@host:path", which ssh takes as well.
 bool is_scp_like(std::string_view text) {
     const std::size_t at = text.find('@');
@@ -110,7 +106,7 @@ std::optional<GitSource> parse_git_source(std::string_view text) {
     const std::string_view query = address.substr(question);
     address = address.substr(0, question);
     const bool bare = address.starts_with("github.com/");  // as in the days before https
-    const bool web = is_web(address) && address.ends_with(".git");
+    const bool web = is_web_url(address) && address.ends_with(".git");
     if (!bare && !web && !is_scp_like(address) && !address.starts_with("git://") &&
         !address.starts_with("ssh://"))
         return std::nullopt;

@@ -33,7 +33,7 @@ std::vector<std::string_view> ignore_lines(std::string_view text) {
     std::vector<std::string_view> lines;
     for (const std::string_view line : words_of(text, "\n")) {
         if (line.starts_with('#')) continue;
-        if (const std::string_view said = trim(line); !said.empty()) lines.push_back(said);
+        if (const std::string_view said = trimmed(line); !said.empty()) lines.push_back(said);
     }
     return lines;
 }
@@ -43,7 +43,7 @@ IgnoreFile::IgnoreFile(std::string_view text) {
         throw Error(ErrorKind::invalid, ".dockerignore has more than {} bytes", kMaxIgnoreFile);
     for (std::string_view line : ignore_lines(text)) {
         const bool negated = line.starts_with('!');
-        if (negated) line = trim(line.substr(1));
+        if (negated) line = trimmed(line.substr(1));
         if (line.empty()) continue;
         std::string glob = clean(line);
         if (glob.empty()) continue;  // "." excludes nothing

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 
 #include "base/error.h"
+#include "base/number.h"
+#include "base/text.h"
 #include "build/flags.h"
 #include "build/words.h"
 
@@ -107,7 +108,7 @@ Volume parse_volume(Input& input) {
     if (volume.paths.empty())
         throw Error(ErrorKind::invalid, "VOLUME requires at least one argument");
     for (std::string& path : volume.paths) {
-        path = trim(path);
+        path = trimmed(path);
         if (path.empty())
             throw Error(ErrorKind::invalid, "VOLUME specified can not be an empty string");
     }
@@ -138,11 +139,11 @@ Health parse_health(Input& input) {
     check.start_period = health_time(input, "start-period");
     check.start_interval = health_time(input, "start-interval");
     if (const std::string text = input.flags.take("retries"); !text.empty()) {
-        const char* end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, check.retries);
-        if (error != std::errc{} || stop != end)
+        const auto retries = whole_number<decltype(check.retries)>(text);
+        if (!retries)
             throw Error(ErrorKind::invalid, "strconv.ParseInt: parsing \"{}\": invalid syntax",
                         text);
+        check.retries = *retries;
         if (check.retries < 0)
             throw Error(ErrorKind::invalid, "--retries cannot be negative ({})", check.retries);
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "build/words.h"
 
 namespace berth::build {
@@ -31,13 +32,13 @@ bool is_comment(std::string_view line) { return trim_left(line).starts_with('#')
 
 /// "# key=value": the key in lower case, and the value.
 std::optional<std::pair<std::string, std::string>> directive_of(std::string_view line) {
-    std::string_view text = trim(line);
+    std::string_view text = trimmed(line);
     if (!text.starts_with('#')) return std::nullopt;
     text = trim_left(text.substr(1));
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) return std::nullopt;
-    const std::string_view key = trim(text.substr(0, equals));
-    const std::string_view value = trim(text.substr(equals + 1));
+    const std::string_view key = trimmed(text.substr(0, equals));
+    const std::string_view value = trimmed(text.substr(equals + 1));
     const auto is_word = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     };
@@ -110,7 +111,7 @@ void read_continuation(Line& line, std::string_view& rest, Lines& lines) {
         std::string_view next = without_line_end(take_line(rest));
         ++line.last;
         if (is_comment(next)) continue;
-        if (trim(next).empty()) {
+        if (trimmed(next).empty()) {
             had_empty = true;
             continue;
         }
@@ -161,10 +162,10 @@ Lines read_lines(std::string_view text) {
         if (is_comment(first)) continue;
         Line line{.text = "", .number = number, .last = number, .heredocs = {}};
         const bool continues = take_continuation(first, lines.escape);
-        if (!continues && trim(first).empty()) continue;
+        if (!continues && trimmed(first).empty()) continue;
         line.text = first;
         if (continues) read_continuation(line, text, lines);
-        line.text = trim(line.text);
+        line.text = trimmed(line.text);
         read_heredocs(line, text);
         number = line.last;
         if (line.text.empty()) continue;

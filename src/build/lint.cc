@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "build/arguments.h"
 #include "build/words.h"
 
@@ -105,12 +106,6 @@ bool is_automatic(const std::string& name) {
         for (const std::string_view suffix : {"PLATFORM", "OS", "ARCH", "VARIANT"})
             if (name == std::string(prefix) + std::string(suffix)) return true;
     return name == "TARGETSTAGE";
-}
-
-bool is_proxy(const std::string& name) {
-    constexpr std::array<std::string_view, 5> kProxies{"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY",
-                                                       "NO_PROXY", "ALL_PROXY"};
-    return std::ranges::find(kProxies, to_upper(name)) != kProxies.end();
 }
 
 /// The words in which an instruction's variables are expanded one by one.
@@ -293,7 +288,7 @@ Linter::Variables Linter::base_of(const Stage& stage, std::size_t index) const {
     if (request_.environment) environment = request_.environment(stage.from.image);
     variables.known = environment.has_value();
     for (const std::string& entry : environment.value_or(std::vector<std::string>()))
-        variables.names.insert(env_name(entry));
+        variables.names.insert(variable_name(entry));
     return variables;
 }
 
@@ -326,7 +321,8 @@ void Linter::check_variables(const Instruction& instruction, const Variables& va
     std::set<std::string> undefined;
     for (const std::string& word : expanded_words(instruction))
         for (const std::string& name : plain_variables(word, file_.escape))
-            if (!variables.names.contains(name) && !is_automatic(name) && !is_proxy(name))
+            if (!variables.names.contains(name) && !is_automatic(name) &&
+                !is_predefined(to_upper(name)))
                 undefined.insert(name);
     for (const std::string& name : undefined)
         warn(kUndefinedVariable, instruction,
@@ -415,16 +411,16 @@ std::vector<LintWarning> Linter::run() {
 LintSettings lint_settings(std::string_view text) {
     LintSettings settings;
     for (const std::string_view part : words_of(text, ";")) {
-        const std::string_view setting = trim(part);
+        const std::string_view setting = trimmed(part);
         const std::size_t equals = setting.find('=');
         if (equals == std::string_view::npos)
             throw Error(ErrorKind::invalid, "invalid check option \"{}\"", setting);
-        const std::string key = to_lower(trim(setting.substr(0, equals)));
-        const std::string_view value = trim(setting.substr(equals + 1));
+        const std::string key = to_lower(trimmed(setting.substr(0, equals)));
+        const std::string_view value = trimmed(setting.substr(equals + 1));
         if (key == "skip") {
             if (to_lower(value) == "all") settings.skips_all = true;
             for (const std::string_view rule : words_of(value, ","))
-                settings.skipped.insert(to_lower(trim(rule)));
+                settings.skipped.insert(to_lower(trimmed(rule)));
         } else if (key == "error") {
             settings.is_error = to_lower(value) == "true" || value == "1";
         } else if (key != "experimental") {

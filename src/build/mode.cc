@@ -2,10 +2,10 @@
 
 #include <sys/stat.h>
 
-#include <charconv>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "base/text.h"
 
 namespace berth::build {
@@ -57,9 +57,10 @@ mode_t who_of(std::string_view letters) {
 }  // namespace
 
 ModeChange::ModeChange(const std::string& text) {
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number_, 8);
-    if (error == std::errc{} && stop == end && number_ <= kAll) return;
+    if (const auto number = whole_number<mode_t>(text, 8); number && *number <= kAll) {
+        number_ = *number;
+        return;
+    }
     if (text.empty() || (text.front() >= '0' && text.front() <= '9')) refuse(text);
     for (const std::string_view part : words_of(text, ",")) {
         const std::size_t operation = part.find_first_not_of("ugoa");

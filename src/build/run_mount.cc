@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "build/config.h"
 #include "build/words.h"
 
@@ -27,11 +28,9 @@ bool truth(const std::string& key, const std::string& value) {
 }
 
 std::uint32_t number(const std::string& key, const std::string& text, int base) {
-    std::uint32_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value, base);
-    if (error != std::errc{} || stop != end) throw bad("invalid value {} for {}", text, key);
-    return value;
+    const auto value = whole_number<std::uint32_t>(text, base);
+    if (!value) throw bad("invalid value {} for {}", text, key);
+    return *value;
 }
 
 /// "64m", "1g", "512kb", "100": binary multiples.

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace berth::build {
 
@@ -48,18 +49,6 @@ std::string_view trim_left(std::string_view text) {
     return begin == std::string_view::npos ? std::string_view() : text.substr(begin);
 }
 
-std::string_view trim(std::string_view text) {
-    text = trim_left(text);
-    return text.substr(0, text.find_last_not_of(kWhiteSpace) + 1);
-}
-
-std::string to_upper(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-    return result;
-}
-
 std::string_view take_word(std::string_view& rest) {
     rest = trim_left(rest);
     const std::size_t end = std::min(rest.find_first_of(kWhiteSpace), rest.size());
@@ -70,7 +59,7 @@ std::string_view take_word(std::string_view& rest) {
 
 std::vector<std::string> raw_words(std::string_view text, char escape) {
     std::vector<std::string> words;
-    for (text = trim(text); !text.empty(); text = trim_left(text)) {
+    for (text = trimmed(text); !text.empty(); text = trim_left(text)) {
         const std::size_t end = std::min(end_of_word(text, 0, escape), text.size());
         words.emplace_back(text.substr(0, end));
         text.remove_prefix(end);
@@ -80,7 +69,7 @@ std::vector<std::string> raw_words(std::string_view text, char escape) {
 
 std::vector<std::string> take_flags(std::string_view& rest, char escape) {
     std::vector<std::string> flags;
-    for (rest = trim(rest); rest.starts_with("--"); rest = trim_left(rest)) {
+    for (rest = trimmed(rest); rest.starts_with("--"); rest = trim_left(rest)) {
         const std::size_t end = std::min(end_of_word(rest, 0, escape), rest.size());
         const std::string_view word = rest.substr(0, end);
         rest.remove_prefix(end);
@@ -91,7 +80,7 @@ std::vector<std::string> take_flags(std::string_view& rest, char escape) {
 }
 
 std::optional<std::vector<std::string>> json_list(std::string_view text) {
-    text = trim(text);
+    text = trimmed(text);
     if (!text.starts_with('[')) return std::nullopt;
     try {
         const nlohmann::json value = parse_json(text);

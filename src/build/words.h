@@ -12,8 +12,6 @@
 namespace berth::build {
 
 std::string_view trim_left(std::string_view text);
-std::string_view trim(std::string_view text);
-std::string to_upper(std::string_view text);
 
 /// Takes the first blank-separated word off `rest`, which then begins with the next one.
 std::string_view take_word(std::string_view& rest);

@@ -121,10 +121,6 @@ async::Task<std::string> solve_frontend(Service& service, std::shared_ptr<Build>
     co_return WireWriter().message(3, result).take();
 }
 
-Method find_bridge_method(std::string_view name) {
-    for (const auto& [known, method] : kBridgeMethods)
-        if (known == name) return method;
-    return nullptr;
-}
+Methods bridge_methods() { return kBridgeMethods; }
 
 }  // namespace berth::buildkit

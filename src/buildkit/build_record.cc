@@ -18,13 +18,6 @@ WireWriter encode_typed(const Typed& typed) {
     return WireWriter().text(1, typed.type).map(2, typed.attributes);
 }
 
-void decode_error(std::string_view bytes, BuildRecord& record) {
-    for (WireReader field(bytes); field.next();) {
-        if (field.field() == 1) record.code = static_cast<int>(field.number());
-        if (field.field() == 2) record.error = field.text();
-    }
-}
-
 void decode_descriptor(std::string_view bytes, BuildRecord& record) {
     for (WireReader field(bytes); field.next();) {
         if (field.field() == 2) record.log_digest = field.text();
@@ -33,6 +26,7 @@ void decode_descriptor(std::string_view bytes, BuildRecord& record) {
 }
 
 void decode_texts(const WireReader& field, BuildRecord& record) {
+    grpc::Status failure;
     switch (field.field()) {
         case 1:
             record.ref = field.text();
@@ -47,7 +41,9 @@ void decode_texts(const WireReader& field, BuildRecord& record) {
             record.exporters.push_back(decode_typed(field.text()));
             break;
         case 5:
-            decode_error(field.text(), record);
+            failure = decode_status(field.text());
+            record.code = static_cast<int>(failure.code);
+            record.error = std::move(failure.message);
             break;
         case 6:
             record.created = decode_timestamp(field.text());

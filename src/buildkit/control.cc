@@ -147,10 +147,6 @@ WireWriter worker_record() {
     return WireWriter().text(1, "berth").message(3, platform()).message(5, builder_version());
 }
 
-Method find_control_method(std::string_view name) {
-    for (const auto& [known, method] : kControlMethods)
-        if (known == name) return method;
-    return nullptr;
-}
+Methods control_methods() { return kControlMethods; }
 
 }  // namespace berth::buildkit

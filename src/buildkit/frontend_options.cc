@@ -1,10 +1,10 @@
 #include "buildkit/frontend_options.h"
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "build/git_source.h"
 #include "build/ignore.h"
@@ -21,11 +21,9 @@ std::string after(const std::string& key, std::string_view prefix) {
 }
 
 std::int64_t number(const std::string& name, std::string_view text) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size())
-        throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}", text, name);
-    return value;
+    const auto value = whole_number<std::int64_t>(text);
+    if (!value) throw Error(ErrorKind::invalid, "invalid value \"{}\" of {}", text, name);
+    return *value;
 }
 
 /// "nofile=1024:2048,core=0"
@@ -56,12 +54,11 @@ std::vector<std::string> extra_hosts(const std::string& text) {
 }
 
 void take_context(const std::string& value, FrontendOptions& options) {
-    const bool web = value.starts_with("http://") || value.starts_with("https://");
     if (value.starts_with("local:")) {
         options.context = value.substr(6);
     } else if (value.starts_with(kUploads)) {
         options.upload = value.substr(kUploads.size());
-    } else if (web || build::parse_git_source(value)) {
+    } else if (is_web_url(value) || build::parse_git_source(value)) {
         options.url = value;
     } else {
         throw Error(ErrorKind::unsupported,

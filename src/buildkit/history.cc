@@ -124,12 +124,14 @@ async::Task<> History::finish(BuildRecord record, std::string log) {
 }
 
 async::Task<> History::remove_oldest() {
-    std::vector<BuildRecord> removable;
+    std::vector<std::pair<Timestamp, std::string>> removable;
     for (const auto& [ref, record] : over_)
-        if (!record.pinned) removable.push_back(record);
-    if (removable.size() <= kMostRecords) co_return;
-    std::ranges::sort(removable, std::greater(), &BuildRecord::created);
-    for (std::size_t i = kMostRecords; i < removable.size(); ++i) co_await forget(removable[i].ref);
+        if (!record.pinned) removable.emplace_back(record.created, ref);
+    std::ranges::sort(removable, std::greater());
+    for (std::size_t i = kMostRecords; i < removable.size(); ++i) {
+        std::string ref = removable[i].second;
+        co_await forget(std::move(ref));
+    }
 }
 
 async::Task<std::vector<RecordEvent>> History::list() {
@@ -148,13 +150,13 @@ async::Task<std::optional<std::string>> History::log(std::string ref) {
     co_return co_await work_.run(std::move(read));
 }
 
-async::Task<std::optional<std::string>> History::content(std::string digest) {
+async::Task<BuildRecord> History::owner_of(std::string digest) {
     co_await load();
     const auto has_digest = [&](const auto& entry) { return entry.second.log_digest == digest; };
     const auto found = std::ranges::find_if(over_, has_digest);
-    if (digest.empty() || found == over_.end()) co_return std::nullopt;
-    std::string ref = found->first;
-    co_return co_await log(std::move(ref));
+    if (digest.empty() || found == over_.end())
+        throw Error(ErrorKind::not_found, "content {}: not found", digest);
+    co_return found->second;
 }
 
 async::Task<> History::remove(std::string ref) {

@@ -52,8 +52,8 @@ class History final {
     std::shared_ptr<RecordListener> listen();
     /// Nothing for a build that is not over, or that nobody knows.
     async::Task<std::optional<std::string>> log(std::string ref);
-    /// By the digest of a log.
-    async::Task<std::optional<std::string>> content(std::string digest);
+    /// The record whose log has that digest. Throws Error{not_found}.
+    async::Task<BuildRecord> owner_of(std::string digest);
     /// Both throw Error{not_found}.
     async::Task<> remove(std::string ref);
     async::Task<> pin(std::string ref, bool pinned);

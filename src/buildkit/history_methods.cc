@@ -3,7 +3,6 @@
 #include <array>
 #include <utility>
 
-#include "base/digest.h"
 #include "buildkit/methods.h"
 
 namespace berth::buildkit {
@@ -83,22 +82,13 @@ async::Task<> update_history(Service& service, grpc::Call call) {
     co_await call.write(std::string());
 }
 
-/// A blob that a record names.
-async::Task<std::string> find_content(Service& service, std::string digest) {
-    std::string named = digest;
-    auto content = co_await service.history().content(std::move(named));
-    if (!content) throw Error(ErrorKind::not_found, "content {}: not found", digest);
-    co_return std::move(*content);
-}
-
 /// containerd's InfoRequest
 async::Task<> content_info(Service& service, grpc::Call call) {
     const std::string request = co_await call.read_one();
     std::string digest = decode_text(request);
+    const BuildRecord record = co_await service.history().owner_of(std::move(digest));
     WireWriter info;
-    info.text(1, digest);
-    const std::string content = co_await find_content(service, std::move(digest));
-    info.number(2, content.size());
+    info.text(1, record.log_digest).number(2, static_cast<std::uint64_t>(record.log_size));
     co_await call.write(WireWriter().message(1, info).take());
 }
 
@@ -112,7 +102,10 @@ async::Task<> read_content(Service& service, grpc::Call call) {
         if (field.field() == 3) size = field.number();
     }
     std::string digest = decode_text(request);
-    const std::string content = co_await find_content(service, std::move(digest));
+    BuildRecord record = co_await service.history().owner_of(std::move(digest));
+    const auto log = co_await service.history().log(std::move(record.ref));
+    if (!log) throw Error(ErrorKind::not_found, "content {}: not found", record.log_digest);
+    const std::string& content = *log;
     if (offset > content.size()) throw Error(ErrorKind::invalid, "the offset is past the content");
     std::string_view rest = std::string_view(content).substr(offset);
     if (size != 0) rest = rest.substr(0, size);
@@ -136,10 +129,6 @@ constexpr std::array kHistoryMethods{
                                         read_content}};
 }  // namespace
 
-Method find_history_method(std::string_view name) {
-    for (const auto& [known, method] : kHistoryMethods)
-        if (known == name) return method;
-    return nullptr;
-}
+Methods history_methods() { return kHistoryMethods; }
 
 }  // namespace berth::buildkit

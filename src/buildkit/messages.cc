@@ -161,15 +161,20 @@ std::string encode_result_definition(const std::string& image) {
     return definition.take();
 }
 
+grpc::Status decode_status(std::string_view bytes) {
+    grpc::Status status;
+    for (WireReader field(bytes); field.next();) {
+        if (field.field() == 1) status.code = static_cast<grpc::Code>(field.number());
+        if (field.field() == 2) status.message = field.text();
+    }
+    return status;
+}
+
 ReturnedResult decode_return(std::string_view bytes) {
     ReturnedResult returned;
     for (WireReader field(bytes); field.next();) {
         if (field.field() == 1) returned.ref = decode_result(field.text());
-        if (field.field() != 2) continue;
-        for (WireReader status(field.text()); status.next();) {
-            if (status.field() == 1) returned.code = static_cast<int>(status.number());
-            if (status.field() == 2) returned.error = status.text();
-        }
+        if (field.field() == 2) returned.failure = decode_status(field.text());
     }
     return returned;
 }

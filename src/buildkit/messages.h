@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "grpc/status.h"
 #include "grpc/wire.h"
 
 namespace berth::buildkit {
@@ -44,11 +45,12 @@ std::string encode_result_definition(const std::string& image);
 
 /// LLBBridge.Return: what the client makes of the results.
 struct ReturnedResult final {
-    std::string ref;  // of the result; empty: none
-    int code = 0;     // of the client's failure
-    std::string error;
+    std::string ref;       // of the result; empty: none
+    grpc::Status failure;  // the client's
 };
 ReturnedResult decode_return(std::string_view bytes);
+/// google.rpc.Status
+grpc::Status decode_status(std::string_view bytes);
 
 /// The first field of a message of texts, as "Ref" of StatusRequest.
 std::string decode_text(std::string_view bytes, unsigned field = 1);

@@ -2,7 +2,9 @@
 // of the call.
 #pragma once
 
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "buildkit/service.h"
 
@@ -10,10 +12,12 @@ namespace berth::buildkit {
 
 using Method = async::Task<> (*)(Service&, grpc::Call);
 
-/// Nothing for a name that is not served.
-Method find_control_method(std::string_view name);
-Method find_bridge_method(std::string_view name);
-Method find_history_method(std::string_view name);
+using Methods = std::span<const std::pair<std::string_view, Method>>;
+
+/// By the names of their calls.
+Methods control_methods();
+Methods bridge_methods();
+Methods history_methods();
 
 /// The one worker: this machine (types.WorkerRecord).
 grpc::WireWriter worker_record();

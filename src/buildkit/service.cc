@@ -33,12 +33,10 @@ async::Task<> Service::serve(UniqueFd socket, std::string early) {
 }
 
 async::Task<> Service::answer(grpc::Call call) {
-    Method method = find_control_method(call.method());
-    if (method == nullptr) method = find_bridge_method(call.method());
-    if (method == nullptr) method = find_history_method(call.method());
-    if (method == nullptr)
-        throw Error(ErrorKind::unsupported, "berth does not serve {}", call.method());
-    co_await method(*this, call);
+    for (const Methods methods : {control_methods(), bridge_methods(), history_methods()})
+        for (const auto& [name, method] : methods)
+            if (name == call.method()) co_return co_await method(*this, call);
+    throw Error(ErrorKind::unsupported, "berth does not serve {}", call.method());
 }
 
 async::Task<> Service::serve_session(UniqueFd socket, std::string early, SessionHead head) {

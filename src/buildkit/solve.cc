@@ -15,8 +15,7 @@ async::Task<std::string> result_of(Service& service, std::shared_ptr<Build> buil
     }
     co_await build->ended.wait();
     const ReturnedResult& returned = build->returned;
-    if (returned.code != 0)
-        throw grpc::error_of({static_cast<grpc::Code>(returned.code), returned.error});
+    if (returned.failure.code != grpc::Code::ok) throw grpc::error_of(returned.failure);
     if (returned.ref.empty()) co_return "";
     const auto found = build->results.find(returned.ref);
     if (found == build->results.end())

@@ -5,14 +5,14 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/text.h"
 
 namespace berth::buildkit {
 
 namespace {
 bool makes_files(std::string_view instruction) {
     constexpr std::array<std::string_view, 5> kShown{"FROM", "RUN", "COPY", "ADD", "WORKDIR"};
-    std::string word(instruction.substr(0, instruction.find_first_of(" \t")));
-    std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::toupper(c); });
+    const std::string word = to_upper(instruction.substr(0, instruction.find_first_of(" \t")));
     return std::ranges::find(kShown, word) != kShown.end();
 }
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "build/words.h"
 
 namespace berth::buildkit {
@@ -46,11 +47,11 @@ std::string description_of(const Subject& subject, const Instruction& instructio
                            std::string_view name) {
     for (auto i = static_cast<std::size_t>(instruction.line - 1); i-- > 0;) {
         if (i >= subject.lines.size()) break;
-        std::string_view line = build::trim(subject.lines[i]);
+        std::string_view line = trimmed(subject.lines[i]);
         if (!line.starts_with('#')) break;
-        line = build::trim(line.substr(1));
+        line = trimmed(line.substr(1));
         if (line.starts_with(name) && line.substr(name.size()).starts_with(' '))
-            return std::string(build::trim(line.substr(name.size())));
+            return std::string(trimmed(line.substr(name.size())));
     }
     return "";
 }

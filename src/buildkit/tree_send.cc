@@ -27,7 +27,7 @@ FileStat describe(const storage::Place& place, const struct stat& status) {
     file.uid = status.st_uid;
     file.gid = status.st_gid;
     file.size = S_ISREG(status.st_mode) ? status.st_size : 0;
-    file.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+    file.modified_ns = storage::to_timestamp(status.st_mtim).ns;
     if (S_ISLNK(status.st_mode)) file.link = storage::link_text(place);
     return file;
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/ip_address.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/delegation_plan.h"
 #include "daemon/options.h"
 #include "shim/log_options.h"
@@ -67,7 +68,7 @@ void check_addresses(const std::vector<std::string>& addresses) {
 void check_mirrors(const std::vector<std::string>& mirrors) {
     for (const std::string& mirror : mirrors) {
         const auto scheme_end = mirror.find("://");
-        if (!mirror.starts_with("http://") && !mirror.starts_with("https://"))
+        if (!is_web_url(mirror))
             throw Error(ErrorKind::invalid, "invalid mirror: unsupported scheme \"{}\" in \"{}\"",
                         mirror.substr(0, scheme_end == std::string::npos ? 0 : scheme_end), mirror);
         const auto slash = mirror.find('/', scheme_end + 3);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "engine/model/merge.h"
 #include "engine/model/validate.h"
 #include "oci/default_seccomp.h"
@@ -22,11 +23,9 @@ bool has_variable(const std::vector<std::string>& env, std::string_view name) {
     });
 }
 
-std::string key_of(const std::string& entry) { return entry.substr(0, entry.find('=')); }
-
 /// Later entries win, in the place of the earlier; one without '=' removes the variable.
 void set_variable(std::vector<std::string>& env, const std::string& entry) {
-    const auto place = std::ranges::find(env, key_of(entry), key_of);
+    const auto place = std::ranges::find(env, variable_name(entry), variable_name);
     if (entry.find('=') == std::string::npos) {
         if (place != env.end()) env.erase(place);
     } else if (place != env.end()) {

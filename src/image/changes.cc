@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "build/arguments.h"
 #include "build/config.h"
 #include "build/words.h"
@@ -19,14 +20,14 @@ constexpr std::array<std::string_view, 12> kAllowed{
 
 void check_allowed(std::string_view line) {
     const std::string_view name = build::take_word(line);
-    if (std::ranges::find(kAllowed, build::to_upper(name)) == kAllowed.end())
+    if (std::ranges::find(kAllowed, to_upper(name)) == kAllowed.end())
         throw Error(ErrorKind::invalid, "{} is not a valid change command", name);
 }
 
 bool says_something(std::string_view text) {
     while (!text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size());
-        const std::string_view line = build::trim(text.substr(0, end));
+        const std::string_view line = trimmed(text.substr(0, end));
         if (!line.empty() && !line.starts_with('#')) return true;
         text.remove_prefix(std::min(end + 1, text.size()));
     }

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "image/registry_error.h"
 
 namespace berth::image {
@@ -81,7 +82,7 @@ UploadLocation RegistryWriter::location_of(const HttpResponse& response) const {
         throw Error(ErrorKind::internal, "{} names no place for the upload", endpoint().host);
     const std::string& url = location->second;
     if (url.starts_with('/')) return {endpoint().base + url};
-    if (!url.starts_with("http://") && !url.starts_with("https://"))
+    if (!is_web_url(url))
         throw Error(ErrorKind::internal, "{} names no usable place for the upload: '{}'",
                     endpoint().host, url);
     // Behind a proxy that ends TLS registries name themselves by http://.

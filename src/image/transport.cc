@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "image/curl_library.h"
 #include "image/proxy.h"
 
@@ -30,13 +31,6 @@ struct Exchange final {
     std::exception_ptr failure;
 };
 
-std::string_view trim(std::string_view text) {
-    constexpr std::string_view kBlank = " \t\r\n";
-    const std::size_t begin = text.find_first_not_of(kBlank);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-}
-
 void take_header(Exchange& exchange, std::string_view line) {
     exchange.header_bytes += line.size();
     if (exchange.header_bytes > kMaxHeaderBytes)
@@ -54,7 +48,7 @@ void take_header(Exchange& exchange, std::string_view line) {
     std::ranges::transform(name, name.begin(), ::tolower);
     std::string& value = exchange.response.headers[name];
     if (!value.empty()) value += ", ";
-    value += trim(line.substr(colon + 1));
+    value += trimmed(line.substr(colon + 1), " \t\r\n");
 }
 
 void take_body(Exchange& exchange, std::string_view bytes) {

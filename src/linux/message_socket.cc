@@ -5,14 +5,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <functional>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "linux/unix_address.h"
 
 namespace berth::linux_os {
 namespace {
@@ -32,24 +31,6 @@ UniqueFd make_socket() {
     if (!fd) throw_errno("making a socket");
     size_buffers(fd.get());
     return fd;
-}
-
-// sun_path holds 107 bytes: longer paths go through a descriptor of their directory.
-template <typename Call>
-void with_address(const std::string& path, Call call) {
-    const auto slash = path.rfind('/');
-    UniqueFd directory;
-    std::string name = path;
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path && slash != std::string::npos) {
-        directory = open_file(path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
-        name = fmt::format("/proc/self/fd/{}/{}", directory.get(), path.substr(slash + 1));
-    }
-    if (name.size() >= sizeof address.sun_path)
-        throw Error(ErrorKind::invalid, "socket path {} is too long", path);
-    std::memcpy(address.sun_path, name.c_str(), name.size() + 1);
-    call(reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(sizeof address));
 }
 
 UniqueFd file_in_memory(const std::string& text) {
@@ -116,9 +97,8 @@ std::pair<UniqueFd, UniqueFd> message_socket_pair() {
 UniqueFd listen_messages(const std::string& path) {
     UniqueFd fd = make_socket();
     ::unlink(path.c_str());
-    with_address(path, [&](const sockaddr* address, socklen_t length) {
-        if (::bind(fd.get(), address, length) < 0) throw_errno("binding {}", path);
-    });
+    const UnixAddress address(path);
+    if (::bind(fd.get(), address.get(), address.length()) < 0) throw_errno("binding {}", path);
     if (::chmod(path.c_str(), 0600) < 0) throw_errno("setting the mode of {}", path);
     if (::listen(fd.get(), SOMAXCONN) < 0) throw_errno("listening on {}", path);
     return fd;
@@ -126,15 +106,13 @@ UniqueFd listen_messages(const std::string& path) {
 
 UniqueFd connect_messages(const std::string& path) {
     UniqueFd fd = make_socket();
-    with_address(path, [&](const sockaddr* address, socklen_t length) {
-        if (::connect(fd.get(), address, length) == 0) return;
-        const int saved = errno;
-        const auto kind =
-            saved == ENOENT || saved == ECONNREFUSED ? ErrorKind::not_found : ErrorKind::internal;
-        throw Error::with_text(kind, Error::from_errno(saved, "connecting to " + path).message(),
-                               saved);
-    });
-    return fd;
+    const UnixAddress address(path);
+    if (::connect(fd.get(), address.get(), address.length()) == 0) return fd;
+    const int saved = errno;
+    const auto kind =
+        saved == ENOENT || saved == ECONNREFUSED ? ErrorKind::not_found : ErrorKind::internal;
+    throw Error::with_text(kind, Error::from_errno(saved, "connecting to " + path).message(),
+                           saved);
 }
 
 UniqueFd accept_messages(BorrowedFd listener) {

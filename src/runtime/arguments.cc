@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
+#include "base/text.h"
 
 namespace berth::runtime {
 namespace {
@@ -155,8 +156,7 @@ void check_container_id(std::string_view id) {
 int parse_signal(std::string_view text) {
     if (const auto number = whole_number<int>(text); number && *number >= 0 && *number <= 64)
         return *number;
-    std::string name(text);
-    for (char& letter : name) letter = static_cast<char>(std::toupper(letter));
+    std::string name = to_upper(text);
     if (name.starts_with("SIG")) name.erase(0, 3);
     for (int candidate = 1; candidate < 32; ++candidate)
         if (const char* known = ::sigabbrev_np(candidate); known && name == known) return candidate;

@@ -39,7 +39,4 @@ struct Client final {
     EventLoop::TimerId stall_timer = 0;
 };
 
-/// The eight bytes before each frame of a multiplexed stream; number 1 stdout, 2 stderr.
-std::string frame_header(unsigned char stream_number, std::size_t length);
-
 }  // namespace berth::shim

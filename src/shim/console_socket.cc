@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "linux/message_socket.h"
+#include "linux/unix_address.h"
 
 namespace berth::shim {
 
@@ -17,16 +17,10 @@ ConsoleSocket::ConsoleSocket(const std::string& directory, const std::string& na
     : path_(directory + "/" + name),
       listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
     if (!listener_) throw_errno("making the console socket");
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    argument_ = path_.size() < sizeof address.sun_path ? path_ : name;
-    const UniqueFd holder = open_file(directory, O_PATH | O_DIRECTORY);
-    const std::string reachable = fmt::format("/proc/self/fd/{}/{}", holder.get(), name);
-    if (reachable.size() >= sizeof address.sun_path)
-        throw Error(ErrorKind::invalid, "console socket name {} is too long", name);
-    std::memcpy(address.sun_path, reachable.c_str(), reachable.size() + 1);
+    argument_ = path_.size() <= linux_os::UnixAddress::kMaxPath ? path_ : name;
+    const linux_os::UnixAddress address(path_);
     ::unlink(path_.c_str());
-    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    if (::bind(listener_.get(), address.get(), address.length()) < 0)
         throw_errno("binding {}", path_);
     if (::listen(listener_.get(), 1) < 0) throw_errno("listening on {}", path_);
 }

@@ -1,10 +1,10 @@
 #include "shim/log_options.h"
 
-#include <charconv>
 #include <set>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/number.h"
 
 namespace berth::shim {
 namespace {
@@ -96,10 +96,8 @@ void check_log_options(const std::string& driver, const Options& options) {
 int log_file_count(const Options& options, const std::string& key, int fallback) {
     const std::string text = option(options, key);
     if (text.empty()) return fallback;
-    int count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc() || end != text.data() + text.size() || count < 1)
-        refuse(fmt::format("invalid value for {}: '{}'", key, text));
+    const int count = whole_number<int>(text).value_or(0);
+    if (count < 1) refuse(fmt::format("invalid value for {}: '{}'", key, text));
     return count;
 }
 

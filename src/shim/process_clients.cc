@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "base/frames.h"
 #include "shim/idle_memory.h"
 #include "shim/process_streams.h"
 
@@ -34,17 +35,6 @@ Discarded discard_input(BorrowedFd socket) {
 }
 
 }  // namespace
-
-std::string frame_header(unsigned char stream_number, std::size_t length) {
-    return {static_cast<char>(stream_number),
-            0,
-            0,
-            0,
-            static_cast<char>(length >> 24U),
-            static_cast<char>(length >> 16U),
-            static_cast<char>(length >> 8U),
-            static_cast<char>(length)};
-}
 
 void ProcessStreams::attach(UniqueFd socket, StreamOptions options) {
     DetachScanner keys(settings_.terminal && options.stdin_stream ? options.detach_keys : "");

@@ -1,14 +1,13 @@
 #include "engine/build/agent_socket.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "async/fd_wait.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "linux/unix_address.h"
 
 namespace berth::engine {
 
@@ -30,17 +29,10 @@ namespace {
 constexpr const char* kDirectories = "/build-agents";
 constexpr const char* kName = "/agent";
 
-/// Named through the descriptor of its directory: an address holds 107 bytes only.
-UniqueFd listen_in(const std::string& directory, AgentSocket::Access access) {
-    const UniqueFd place = open_file(directory, O_PATH | O_DIRECTORY);
+UniqueFd listen_at(const std::string& path, AgentSocket::Access access) {
+    const linux_os::UnixAddress address(path);
     UniqueFd listener{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string name = fmt::format("/proc/self/fd/{}{}", place.get(), kName);
-    name.copy(address.sun_path, sizeof address.sun_path - 1);
-    const std::string path = directory + kName;
-    if (!listener ||
-        ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+    if (!listener || ::bind(listener.get(), address.get(), address.length()) < 0 ||
         ::chown(path.c_str(), access.uid, access.gid) < 0 ||
         ::chmod(path.c_str(), access.mode) < 0 || ::listen(listener.get(), SOMAXCONN) < 0)
         throw_errno("making the ssh agent's socket {}", path);
@@ -62,7 +54,7 @@ AgentSocket::AgentSocket(const Context& engine, BuildAgents agents, std::string 
     : directory_(engine.settings.exec_root + kDirectories + "/" + random_hex_id().substr(0, 16)) {
     make_directories(directory_, 0711);
     state_ = std::make_shared<State>(engine.tasks, std::move(agents), std::move(id),
-                                     listen_in(directory_, access));
+                                     listen_at(path(), access));
     engine.tasks.spawn("ssh agent's socket", State::serve(state_));
 }
 

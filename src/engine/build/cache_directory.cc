@@ -51,7 +51,7 @@ UniqueFd open_locked(const std::string& directory, int operation) {
 Timestamp changed(const std::string& path) {
     struct stat status {};
     if (::stat(path.c_str(), &status) < 0) return {};
-    return {status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+    return storage::to_timestamp(status.st_mtim);
 }
 
 /// Files that are there whole: a half-made directory is made again.

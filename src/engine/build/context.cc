@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "build/ignore.h"
 #include "build/lines.h"
 #include "engine/build/build_state.h"
@@ -228,7 +229,7 @@ async::Task<std::shared_ptr<const BuildContext>> Builder::fetch_context(RemoteCo
             return fetch_repository(builds, checkout, dockerfile);
         };
         context = co_await engine.pool.run_on_thread("build context", std::move(job));
-    } else if (remote.url.starts_with("http://") || remote.url.starts_with("https://")) {
+    } else if (is_web_url(remote.url)) {
         auto job = [remote, registry, stop, builds = state_->directory()] {
             return fetch_file(builds, remote, registry, stop);
         };

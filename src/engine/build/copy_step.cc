@@ -4,6 +4,7 @@
 
 #include "archive/digester.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "build/words.h"
 #include "engine/build/build_state.h"
 #include "engine/build/copy_plan.h"
@@ -68,10 +69,6 @@ storage::Owner owner_from(const std::string& text, const storage::FileTree& targ
     const model::ProcessUser user =
         model::resolve_user(whole, {read("etc/passwd"), read("etc/group")}, {});
     return {user.user.uid, user.user.gid};
-}
-
-bool is_url(const std::string& source) {
-    return source.starts_with("http://") || source.starts_with("https://");
 }
 
 bool is_inline(const std::string& source) { return source.starts_with("<<"); }
@@ -142,7 +139,7 @@ void CopyWork::add_repository(const std::string& url, const HeldGitAccess& held)
 void CopyWork::add_source(const std::string& source) {
     if (const auto held = repositories.find(source); held != repositories.end()) {
         add_repository(source, held->second);
-    } else if (copy.adds && is_url(source)) {
+    } else if (copy.adds && is_web_url(source)) {
         add_download(source);
     } else if (is_inline(source)) {
         const std::vector<build::Heredoc> named = build::heredocs_of(source);
@@ -195,7 +192,7 @@ void check_checksum(const build::Copy& copy, const CopyWork& work) {
         throw Error(ErrorKind::invalid, "checksum can't be specified for multiple sources");
     const std::string& source = copy.sources.front();
     const bool repository = work.repositories.contains(source);
-    if (!repository && !is_url(source))
+    if (!repository && !is_web_url(source))
         throw Error(ErrorKind::invalid,
                     "checksum can't be specified for non-HTTP(S) and non-Git sources");
     if (!repository) (void)Digest::parse(copy.checksum);

@@ -107,6 +107,13 @@ model::MountObject mount_object(const PlannedMount& mount, std::string type, std
     return object;
 }
 
+/// Made when the step needs it first.
+const std::shared_ptr<const ScratchDirectory>& copies_of(const Build& build, StepMounts& made) {
+    if (!made.copies)
+        made.copies = std::make_shared<const ScratchDirectory>(build.state.directory());
+    return made.copies;
+}
+
 async::Task<void> add_bind(Build& build, const PlannedMount& mount, StepMounts& made) {
     const auto& image = mount.from.image;
     if (mount.what.read_only && image && image->id) {
@@ -122,13 +129,12 @@ async::Task<void> add_bind(Build& build, const PlannedMount& mount, StepMounts& 
         made.mounts.push_back(mount_object(mount, "bind", context + "/" + mount.source));
         co_return;
     }
-    if (!made.copies)
-        made.copies = std::make_shared<const ScratchDirectory>(build.state.directory());
+    const auto& copies = copies_of(build, made);
     const std::string name = std::to_string(made.mounts.size());
     TreeCopy files{mount.from.tree, mount.source, name, build.stop};
-    auto job = [files, copies = made.copies] { files.write_to(copies->path()); };
+    auto job = [files, copies] { files.write_to(copies->path()); };
     co_await build.engine().pool.run_on_thread("build mount", std::move(job));
-    made.mounts.push_back(mount_object(mount, "bind", made.copies->path() + "/" + name));
+    made.mounts.push_back(mount_object(mount, "bind", copies->path() + "/" + name));
 }
 
 async::Task<void> add_secret(Build& build, const PlannedMount& mount, StepMounts& made) {
@@ -264,11 +270,9 @@ async::Task<StepMounts> make_mounts(Build& build, std::vector<PlannedMount> plan
 }
 
 std::string add_program(Build& build, const build::Heredoc& program, StepMounts& made) {
-    if (!made.copies)
-        made.copies = std::make_shared<const ScratchDirectory>(build.state.directory());
     model::MountObject object;
     object.type = "bind";
-    object.source = fmt::format("{}/{}", made.copies->path(), made.mounts.size());
+    object.source = fmt::format("{}/{}", copies_of(build, made)->path(), made.mounts.size());
     object.target = "/dev/pipes/" + program.name;  // as in BuildKit
     object.read_only = true;
     const UniqueFd file = open_file(object.source, O_WRONLY | O_CREAT | O_EXCL, 0755);

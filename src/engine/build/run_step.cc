@@ -6,6 +6,7 @@
 #include "async/fd_wait.h"
 #include "base/frames.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "build/words.h"
 #include "engine/build/build_state.h"
 #include "engine/build/run_mounts.h"
@@ -47,7 +48,7 @@ std::vector<std::string> with_mounts(const std::vector<PlannedMount>& mounts,
 /// The instruction is a heredoc and nothing else.
 bool is_script(const build::Run& run) {
     const std::string& text = run.command.words.front();
-    return run.heredocs.size() == 1 && build::trim(text).starts_with("<<") &&
+    return run.heredocs.size() == 1 && trimmed(text).starts_with("<<") &&
            build::raw_words(text, '\\').size() == 1;
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/frames.h"
 #include "base/json.h"
 
 namespace berth::engine {
@@ -31,16 +32,7 @@ std::string details_of(const nlohmann::json& attributes) {
 }
 
 std::string frame(const std::string& payload, bool from_stderr) {
-    const auto length = static_cast<std::uint32_t>(payload.size());
-    std::string bytes = {static_cast<char>(from_stderr ? 2 : 1),
-                         0,
-                         0,
-                         0,
-                         static_cast<char>(length >> 24),
-                         static_cast<char>(length >> 16),
-                         static_cast<char>(length >> 8),
-                         static_cast<char>(length)};
-    return bytes + payload;
+    return frame_header(from_stderr ? 2 : 1, payload.size()) + payload;
 }
 
 /// Reads the fields of a protocol buffer one after the other.

@@ -3,9 +3,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include <charconv>
-
 #include "async/sync.h"
+#include "base/number.h"
 #include "engine/containers/journal_log.h"
 #include "engine/containers/log_reader.h"
 #include "engine/model/times.h"
@@ -28,13 +27,6 @@ void drain(BorrowedFd watch) {
     char buffer[4096];
     while (read(watch.get(), buffer, sizeof buffer) > 0) {
     }
-}
-
-std::optional<std::size_t> tail_from(const std::string& text) {
-    std::size_t lines = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), lines);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return lines;
 }
 
 class FileLogStream final : public LogStream {
@@ -106,7 +98,7 @@ std::unique_ptr<LogStream> open_log(ContainerState& state, const Container& cont
     selection.details = request.details;
     selection.since = model::time_from_query(request.since, now);
     selection.until = model::time_from_query(request.until, now);
-    selection.tail = tail_from(request.tail);
+    selection.tail = whole_number<std::size_t>(request.tail);
     selection.kind = kind.value_or(record.config.tty ? StreamKind::raw : StreamKind::multiplexed);
     if (driver == "journald")
         return open_journal_log(state.find(record.id), selection,

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <charconv>
 
+#include "base/number.h"
 #include "engine/containers/inspect.h"
 #include "engine/image/state.h"
 
@@ -34,9 +34,7 @@ void check_filters(const Filters& filters) {
         }
     }
     for (const std::string& code : filters.values("exited")) {
-        int number = 0;
-        const auto [end, error] = std::from_chars(code.data(), code.data() + code.size(), number);
-        if (error != std::errc{} || end != code.data() + code.size())
+        if (!whole_number<int>(code))
             throw Error(ErrorKind::invalid, "invalid filter 'exited={}': expected an exit code",
                         code);
     }

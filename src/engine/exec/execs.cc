@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/frames.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "engine/containers/attach.h"
@@ -96,10 +97,7 @@ std::string action_text(const char* action, const ExecConfig& config) {
 /// An error inside the stream: plain with a terminal, else a frame of stdout, as in dockerd.
 std::string error_bytes(const std::string& message, bool tty) {
     const std::string text = message + "\r\n";
-    if (tty) return text;
-    std::string frame = {
-        1, 0, 0, 0, 0, 0, static_cast<char>(text.size() >> 8), static_cast<char>(text.size())};
-    return frame + text;
+    return tty ? text : frame_header(1, text.size()) + text;
 }
 
 shim::ExecRequest exec_request(const Exec& exec, std::string process, std::string early,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/text.h"
 #include "engine/model/validate.h"
 
 namespace berth::engine::model {
@@ -66,7 +67,7 @@ std::vector<std::string> link_variables(const std::string& own_name, const Link&
     }
     variables.push_back(fmt::format("{}_NAME=/{}/{}", prefix, own_name, link.alias));
     for (const std::string& entry : link.environment) {
-        const std::string key = entry.substr(0, entry.find('='));
+        const std::string key = variable_name(entry);
         if (key.size() == entry.size() || key == "HOME" || key == "PATH") continue;
         variables.push_back(fmt::format("{}_ENV_{}", prefix, entry));
     }

@@ -3,19 +3,18 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "oci/defaults.h"
 
 namespace berth::engine::model {
 
 namespace {
 
-std::string key_of(const std::string& entry) { return entry.substr(0, entry.find('=')); }
-
 void merge_env(ContainerConfig& config, const ContainerConfig& image) {
     for (const std::string& entry : image.env) {
-        const std::string key = key_of(entry);
+        const std::string key = variable_name(entry);
         const bool set = std::ranges::any_of(
-            config.env, [&](const std::string& mine) { return key_of(mine) == key; });
+            config.env, [&](const std::string& mine) { return variable_name(mine) == key; });
         if (!set) config.env.push_back(entry);
     }
 }

@@ -1,11 +1,11 @@
 #include "engine/model/network_config.h"
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/ip_address.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "engine/model/swarm.h"
 
 namespace berth::engine::model {
@@ -154,11 +154,10 @@ bool truth(const std::string& key, const std::string& text) {
 }
 
 int mtu_from(const std::string& key, const std::string& text) {
-    int mtu = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mtu);
-    if (error != std::errc() || end != text.data() + text.size() || mtu < kMinMtu || mtu > kMaxMtu)
+    const auto mtu = whole_number<int>(text);
+    if (!mtu || *mtu < kMinMtu || *mtu > kMaxMtu)
         throw Error(ErrorKind::invalid, "invalid value for {}: {} is no MTU", key, text);
-    return mtu;
+    return *mtu;
 }
 
 /// A part of an interface's name.

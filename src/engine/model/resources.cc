@@ -1,11 +1,11 @@
 #include "engine/model/resources.h"
 
 #include <cctype>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "base/text.h"
 
 namespace berth::engine::model {
@@ -31,12 +31,10 @@ json block_limits_json(const std::vector<BlockLimit>& limits, const char* key) {
 }
 
 int number_from(std::string_view text, const std::string& whole) {
-    int number = -1;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size() || number < 0 ||
-        number > kMaxNumber)
+    const auto number = whole_number<int>(text);
+    if (!number || *number < 0 || *number > kMaxNumber)
         throw Error(ErrorKind::invalid, "\"{}\" is not a list of numbers", whole);
-    return number;
+    return *number;
 }
 
 void refuse_if(bool bad, const char* text) {

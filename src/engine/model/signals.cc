@@ -1,11 +1,11 @@
 #include "engine/model/signals.h"
 
-#include <charconv>
 #include <csignal>
 #include <map>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/number.h"
 
 namespace berth::engine::model {
 
@@ -29,11 +29,7 @@ const std::map<std::string_view, int>& names() {
     return kNames;
 }
 
-int number_from(std::string_view text) {
-    int value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size() ? value : -1;
-}
+int number_from(std::string_view text) { return whole_number<int>(text).value_or(-1); }
 
 int lookup(std::string_view name) {
     const auto found = names().find(name);

@@ -1,10 +1,10 @@
 #include "engine/model/user.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "base/error.h"
+#include "base/number.h"
 
 namespace berth::engine::model {
 
@@ -32,11 +32,8 @@ std::vector<std::vector<std::string>> rows(std::string_view text, std::size_t mi
 }
 
 std::optional<std::uint32_t> number_from(const std::string& text) {
-    std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value > 0x7fffffff)
-        return std::nullopt;
-    return value;
+    const auto value = whole_number<std::uint32_t>(text);
+    return value && *value <= 0x7fffffff ? value : std::nullopt;
 }
 
 gid_t group_id(const std::string& name, const std::vector<std::vector<std::string>>& groups) {

@@ -1,8 +1,7 @@
 #include "engine/model/userns.h"
 
-#include <charconv>
-
 #include "base/error.h"
+#include "base/number.h"
 
 namespace berth::engine::model {
 
@@ -13,10 +12,9 @@ Error bad_mode(const std::string& mode) {
 }
 
 std::uint32_t id_from(std::string_view text, const std::string& mode) {
-    std::uint32_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc() || end != text.data() + text.size()) throw bad_mode(mode);
-    return id;
+    const auto id = whole_number<std::uint32_t>(text);
+    if (!id) throw bad_mode(mode);
+    return *id;
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/number.h"
+#include "base/text.h"
 #include "engine/model/log_options.h"
 #include "engine/model/resources.h"
 #include "engine/model/restart.h"
@@ -124,9 +126,7 @@ void check_network(const ContainerConfig& config, const HostConfig& host,
 
 /// `field` is CapAdd or CapDrop.
 std::string capability_name(const std::string& text, const char* field) {
-    std::string name;
-    for (const char c : text)
-        name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    std::string name = to_upper(text);
     if (name == "ALL") return name;
     if (!name.starts_with("CAP_")) name = "CAP_" + name;
     const auto& known = oci::all_capabilities();
@@ -192,11 +192,9 @@ PortSpec port_spec_from(const std::string& text) {
     PortSpec spec;
     const std::size_t slash = text.find('/');
     if (slash != std::string::npos) spec.protocol = text.substr(slash + 1);
-    const std::string number = text.substr(0, slash);
-    const auto [end, error] =
-        std::from_chars(number.data(), number.data() + number.size(), spec.number);
-    if (error != std::errc() || end != number.data() + number.size() || spec.number == 0)
-        refuse("invalid port specification: \"" + text + "\"");
+    spec.number =
+        whole_number<decltype(spec.number)>(std::string_view(text).substr(0, slash)).value_or(0);
+    if (spec.number == 0) refuse("invalid port specification: \"" + text + "\"");
     if (spec.protocol != "tcp" && spec.protocol != "udp" && spec.protocol != "sctp")
         refuse("invalid port protocol: " + spec.protocol);
     return spec;

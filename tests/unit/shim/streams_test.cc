@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/frames.h"
 #include "shim/client.h"
 #include "shim/detach_scanner.h"
 #include "shim/outbox.h"
